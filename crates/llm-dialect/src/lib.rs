@@ -1,0 +1,8 @@
+//! The dialects that AI clients and LLM backends speak, as pure code.
+//!
+//! Nothing here does I/O, reads a clock or starts a task: bytes go in, facts and bytes come out. That
+//! is what makes this crate easy to fuzz and to use elsewhere.
+
+pub mod dialect;
+
+pub use dialect::{Api, Dialect};

@@ -1,0 +1,11 @@
+//! What every layer may use: the clock, the environment, secrets, units, patterns and the classes of failure.
+
+pub mod class;
+pub mod clock;
+pub mod env;
+pub mod glob;
+pub mod secret;
+pub mod units;
+
+pub use class::Class;
+pub use secret::Secret;
