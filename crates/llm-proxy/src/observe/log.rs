@@ -1,0 +1,164 @@
+//! Log lines: `tracing` events as one JSON object or one readable line each.
+
+use std::fmt::{self, Write as _};
+use std::io::IsTerminal;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::reload;
+
+use super::Sink;
+use crate::base::clock;
+use crate::config::types::{LogFormat, Logging};
+
+/// The form that lines have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// One line for eyes, coloured.
+    Pretty,
+    /// One JSON object.
+    Json,
+}
+
+/// The form for these settings: `auto` is pretty on a terminal.
+pub fn form(format: LogFormat) -> Form {
+    match format {
+        LogFormat::Pretty => Form::Pretty,
+        LogFormat::Json => Form::Json,
+        LogFormat::Auto if std::io::stderr().is_terminal() => Form::Pretty,
+        LogFormat::Auto => Form::Json,
+    }
+}
+
+/// Changes the level of a running program.
+#[derive(Clone, Debug)]
+pub struct LevelHandle(reload::Handle<EnvFilter, tracing_subscriber::Registry>);
+
+impl LevelHandle {
+    /// Puts these directives in force (`info,llm_proxy::routing=debug`); wrong ones change nothing.
+    pub fn set(&self, level: &str) {
+        if let Ok(filter) = EnvFilter::try_new(level) {
+            let _ = self.0.reload(filter);
+        }
+    }
+}
+
+/// Sends all events of this process into `sink`. Called once, by `main`'s side of the program.
+pub fn install(logging: &Logging, sink: &Sink) -> LevelHandle {
+    let filter = EnvFilter::try_new(&logging.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let (filter, handle) = reload::Layer::new(filter);
+    let sink = sink.clone();
+    let layer = tracing_subscriber::fmt::layer()
+        .event_format(Lines(form(logging.format)))
+        .with_writer(move || sink.begin());
+    let subscriber = tracing_subscriber::registry().with(filter).with(layer);
+    // A second call (two programs in one test process) keeps the first one's sink.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+    LevelHandle(handle)
+}
+
+struct Lines(Form);
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let level = *event.metadata().level();
+        match self.0 {
+            Form::Json => writer.write_str(&fields.json(level))?,
+            Form::Pretty => writer.write_str(&fields.pretty(level))?,
+        }
+        writer.write_char('\n')
+    }
+}
+
+/// An event's fields, its message apart.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    rest: Map<String, Value>,
+}
+
+impl Fields {
+    fn json(self, level: Level) -> String {
+        let mut line = Map::new();
+        line.insert("time".to_owned(), Value::String(timestamp()));
+        line.insert("level".to_owned(), Value::String(level.as_str().to_ascii_lowercase()));
+        line.insert("msg".to_owned(), Value::String(self.message));
+        line.extend(self.rest);
+        Value::Object(line).to_string()
+    }
+
+    fn pretty(self, level: Level) -> String {
+        let colour = match level {
+            Level::ERROR => "31",
+            Level::WARN => "33",
+            Level::INFO => "32",
+            _ => "36",
+        };
+        let mut line = format!("\x1b[2m{}\x1b[0m \x1b[{colour}m{level:>5}\x1b[0m {}", clock_time(), self.message);
+        for (name, value) in self.rest {
+            let text = value.as_str().map_or_else(|| value.to_string(), readable);
+            let _ = write!(line, " \x1b[2m{name}=\x1b[0m{text}");
+        }
+        line
+    }
+}
+
+/// A text without control characters: what a client or backend sends must not steer a terminal.
+pub(super) fn readable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            value.clone_into(&mut self.message);
+        } else {
+            self.rest.insert(field.name().to_owned(), Value::String(value.to_owned()));
+        }
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.rest.insert(field.name().to_owned(), Value::from(value));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.rest.insert(field.name().to_owned(), Value::from(value));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.rest.insert(field.name().to_owned(), Value::from(value));
+    }
+}
+
+/// Now, as RFC 3339 in UTC with milliseconds.
+pub(super) fn timestamp() -> String {
+    Timestamp::try_from(clock::wall()).map(|time| format!("{time:.3}")).unwrap_or_default()
+}
+
+/// Now, as hours, minutes and seconds in UTC.
+pub(super) fn clock_time() -> String {
+    let time = timestamp();
+    time.get(11..19).unwrap_or_default().to_owned()
+}

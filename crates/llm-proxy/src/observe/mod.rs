@@ -1,0 +1,8 @@
+//! What the program says about itself: log lines and one access record a request.
+
+pub mod access;
+pub mod log;
+pub mod sink;
+
+pub use access::{Attempt, Entry, Record};
+pub use sink::Sink;

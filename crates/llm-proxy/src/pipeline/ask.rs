@@ -1,0 +1,171 @@
+//! What a client asks: its body, bounded in size and time, and the few facts that routing needs.
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use llm_dialect::envelope::{self, BodyError, Envelope};
+use llm_dialect::wire_error::ErrorKind;
+use llm_dialect::scan::Span;
+use llm_dialect::{Api, multipart, path};
+use tokio::time::timeout_at;
+
+use super::decode::{self, Undecodable};
+use super::failure::Failure;
+use super::journey::Call;
+use crate::state::Context;
+
+/// Room that a body gets before its first byte has come, whatever its announced length.
+const FIRST_ROOM: usize = 256 * 1024;
+
+/// A request, understood as far as routing needs. The bytes stay as the client sent them.
+#[derive(Debug)]
+pub struct Ask {
+    /// The call.
+    pub api: Api,
+    /// What follows the call's own path.
+    pub rest: String,
+    /// The body, decompressed.
+    pub body: Bytes,
+    /// Where things are in it.
+    pub shape: Shape,
+    /// The model that it names.
+    pub model: String,
+    /// Whether it wants a stream.
+    pub stream: bool,
+    /// The response that it goes on from.
+    pub previous: Option<String>,
+}
+
+/// The form of a body.
+#[derive(Debug)]
+pub enum Shape {
+    /// A JSON object.
+    Json(Envelope),
+    /// A form, with the place of its `model` field.
+    Form(Span),
+}
+
+/// Reads the body to its end and looks at it once.
+///
+/// # Errors
+/// Too long, too slow, an encoding that we do not know, no JSON, or a field missing or of a wrong type.
+pub async fn read(ctx: &mut Context, call: Call, body: Incoming) -> Result<Ask, Failure> {
+    let bytes = bounded(ctx, body).await?;
+    let bytes = decoded(ctx, bytes)?;
+    let ask = understood(ctx, call, bytes)?;
+    ctx.entry.record.dialect = ask.api.dialect().name();
+    Ok(ask)
+}
+
+/// The whole body. Its time runs from the request's arrival, not from the last byte: a slow sender gains nothing.
+async fn bounded(ctx: &Context, body: Incoming) -> Result<Bytes, Failure> {
+    let max = ctx.snapshot.config.limits.max_body;
+    let announced = length(&ctx.headers);
+    if announced.is_some_and(|length| length > max as u64) {
+        return Err(too_large(max));
+    }
+    let deadline = ctx.entry.started() + ctx.snapshot.config.timeout.request;
+    match timeout_at(deadline.into(), collect(body, announced, max)).await {
+        Ok(done) => done,
+        Err(_) => Err(Failure::local(
+            ErrorKind::RequestTimeout,
+            "The request's body did not arrive in time; send it faster or raise `timeout.request`.",
+        )
+        .closing()),
+    }
+}
+
+async fn collect(mut body: Incoming, announced: Option<u64>, max: usize) -> Result<Bytes, Failure> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| broken())?;
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.is_empty() && announced == Some(data.len() as u64) {
+            // It came in one piece: not copied.
+            return Ok(data);
+        }
+        if whole.len() + data.len() > max {
+            return Err(too_large(max));
+        }
+        if whole.is_empty() {
+            let expected = usize::try_from(announced.unwrap_or(0)).unwrap_or(max);
+            whole.reserve(expected.clamp(data.len(), FIRST_ROOM.max(data.len())));
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
+}
+
+fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn too_large(max: usize) -> Failure {
+    let message = format!("The request's body is larger than {max} bytes, the limit of this proxy (`limits.max_body`).");
+    Failure::local(ErrorKind::RequestTooLarge, message).closing()
+}
+
+fn broken() -> Failure {
+    Failure::local(ErrorKind::InvalidBody, "The request's body ended before it was complete.").closing()
+}
+
+fn decoded(ctx: &Context, body: Bytes) -> Result<Bytes, Failure> {
+    let max = ctx.snapshot.config.limits.max_body;
+    let Some(encoding) = ctx.headers.get(CONTENT_ENCODING) else {
+        return Ok(body);
+    };
+    decode::decode(encoding, body, max).map_err(|error| match error {
+        Undecodable::Unknown => Failure::local(
+            ErrorKind::UnsupportedMediaType,
+            "The request's `content-encoding` is not one that this proxy reads; use gzip, zstd or none.",
+        ),
+        Undecodable::TooLarge => too_large(max),
+        Undecodable::Broken => {
+            Failure::local(ErrorKind::InvalidBody, "The request's body is not what its `content-encoding` says.")
+        }
+    })
+}
+
+fn understood(ctx: &Context, call: Call, body: Bytes) -> Result<Ask, Failure> {
+    if let (Some(form), Call::Named(api, rest)) = (form_type(&ctx.headers), &call) {
+        return from_form(form, *api, rest.clone(), body);
+    }
+    let depth = ctx.snapshot.config.limits.max_json_depth;
+    let envelope = Envelope::read(&body, depth).map_err(invalid)?;
+    let (api, rest) = match call {
+        Call::Named(api, rest) => (api, rest),
+        Call::ByShape => (path::by_shape(&envelope, &body), String::new()),
+    };
+    envelope.require(&body, api).map_err(invalid)?;
+    Ok(Ask {
+        api,
+        rest,
+        model: envelope.model().unwrap_or_default().to_owned(),
+        stream: envelope.stream(),
+        previous: envelope.previous_response_id().map(str::to_owned),
+        shape: Shape::Json(envelope),
+        body,
+    })
+}
+
+fn form_type(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    value.to_ascii_lowercase().starts_with("multipart/form-data").then_some(value)
+}
+
+fn from_form(content_type: &str, api: Api, rest: String, body: Bytes) -> Result<Ask, Failure> {
+    let found = multipart::model(content_type, &body).map_err(invalid)?;
+    let (span, model) = found.ok_or_else(|| invalid(BodyError::of_field("model", "The form has no `model` field.")))?;
+    envelope::check_model(&model).map_err(invalid)?;
+    Ok(Ask { api, rest, body, shape: Shape::Form(span), model, stream: false, previous: None })
+}
+
+fn invalid(error: BodyError) -> Failure {
+    let failure = Failure::local(ErrorKind::InvalidBody, error.message);
+    match error.param {
+        Some(param) => failure.about(param),
+        None => failure,
+    }
+}

@@ -1,0 +1,311 @@
+//! One attempt: the request in the backend's terms, sent; its answer, held back to the commit point; or what went wrong.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use llm_dialect::edit::{self, Edit};
+use llm_dialect::fault::{self, BackendError};
+use llm_dialect::Api;
+use tokio::time::timeout_at;
+
+use super::ask::{Ask, Shape};
+use super::commit::{self, Committed, Terms, Unfit};
+use super::failure::Relay;
+use super::headers;
+use super::plan::Candidate;
+use crate::base::clock;
+use crate::health::{ErrorFacts, Evidence, Verdict, classify, disguised};
+use crate::state::{Backend, Context};
+use crate::upstream::{self, Chain, Fault, Reply, UpstreamRequest};
+
+/// The version of the Messages API that a client gets which names none.
+const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
+/// How much of a body is looked at for its class.
+const EVIDENCE: usize = 8 * 1024;
+
+/// An answer past its commit point.
+#[derive(Debug)]
+pub struct Spoken {
+    /// Its status, a 2xx.
+    pub status: StatusCode,
+    /// Its headers, as the backend sent them.
+    pub headers: HeaderMap,
+    /// Its body, or the beginning of it.
+    pub body: Committed,
+}
+
+/// An attempt that came to nothing.
+#[derive(Debug)]
+pub struct Lost {
+    /// What it is judged to be.
+    pub verdict: Verdict,
+    /// The backend's status, if a head came.
+    pub status: Option<StatusCode>,
+    /// The backend's own words, if the client may read them.
+    pub relay: Option<Relay>,
+    /// What happened, for our log.
+    pub detail: String,
+}
+
+/// Makes one attempt, until `deadline` at the latest.
+pub async fn run(ctx: &Context, ask: &Ask, candidate: &Candidate, deadline: Instant) -> Result<Spoken, Lost> {
+    let judge = Judge { ctx, backend: &candidate.route.backend };
+    let request = request(ctx, ask, candidate).ok_or_else(|| judge.bad("its paths make no valid request", &[], None))?;
+    match timeout_at(deadline.into(), exchange(ctx, ask, candidate, &request)).await {
+        Ok(Ok(spoken)) => judge.disguised(spoken),
+        Ok(Err(trouble)) => Err(judge.trouble(trouble)),
+        Err(_) => Err(judge.lost(&Evidence::FirstByteTimeout, None, "no content in time".to_owned())),
+    }
+}
+
+/// What went wrong, before it is judged.
+enum Trouble {
+    /// No response head.
+    Fault(Fault),
+    /// An error status, with its body.
+    Status(StatusCode, HeaderMap, Bytes),
+    /// A 2xx that is no answer.
+    Unfit(StatusCode, Unfit),
+    /// A redirect: never followed.
+    Redirect(StatusCode),
+}
+
+async fn exchange(
+    ctx: &Context,
+    ask: &Ask,
+    candidate: &Candidate,
+    request: &UpstreamRequest,
+) -> Result<Spoken, Trouble> {
+    let route = &candidate.route;
+    let endpoint = &route.backend.endpoint;
+    let reply = upstream::send(endpoint, request, route.timeouts.connect, clock::now).await;
+    let reply = reply.map_err(Trouble::Fault)?;
+    let status = reply.status;
+    if status.is_success() {
+        return spoken(ctx, ask, reply).await.map_err(|unfit| Trouble::Unfit(status, unfit));
+    }
+    if status.is_redirection() || status.is_informational() {
+        return Err(Trouble::Redirect(status));
+    }
+    let headers = reply.headers.clone();
+    Err(Trouble::Status(status, headers, commit::error_body(reply).await))
+}
+
+async fn spoken(ctx: &Context, ask: &Ask, reply: Reply) -> Result<Spoken, Unfit> {
+    let terms = Terms {
+        api: ask.api,
+        stream: ask.stream,
+        strip_usage: wants_usage(ctx, ask),
+        limits: ctx.snapshot.config.limits,
+    };
+    let (status, headers) = (reply.status, reply.headers.clone());
+    let body = commit::commit(reply, terms).await?;
+    Ok(Spoken { status, headers, body })
+}
+
+/// Whether we ask for the usage of a stream whose client did not.
+fn wants_usage(ctx: &Context, ask: &Ask) -> bool {
+    let unasked = matches!(&ask.shape, Shape::Json(envelope) if !envelope.include_usage());
+    ctx.snapshot.needs_usage && ask.api == Api::Chat && ask.stream && unasked
+}
+
+/// The request in this backend's terms. Each attempt edits the client's own bytes: nothing of an earlier one is left.
+fn request(ctx: &Context, ask: &Ask, candidate: &Candidate) -> Option<UpstreamRequest> {
+    let backend = &candidate.route.backend;
+    let mut headers = headers::onwards(&ctx.headers, backend, candidate.key()?);
+    if ask.api.dialect() == llm_dialect::Dialect::Messages {
+        headers.entry("anthropic-version").or_insert(ANTHROPIC_VERSION);
+    }
+    if matches!(ask.shape, Shape::Json(_)) {
+        headers.entry(http::header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+    }
+    Some(UpstreamRequest {
+        scheme: backend.scheme.clone(),
+        authority: backend.authority.clone(),
+        target: target(ctx, ask, backend)?,
+        headers,
+        body: Chain::new(body(ctx, ask, candidate)),
+    })
+}
+
+/// The backend's path for this call, with what followed it in the client's. Of the client's query only the Anthropic
+/// SDKs' `beta=true` goes on: anything else might be a credential.
+fn target(ctx: &Context, ask: &Ask, backend: &Backend) -> Option<PathAndQuery> {
+    let target = backend.targets.get(&ask.api)?;
+    let beta = ctx.query.as_deref().is_some_and(|query| query.split('&').any(|pair| pair == "beta=true"));
+    if ask.rest.is_empty() && !beta {
+        return Some(target.clone());
+    }
+    let query = match (target.query(), beta) {
+        (Some(query), true) => format!("?{query}&beta=true"),
+        (Some(query), false) => format!("?{query}"),
+        (None, true) => "?beta=true".to_owned(),
+        (None, false) => String::new(),
+    };
+    PathAndQuery::try_from(format!("{}{}{query}", target.path(), ask.rest)).ok()
+}
+
+fn body(ctx: &Context, ask: &Ask, candidate: &Candidate) -> Vec<Bytes> {
+    let model = candidate.route.model.as_ref();
+    match &ask.shape {
+        Shape::Json(envelope) => {
+            let edits = edits(ctx, ask, candidate);
+            edit::apply(&ask.body, envelope, &edits).parts
+        }
+        Shape::Form(span) => match model {
+            Some((name, _)) => edit::replace(&ask.body, *span, Bytes::copy_from_slice(name.as_bytes())).parts,
+            None => vec![ask.body.clone()],
+        },
+    }
+}
+
+/// What the config changes in the body: the model's name, the alias' defaults and overrides, the asking for usage.
+fn edits<'a>(ctx: &Context, ask: &Ask, candidate: &'a Candidate) -> Vec<Edit<'a>> {
+    let alias = &candidate.alias;
+    let mut edits = Vec::new();
+    if let Some(value) = model_value(ask, candidate) {
+        edits.push(Edit::Set { name: "model", value });
+    }
+    edits.extend(alias.defaults.iter().map(|(name, value)| Edit::Default { name, value: value.clone() }));
+    edits.extend(alias.overrides.iter().map(|(name, value)| Edit::Set { name, value: value.clone() }));
+    if wants_usage(ctx, ask) {
+        let value = Bytes::from_static(b"true");
+        edits.push(Edit::SetNested { name: "stream_options", key: "include_usage", value });
+    }
+    edits
+}
+
+/// The backend's model, where it is not the one that the client named.
+fn model_value(ask: &Ask, candidate: &Candidate) -> Option<Bytes> {
+    if *candidate.model == *ask.model {
+        return None;
+    }
+    let ready = candidate.route.model.as_ref().map(|(_, raw)| raw.clone());
+    Some(ready.unwrap_or_else(|| edit::json_string(&candidate.model)))
+}
+
+/// Turns what happened into a verdict.
+struct Judge<'a> {
+    ctx: &'a Context,
+    backend: &'a Backend,
+}
+
+impl Judge<'_> {
+    fn trouble(&self, trouble: Trouble) -> Lost {
+        match trouble {
+            Trouble::Fault(fault) => self.fault(&fault, None),
+            Trouble::Redirect(status) => {
+                self.lost(&Evidence::Redirect, Some(status), "a redirect, which is never followed".to_owned())
+            }
+            Trouble::Status(status, headers, body) => self.status(status, &headers, body),
+            Trouble::Unfit(status, Unfit::Broken(fault)) => self.fault(&fault, Some(status)),
+            Trouble::Unfit(status, Unfit::Bad(what, raw)) => self.bad(what, &raw, Some(status)),
+            Trouble::Unfit(status, Unfit::Error(error, raw)) => self.in_band(status, *error, &raw),
+        }
+    }
+
+    fn fault(&self, fault: &Fault, status: Option<StatusCode>) -> Lost {
+        let evidence = match fault {
+            Fault::Connect(_) => Evidence::Connect,
+            Fault::Stale => Evidence::StaleConn,
+            Fault::Reset(_) if status.is_none() => Evidence::Reset,
+            Fault::Reset(_) | Fault::Garbled(_) => Evidence::BadResponse { raw: &[] },
+        };
+        self.lost(&evidence, status, fault.to_string())
+    }
+
+    fn bad(&self, what: &str, raw: &[u8], status: Option<StatusCode>) -> Lost {
+        self.lost(&Evidence::BadResponse { raw: beginning(raw) }, status, what.to_owned())
+    }
+
+    fn status(&self, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Lost {
+        let error = facts(fault::read(&body));
+        let raw = beginning(&body);
+        let evidence = Evidence::Status { status: status.as_u16(), headers, body: raw, error: &error };
+        let mut lost = self.lost(&evidence, Some(status), error.message.clone());
+        let body = self.scrubbed(body);
+        lost.relay = Some(Relay { status, headers: headers::back(headers), body });
+        lost
+    }
+
+    fn in_band(&self, status: StatusCode, error: BackendError, raw: &[u8]) -> Lost {
+        let error = facts(error);
+        let evidence = Evidence::InBand { error: &error, raw: beginning(raw) };
+        self.lost(&evidence, Some(status), error.message.clone())
+    }
+
+    fn lost(&self, evidence: &Evidence<'_>, status: Option<StatusCode>, detail: String) -> Lost {
+        let detection = &self.ctx.snapshot.config.detection;
+        let verdict = classify(evidence, &self.backend.name, detection, clock::wall());
+        Lost { verdict, status, relay: None, detail: self.scrubbed_text(detail) }
+    }
+
+    /// An answer that the operator's map calls an error, whatever it looks like.
+    fn disguised(&self, spoken: Spoken) -> Result<Spoken, Lost> {
+        let detection = &self.ctx.snapshot.config.detection;
+        if detection.error_map.is_empty() {
+            return Ok(spoken);
+        }
+        let raw = match &spoken.body {
+            Committed::Whole { body, .. } => body.clone(),
+            Committed::Stream { held, .. } => Bytes::from(held.concat()),
+            Committed::Opaque { .. } => return Ok(spoken),
+        };
+        let status = spoken.status.as_u16();
+        match disguised(status, beginning(&raw), &self.backend.name, detection, clock::wall()) {
+            None => Ok(spoken),
+            Some(verdict) => {
+                let detail = "an answer that `detection.error_map` calls an error".to_owned();
+                Err(Lost { verdict, status: Some(spoken.status), relay: None, detail })
+            }
+        }
+    }
+
+    /// Backends repeat keys in their errors: they are blotted out, and nothing else is touched.
+    fn scrubbed(&self, body: Bytes) -> Bytes {
+        scrub(&self.backend.secrets, body)
+    }
+
+    fn scrubbed_text(&self, text: String) -> String {
+        let scrubbed = self.scrubbed(Bytes::from(text));
+        String::from_utf8_lossy(&scrubbed).chars().take(300).collect()
+    }
+}
+
+/// `body` with every secret replaced by asterisks; the same bytes where there is none.
+pub fn scrub(secrets: &[crate::base::Secret], body: Bytes) -> Bytes {
+    let mut body = body;
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        let needle = secret.expose().as_bytes();
+        if memchr::memmem::find(&body, needle).is_some() {
+            let mut out = Vec::with_capacity(body.len());
+            let mut from = 0;
+            for at in memchr::memmem::find_iter(&body, needle) {
+                out.extend_from_slice(body.get(from..at).unwrap_or_default());
+                out.extend_from_slice(b"***");
+                from = at + needle.len();
+            }
+            out.extend_from_slice(body.get(from..).unwrap_or_default());
+            body = out.into();
+        }
+    }
+    body
+}
+
+fn beginning(body: &[u8]) -> &[u8] {
+    body.get(..EVIDENCE).unwrap_or(body)
+}
+
+fn facts(error: BackendError) -> ErrorFacts {
+    ErrorFacts { status: error.status, kind: error.kind, code: error.code, message: error.message }
+}
+
+/// How long an attempt may take from now: to the commit point, and never beyond the request's own end.
+pub fn deadline(candidate: &Candidate, arrived: Instant, now: Instant) -> Instant {
+    let timeouts = candidate.route.timeouts;
+    now.checked_add(timeouts.first_byte)
+        .unwrap_or(now + Duration::from_secs(86_400))
+        .min(arrived + timeouts.total)
+}

@@ -1,0 +1,382 @@
+//! One candidate after the other, until one has something to say.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout_at;
+
+use super::ask::Ask;
+use super::attempt::{self, Lost, Spoken};
+use super::failure::Failure;
+use super::plan::{Candidate, Plan};
+use super::verdict;
+use crate::base::{Class, clock};
+use crate::config::types::WhenAllCooling;
+use crate::health::{self, Gate, Probe, Sole, Spent};
+use crate::observe::Attempt;
+use crate::observe::access::milliseconds;
+use crate::state::{Context, InFlight, Live};
+
+/// How long a request waits for a cooling backend to recover (contract 4, `when_all_cooling`).
+const PATIENCE: Duration = Duration::from_secs(2);
+/// A failure later than this is told, not retried: the client has waited long enough (`reliability.md` 5.3).
+const SLOW_FAILURE: Duration = Duration::from_secs(30);
+
+/// The answer of the backend that spoke first, with all that must be kept until its last byte.
+#[derive(Debug)]
+pub struct Won {
+    /// The answer.
+    pub spoken: Spoken,
+    /// Who gave it.
+    pub candidate: Candidate,
+    /// Its place at the backend.
+    pub place: InFlight,
+}
+
+/// A candidate that may be tried now.
+struct Chosen {
+    candidate: Candidate,
+    place: InFlight,
+    probe: ProbeGuard,
+}
+
+/// What the walk over the candidates found.
+enum Walk {
+    /// This one.
+    Go(Chosen),
+    /// Nothing is left.
+    Exhausted,
+    /// All that are left have no place free.
+    Full,
+    /// All that are left are cooling.
+    Cooling(Cooling),
+}
+
+/// The cooling candidate that recovers first.
+#[derive(Clone, Copy)]
+struct Cooling {
+    at: usize,
+    class: Class,
+    /// When it recovers; none while another request probes it.
+    until: Option<Instant>,
+}
+
+/// Tries the plan's candidates in order.
+///
+/// # Errors
+/// What the client is told: the most useful of all the failures.
+pub async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> Result<Won, Failure> {
+    ctx.live.budget.lock().deposit(clock::now());
+    let mut walker = Walker { left: plan.candidates, sole: plan.sole, waiting_since: None };
+    let mut trail = Trail { lost: Vec::new(), pinned: plan.pinned };
+    loop {
+        let chosen = match walker.walk(ctx) {
+            Walk::Go(chosen) => chosen,
+            Walk::Exhausted => return Err(trail.told()),
+            _ if !trail.lost.is_empty() => return Err(trail.told()),
+            Walk::Full => return Err(verdict::all_full()),
+            Walk::Cooling(soonest) => match walker.all_cooling(ctx, soonest).await? {
+                Some(forced) => forced,
+                None => continue,
+            },
+        };
+        match attempt(ctx, ask, chosen, walker.sole).await {
+            Ok(won) => return Ok(won),
+            Err((candidate, lost)) => {
+                let next = trail.after(ctx, &candidate, lost);
+                walker.after(&candidate, trail.last_class());
+                match next {
+                    health::Next::Another => {}
+                    _ => return Err(trail.told()),
+                }
+            }
+        }
+    }
+}
+
+/// One attempt with its bookkeeping. The record says `client_gone` until it is known better: if the client leaves,
+/// this future is dropped, and that is what remains.
+async fn attempt(ctx: &mut Context, ask: &Ask, chosen: Chosen, sole: bool) -> Result<Won, (Candidate, Lost)> {
+    let Chosen { candidate, place, mut probe } = chosen;
+    let started = clock::now();
+    begin(ctx, &candidate);
+    let deadline = attempt::deadline(&candidate, ctx.entry.started(), started);
+    let done = attempt::run(ctx, ask, &candidate, deadline).await;
+    let now = clock::now();
+    let took = milliseconds(now.duration_since(started));
+    match done {
+        Ok(spoken) => {
+            finish(ctx, "ok", Some(spoken.status.as_u16()), took);
+            probe.succeeded(&candidate, now);
+            candidate.route.backend.vitals.note_latency(candidate.target.model, took);
+            Ok(Won { spoken, candidate, place })
+        }
+        Err(lost) => {
+            let status = lost.status.map(|status| status.as_u16());
+            finish(ctx, lost.verdict.class.name(), status, took);
+            probe.failed(ctx, &candidate, &lost, Sole(sole), now);
+            Err((candidate, lost))
+        }
+    }
+}
+
+fn begin(ctx: &mut Context, candidate: &Candidate) {
+    let backend = &candidate.route.backend;
+    let record = &mut ctx.entry.record;
+    record.backend = Some(Arc::clone(&backend.name));
+    record.model = Some(Arc::clone(&candidate.model));
+    record.attempts.push(Attempt {
+        backend: Arc::clone(&backend.name),
+        key: candidate.key().map_or_else(|| Arc::clone(&backend.name), |key| Arc::clone(&key.name)),
+        model: Arc::clone(&candidate.model),
+        class: Class::ClientGone.name(),
+        status: None,
+        ms: 0.0,
+    });
+}
+
+fn finish(ctx: &mut Context, class: &'static str, status: Option<u16>, took: f64) {
+    if let Some(last) = ctx.entry.record.attempts.last_mut() {
+        last.class = class;
+        last.status = status;
+        last.ms = took;
+    }
+}
+
+/// The candidates that have not been tried.
+struct Walker {
+    left: Vec<Candidate>,
+    sole: bool,
+    waiting_since: Option<Instant>,
+}
+
+impl Walker {
+    /// The first candidate that may be tried now.
+    fn walk(&mut self, ctx: &Context) -> Walk {
+        if self.left.is_empty() {
+            return Walk::Exhausted;
+        }
+        let now = clock::now();
+        let mut soonest: Option<Cooling> = None;
+        for at in 0..self.left.len() {
+            match self.look(ctx, at, now) {
+                Look::Free(probe) => {
+                    if let Some(chosen) = self.take(at, probe) {
+                        return Walk::Go(chosen);
+                    }
+                }
+                Look::Cooling(cooling) => soonest = Some(soonest.map_or(cooling, |best| sooner(best, cooling))),
+            }
+        }
+        soonest.map_or(Walk::Full, Walk::Cooling)
+    }
+
+    fn look(&self, ctx: &Context, at: usize, now: Instant) -> Look {
+        let probing = Cooling { at, class: Class::Unavailable, until: None };
+        let Some(candidate) = self.left.get(at) else { return Look::Cooling(probing) };
+        let mut health = ctx.live.health.lock();
+        match health.gate(&candidate.target, now) {
+            Gate::Open { .. } => Look::Free(ProbeGuard::none(&ctx.live)),
+            Gate::Probing => Look::Cooling(probing),
+            Gate::Cooling { until, class } => Look::Cooling(Cooling { at, class, until: Some(until) }),
+            Gate::Due => match health.take_probe(&candidate.target, now, lease(candidate)) {
+                Some(probe) => Look::Free(ProbeGuard::new(&ctx.live, probe)),
+                None => Look::Cooling(probing),
+            },
+        }
+    }
+
+    /// Takes a candidate out, if its backend has a place.
+    fn take(&mut self, at: usize, probe: ProbeGuard) -> Option<Chosen> {
+        let backend = &self.left.get(at)?.route.backend;
+        let place = backend.vitals.enter(backend.config.max_concurrent)?;
+        Some(Chosen { candidate: self.left.remove(at), place, probe })
+    }
+
+    /// After a failure that is the backend's own, its other keys wait until the other backends have been asked.
+    fn after(&mut self, failed: &Candidate, class: Option<Class>) {
+        let of_the_key = matches!(class, Some(Class::Rate | Class::Quota | Class::Auth | Class::ForbiddenModel));
+        if !of_the_key {
+            self.left.sort_by_key(|candidate| candidate.target.backend == failed.target.backend);
+        }
+        if class == Some(Class::ContextLength) {
+            let window = failed.route.context;
+            self.left.retain(|candidate| larger(candidate.route.context, window));
+        }
+    }
+
+    /// Everything is cooling: wait, force a probe, or give up (contract 4, `when_all_cooling`). `None`: look again.
+    async fn all_cooling(&mut self, ctx: &Context, soonest: Cooling) -> Result<Option<Chosen>, Failure> {
+        let now = clock::now();
+        if health::is_hard(soonest.class) {
+            return Err(verdict::all_cooling(soonest.class, soonest.until, now));
+        }
+        let forced = match ctx.snapshot.config.fallback.when_all_cooling {
+            WhenAllCooling::Fail => return Err(verdict::all_cooling(soonest.class, soonest.until, now)),
+            WhenAllCooling::AlwaysTry => return Ok(self.force(ctx, soonest.at)),
+            WhenAllCooling::Probe if self.sole => return Ok(self.force(ctx, soonest.at)),
+            WhenAllCooling::Probe => self.wait(ctx, soonest, now).await,
+        };
+        if forced {
+            return Ok(None);
+        }
+        self.probe(ctx, soonest, now).map(Some)
+    }
+
+    /// Waits for the recovery, if it comes soon enough. Says whether to look again.
+    async fn wait(&mut self, ctx: &Context, soonest: Cooling, now: Instant) -> bool {
+        let patience = *self.waiting_since.get_or_insert(now) + PATIENCE;
+        let recovered = ctx.live.recovered.notified();
+        match soonest.until {
+            Some(until) if until > patience => false,
+            None if now >= patience => false,
+            until => {
+                // Either it recovers by the clock, or a probe's success says so earlier.
+                let _ = timeout_at(until.unwrap_or(patience).into(), recovered).await;
+                true
+            }
+        }
+    }
+
+    /// Sends this request as the one probe; all others are told when to come back.
+    fn probe(&mut self, ctx: &Context, soonest: Cooling, now: Instant) -> Result<Chosen, Failure> {
+        let refused = || verdict::all_cooling(soonest.class, soonest.until, now);
+        let candidate = self.left.get(soonest.at).ok_or_else(refused)?;
+        let probe = ctx.live.health.lock().force_probe(&candidate.target, now, lease(candidate));
+        let probe = ProbeGuard::new(&ctx.live, probe.ok_or_else(refused)?);
+        self.take(soonest.at, probe).ok_or_else(verdict::all_full)
+    }
+
+    fn force(&mut self, ctx: &Context, at: usize) -> Option<Chosen> {
+        self.take(at, ProbeGuard::none(&ctx.live))
+    }
+}
+
+enum Look {
+    Free(ProbeGuard),
+    Cooling(Cooling),
+}
+
+/// The one that recovers first; one that is being probed counts as recovering now. Soft faults go before hard ones.
+fn sooner(a: Cooling, b: Cooling) -> Cooling {
+    let key = |cooling: &Cooling| (health::is_hard(cooling.class), cooling.until.is_some(), cooling.until);
+    if key(&b) < key(&a) { b } else { a }
+}
+
+/// A probe that says nothing for this long is given to the next request.
+fn lease(candidate: &Candidate) -> Duration {
+    candidate.route.timeouts.first_byte
+}
+
+/// Whether a window of `next` tokens may hold what one of `failed` did not.
+fn larger(next: Option<u64>, failed: Option<u64>) -> bool {
+    match (next, failed) {
+        (Some(next), Some(failed)) => next > failed,
+        _ => true,
+    }
+}
+
+/// The failures of a request so far.
+struct Trail {
+    lost: Vec<(health::Tried, Lost)>,
+    pinned: bool,
+}
+
+impl Trail {
+    /// Notes a failure and decides what this request does next.
+    fn after(&mut self, ctx: &Context, candidate: &Candidate, lost: Lost) -> health::Next {
+        let verdict = lost.verdict;
+        tracing::debug!(
+            backend = &*candidate.route.backend.name, class = verdict.class.name(), detail = lost.detail,
+            request_id = ctx.entry.record.request_id, "attempt failed"
+        );
+        let tried = health::Tried {
+            class: verdict.class,
+            converted: false,
+            first_choice: self.lost.is_empty(),
+            reset: verdict.reset,
+        };
+        self.lost.push((tried, lost));
+        let now = clock::now();
+        let elapsed = now.duration_since(ctx.entry.started());
+        let timeouts = candidate.route.timeouts;
+        let spent = Spent {
+            attempts: u32::try_from(self.lost.len()).unwrap_or(u32::MAX),
+            max_attempts: ctx.snapshot.config.fallback.max_attempts,
+            elapsed,
+            slow_failure_cutoff: SLOW_FAILURE,
+            left: timeouts.total.saturating_sub(elapsed),
+            pinned: self.pinned,
+            repaired: false,
+            budget_left: true,
+        };
+        match health::next(&verdict, &spent) {
+            health::Next::Another if !withdraw(ctx, now) => health::Next::Stop(health::StopReason::RetryBudget),
+            next => next,
+        }
+    }
+
+    fn last_class(&self) -> Option<Class> {
+        self.lost.last().map(|(tried, _)| tried.class)
+    }
+
+    /// The failure that tells the client most.
+    fn told(self) -> Failure {
+        let tried: Vec<health::Tried> = self.lost.iter().map(|(tried, _)| *tried).collect();
+        let resets: Vec<Option<Duration>> = tried.iter().map(|tried| tried.reset).collect();
+        let at = health::choose(&tried);
+        let all_unknown = tried.iter().all(|tried| tried.class == Class::NotFound);
+        match self.lost.into_iter().nth(at) {
+            Some((tried, lost)) => verdict::told(&tried, lost, &resets, all_unknown),
+            None => verdict::all_full(),
+        }
+    }
+}
+
+fn withdraw(ctx: &Context, now: Instant) -> bool {
+    ctx.live.budget.lock().withdraw(ctx.snapshot.config.fallback.retry_budget, now)
+}
+
+/// A probe that is given back without a verdict unless there was one.
+struct ProbeGuard {
+    live: Arc<Live>,
+    probe: Option<Probe>,
+}
+
+impl ProbeGuard {
+    fn none(live: &Arc<Live>) -> Self {
+        Self { live: Arc::clone(live), probe: None }
+    }
+
+    fn new(live: &Arc<Live>, probe: Probe) -> Self {
+        Self { live: Arc::clone(live), probe: Some(probe) }
+    }
+
+    fn succeeded(&mut self, candidate: &Candidate, now: Instant) {
+        let probe = self.probe.take();
+        let probed = probe.is_some();
+        self.live.health.lock().success(&candidate.target, probe, now);
+        if probed {
+            tracing::info!(backend = &*candidate.route.backend.name, model = &*candidate.model, "recovered");
+            self.live.recovered.notify_waiters();
+        }
+    }
+
+    fn failed(&mut self, ctx: &Context, candidate: &Candidate, lost: &Lost, sole: Sole, now: Instant) {
+        let probe = self.probe.take();
+        let probed = probe.is_some();
+        verdict::report(ctx, candidate, probe, lost, sole, now);
+        if probed {
+            self.live.recovered.notify_waiters();
+        }
+    }
+}
+
+impl Drop for ProbeGuard {
+    fn drop(&mut self) {
+        if let Some(probe) = self.probe.take() {
+            self.live.health.lock().release(probe);
+            self.live.recovered.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The body that a client reads. It holds the request's record and its places: they end with its last byte, or with
+//! the client.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context as Task, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use llm_dialect::watch::Watch;
+
+pub use super::stream::Flow;
+use super::stream::{Opaque, Stream};
+use crate::base::Class;
+use crate::observe::Entry;
+use crate::state::Context;
+
+/// A response body.
+#[derive(Debug)]
+pub struct AnswerBody {
+    kind: Kind,
+    /// The request's record; written when this is dropped.
+    entry: Option<Entry>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// All of it at once.
+    Whole(Bytes),
+    /// A stream of events, watched as it passes.
+    Stream(Box<Stream>),
+    /// Bytes that nobody looks into.
+    Opaque(Box<Opaque>),
+    /// Nothing is left.
+    Done,
+}
+
+impl AnswerBody {
+    /// A body of these bytes.
+    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        let kind = if bytes.is_empty() { Kind::Done } else { Kind::Whole(bytes) };
+        Self { kind, entry: None }
+    }
+
+    /// A stream of events: first what was held back, then what comes.
+    pub(super) fn stream(flow: Flow, watch: Box<Watch>, held: Vec<Bytes>) -> Self {
+        Self { kind: Kind::Stream(Box::new(Stream::new(flow, watch, held))), entry: None }
+    }
+
+    /// A body that passes unseen.
+    pub(super) fn opaque(flow: Flow) -> Self {
+        Self { kind: Kind::Opaque(Box::new(Opaque::new(flow))), entry: None }
+    }
+
+    /// Ties the request's record to this body.
+    #[must_use]
+    pub fn with_entry(mut self, ctx: Context) -> Self {
+        let mut entry = ctx.entry;
+        entry.record.complete = matches!(self.kind, Kind::Done);
+        self.entry = Some(entry);
+        self
+    }
+
+    /// The last byte is out.
+    fn complete(&mut self, class: Option<Class>) {
+        if let Some(entry) = &mut self.entry {
+            if let Kind::Stream(stream) = &self.kind {
+                entry.record.usage = stream.usage();
+            }
+            entry.record.complete = true;
+            entry.record.class = entry.record.class.or(class);
+        }
+        self.kind = Kind::Done;
+        self.entry = None;
+    }
+}
+
+/// What a stream has next.
+pub(super) enum Piece {
+    /// These bytes.
+    Bytes(Bytes),
+    /// These bytes, and they are the last: the answer broke off for this reason.
+    Broken(Bytes, Class),
+    /// Nothing more: it is whole.
+    End,
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Task<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = match &mut self.kind {
+            Kind::Done => return Poll::Ready(None),
+            Kind::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.complete(None);
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            Kind::Stream(stream) => stream.poll(cx),
+            Kind::Opaque(opaque) => opaque.poll(cx),
+        };
+        match piece {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Piece::Bytes(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            Poll::Ready(Piece::Broken(bytes, class)) => {
+                self.complete(Some(class));
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            Poll::Ready(Piece::End) => {
+                self.complete(None);
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.kind, Kind::Done)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Done => SizeHint::with_exact(0),
+            Kind::Stream(_) | Kind::Opaque(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for AnswerBody {
+    /// The client left: what it has read is counted; a backend that wants it is read on to its end.
+    fn drop(&mut self) {
+        let Kind::Stream(stream) = std::mem::replace(&mut self.kind, Kind::Done) else {
+            return;
+        };
+        if let Some(entry) = &mut self.entry {
+            entry.record.usage = stream.usage();
+        }
+        if stream.reads_on_alone() {
+            tokio::spawn(stream.drain(self.entry.take()));
+        }
+    }
+}
+

@@ -1,0 +1,198 @@
+//! Holding an answer back until it has proven to be one: the commit point (`reliability.md` 5.5).
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use llm_dialect::answer::{self, AnswerFault};
+use llm_dialect::fault::BackendError;
+use llm_dialect::usage::Usage;
+use llm_dialect::watch::{End, Sight, Watch, WatchLimits};
+use llm_dialect::Api;
+use serde::Deserialize;
+use std::borrow::Cow;
+
+use super::decode;
+use crate::config::types::Limits;
+use crate::upstream::{Fault, Reply, UpstreamBody};
+
+/// How much of an error's body is read: enough for any message.
+const ERROR_BODY: usize = 64 * 1024;
+/// How many events are held back before an answer commits whatever they are.
+const HOLD_EVENTS: usize = 64;
+/// How many bytes are held back likewise.
+const HOLD_BYTES: usize = 256 * 1024;
+
+/// An answer that is one.
+#[derive(Debug)]
+pub enum Committed {
+    /// All of it.
+    Whole {
+        /// Its body, unfolded.
+        body: Bytes,
+        /// Its tokens.
+        usage: Usage,
+        /// Its id, where a later request may go on from it.
+        response_id: Option<String>,
+    },
+    /// A stream that has begun to speak.
+    Stream {
+        /// What watches it; boxed, since it is large.
+        watch: Box<Watch>,
+        /// What was held back, in order.
+        held: Vec<Bytes>,
+        /// What is still to come.
+        rest: UpstreamBody,
+    },
+    /// Something that is not looked into: audio, images.
+    Opaque {
+        /// All of it.
+        rest: UpstreamBody,
+    },
+}
+
+/// Why an answer is none.
+#[derive(Debug)]
+pub enum Unfit {
+    /// It says that it is an error.
+    Error(Box<BackendError>, Bytes),
+    /// It is no answer of this call: for a person, what was wrong; and its beginning.
+    Bad(&'static str, Bytes),
+    /// It broke off.
+    Broken(Fault),
+}
+
+/// What is asked of an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// The call.
+    pub api: Api,
+    /// Whether a stream was asked for.
+    pub stream: bool,
+    /// Whether the usage of a chat stream is to be taken out again.
+    pub strip_usage: bool,
+    /// Sizes.
+    pub limits: Limits,
+}
+
+/// Reads a 2xx answer up to its commit point.
+pub async fn commit(reply: Reply, terms: Terms) -> Result<Committed, Unfit> {
+    let kind = content_type(&reply.headers);
+    if kind.starts_with("text/event-stream") {
+        return if terms.stream {
+            stream(reply.body, terms).await
+        } else {
+            Err(Unfit::Bad("a stream, though none was asked for", Bytes::new()))
+        };
+    }
+    if matches!(terms.api, Api::Audio | Api::Images) && !kind.starts_with("application/json") {
+        return Ok(Committed::Opaque { rest: reply.body });
+    }
+    whole(reply, terms).await
+}
+
+fn content_type(headers: &HeaderMap) -> String {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// An answer that must be there to its last byte. A backend that answers JSON though a stream was asked for is taken
+/// at its word: the client gets that JSON.
+async fn whole(reply: Reply, terms: Terms) -> Result<Committed, Unfit> {
+    let limit = terms.limits.max_response;
+    let announced = announced(&reply.headers);
+    if announced.is_some_and(|length| length > limit) {
+        return Err(Unfit::Bad("an answer above `limits.max_response`", Bytes::new()));
+    }
+    let body = collect(reply.body, announced, limit).await?;
+    let body = match reply.headers.get(CONTENT_ENCODING) {
+        None => body,
+        Some(encoding) => decode::decode(encoding, body, limit)
+            .map_err(|_| Unfit::Bad("an answer in an encoding that was not asked for", Bytes::new()))?,
+    };
+    match answer::inspect(terms.api, &body) {
+        Ok(usage) => Ok(Committed::Whole { usage, response_id: response_id(terms.api, &body), body }),
+        Err(AnswerFault::Error(error)) => Err(Unfit::Error(error.into(), body)),
+        Err(AnswerFault::NotJson) => Err(Unfit::Bad("no JSON", body)),
+        Err(AnswerFault::Empty) => Err(Unfit::Bad("an answer without content", body)),
+    }
+}
+
+fn announced(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+async fn collect(mut body: UpstreamBody, announced: Option<usize>, limit: usize) -> Result<Bytes, Unfit> {
+    let mut all = BytesMut::new();
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(Unfit::Broken)?;
+        if announced == Some(piece.len()) {
+            // All in one piece; the next look only takes the connection back to its pool.
+            return match body.next().await {
+                None => Ok(piece),
+                Some(_) => Err(Unfit::Bad("more bytes than announced", Bytes::new())),
+            };
+        }
+        if all.len() + piece.len() > limit {
+            return Err(Unfit::Bad("an answer above `limits.max_response`", Bytes::new()));
+        }
+        all.extend_from_slice(&piece);
+    }
+    Ok(all.freeze())
+}
+
+/// The id by which a later request may refer to this answer.
+fn response_id(api: Api, body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        id: Option<Cow<'a, str>>,
+    }
+    if api != Api::Responses {
+        return None;
+    }
+    serde_json::from_slice::<Named<'_>>(body).ok()?.id.map(Cow::into_owned)
+}
+
+/// A stream, up to its first real content.
+async fn stream(mut body: UpstreamBody, terms: Terms) -> Result<Committed, Unfit> {
+    let limits = WatchLimits {
+        max_event: terms.limits.max_event,
+        hold_events: HOLD_EVENTS,
+        hold_bytes: HOLD_BYTES,
+    };
+    let mut watch = Box::new(Watch::new(terms.api, limits, terms.strip_usage));
+    let mut held = Vec::new();
+    loop {
+        let Some(piece) = body.next().await else {
+            return match watch.finish(&mut held) {
+                End::Complete => Ok(Committed::Stream { watch, held, rest: body }),
+                End::Truncated | End::Empty => Err(Unfit::Bad("a stream that ended before it said anything", Bytes::new())),
+            };
+        };
+        match watch.feed(piece.map_err(Unfit::Broken)?, &mut held) {
+            Sight::Waiting => {}
+            Sight::Live | Sight::Ended => return Ok(Committed::Stream { watch, held, rest: body }),
+            Sight::Fault(error, raw) => return Err(Unfit::Error(error.into(), raw)),
+            Sight::TooLarge => return Err(Unfit::Bad("an event above `limits.max_event`", Bytes::new())),
+        }
+    }
+}
+
+/// The body of an error answer, or its beginning. Reading it to its end lets the connection serve again.
+pub async fn error_body(reply: Reply) -> Bytes {
+    let mut body = reply.body;
+    let mut all = BytesMut::new();
+    while let Some(Ok(piece)) = body.next().await {
+        let room = ERROR_BODY - all.len();
+        all.extend_from_slice(piece.get(..room).unwrap_or(&piece));
+        if all.len() >= ERROR_BODY {
+            break;
+        }
+    }
+    let all = all.freeze();
+    match reply.headers.get(CONTENT_ENCODING) {
+        None => all,
+        // What cannot be unfolded says nothing to anybody.
+        Some(encoding) => decode::decode(encoding, all, ERROR_BODY).unwrap_or_default(),
+    }
+}

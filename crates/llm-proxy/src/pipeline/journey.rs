@@ -1,0 +1,35 @@
+//! Steps 5 to 9 of a request's journey (contract, section 3). Steps 1 to 4 are in `server::stack`.
+
+use http::Response;
+use hyper::body::Incoming;
+use llm_dialect::Api;
+
+use super::body::AnswerBody;
+use super::failure::Failure;
+use super::{answer, ask, attempts, plan};
+use crate::state::Context;
+
+/// Takes a request to the backend that answers it. Dropping the future cancels whatever is being done for it, in any
+/// phase: a connection in the making is given up, an open one is closed, a probe is handed back without a verdict.
+///
+/// # Errors
+/// What the client is told instead of an answer. Nothing has been sent yet.
+pub async fn journey(
+    ctx: &mut Context,
+    call: Call,
+    body: Incoming,
+) -> Result<Response<AnswerBody>, Failure> {
+    let ask = ask::read(ctx, call, body).await?; // 5: the body, bounded; its envelope
+    let plan = plan::draw(ctx, &ask)?; // 7: candidates in order, by pure decisions
+    let won = attempts::first_to_speak(ctx, &ask, plan).await?; // 8: up to the commit point
+    Ok(answer::deliver(ctx, won)) // 9: its last byte takes the record along
+}
+
+/// Which call the path asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// The path says it; with what follows the call's own path (`/generations`).
+    Named(Api, String),
+    /// `POST /`: the body's shape decides, unless the headers did.
+    ByShape,
+}

@@ -1,0 +1,19 @@
+//! A request's way from its headers to its last byte. `journey` is the place to begin reading.
+
+mod answer;
+mod ask;
+mod attempt;
+mod attempts;
+mod body;
+mod commit;
+mod decode;
+mod failure;
+mod headers;
+pub mod journey;
+mod plan;
+mod stream;
+mod verdict;
+
+pub use body::AnswerBody;
+pub use failure::Failure;
+pub use plan::{Candidate, draw};

@@ -1,0 +1,328 @@
+//! A backend's answer as it flows to the client, after the commit point. Nothing is ever spliced in here but an error
+//! event, and after that nothing follows: a broken answer never looks whole.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as Task, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use llm_dialect::Dialect;
+use llm_dialect::usage::Usage;
+use llm_dialect::watch::{End, Sight, Watch};
+use llm_dialect::wire_error::{ErrorKind, WireError};
+use tokio::time::Sleep;
+
+use super::Candidate;
+use super::attempt::scrub;
+use super::body::Piece;
+use crate::base::{Class, clock};
+use crate::config::types::OnDisconnect;
+use crate::health::{self, Sole};
+use crate::observe::Entry;
+use crate::state::{Context, Follower, InFlight, Live, Pin as Pinned, Snapshot};
+use crate::upstream::{Fault, UpstreamBody};
+
+/// After the terminal marker the backend has this long to close the body; the answer is whole all the same.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// The backend's side of an answer, and all that must live as long as it flows.
+#[derive(Debug)]
+pub struct Flow {
+    rest: UpstreamBody,
+    candidate: Candidate,
+    connection: Follower,
+    live: Arc<Live>,
+    snapshot: Arc<Snapshot>,
+    dialect: Dialect,
+    request_id: String,
+    clocks: Clocks,
+    /// The place at the backend: free again when the flow ends.
+    _place: InFlight,
+}
+
+impl Flow {
+    /// The flow of an answer that `rest` feeds.
+    pub fn new(ctx: &Context, candidate: Candidate, place: InFlight, rest: UpstreamBody) -> Self {
+        let dialect = Dialect::from_name(ctx.entry.record.dialect).unwrap_or(Dialect::Chat);
+        let timeouts = candidate.route.timeouts;
+        Self {
+            rest,
+            connection: ctx.connection.clone(),
+            live: Arc::clone(&ctx.live),
+            snapshot: Arc::clone(&ctx.snapshot),
+            dialect,
+            request_id: ctx.entry.record.request_id.clone(),
+            clocks: Clocks::new(timeouts.idle, ctx.entry.started() + timeouts.total),
+            candidate,
+            _place: place,
+        }
+    }
+
+    /// A failure of the backend after the commit point counts against its health; one of ours or the client's does not.
+    fn blame(&self, detail: &str) {
+        let candidate = &self.candidate;
+        let backend = &*candidate.route.backend.name;
+        tracing::warn!(
+            backend,
+            model = &*candidate.model,
+            request_id = self.request_id,
+            detail,
+            "the stream broke after the commit point"
+        );
+        let failure = health::Failure { class: Class::Midstream, reset: None };
+        let context = (&self.snapshot.policy, clock::now(), fastrand::f64());
+        self.live.health.lock().failure(&candidate.target, None, failure, Sole(false), context);
+    }
+}
+
+/// Idle and total time of a flow, on one timer that is rarely touched.
+#[derive(Debug)]
+struct Clocks {
+    idle: Duration,
+    end: Instant,
+    last: Instant,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Clocks {
+    fn new(idle: Duration, end: Instant) -> Self {
+        Self { idle, end, last: clock::now(), timer: None }
+    }
+
+    fn progress(&mut self) {
+        self.last = clock::now();
+    }
+
+    fn due(&self) -> Instant {
+        (self.last + self.idle).min(self.end)
+    }
+
+    /// Ready when the time is up. The timer is only moved when it fires: progress just notes the time.
+    fn poll(&mut self, cx: &mut Task<'_>) -> Poll<()> {
+        loop {
+            let due = self.due();
+            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due.into())));
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if clock::now() >= due {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(due.into());
+        }
+    }
+}
+
+/// A stream of events, watched as it passes.
+#[derive(Debug)]
+pub struct Stream {
+    flow: Flow,
+    watch: Box<Watch>,
+    ready: VecDeque<Bytes>,
+    usage: Usage,
+}
+
+/// What a poll of the backend came to.
+enum Seen {
+    /// Something for the client, or nothing but a look is due again.
+    Moved,
+    /// The backend's own error event, to be passed on as the last thing.
+    Fault(Bytes, String),
+    /// The stream broke: what we say, and for our log.
+    Broke(ErrorKind, String),
+    /// It is whole.
+    End,
+}
+
+impl Stream {
+    pub(super) fn new(flow: Flow, watch: Box<Watch>, held: Vec<Bytes>) -> Self {
+        Self { flow, watch, ready: held.into(), usage: Usage::default() }
+    }
+
+    /// Tokens as far as they are known.
+    pub(super) fn usage(&self) -> Usage {
+        if self.usage.is_unknown() { self.watch.usage() } else { self.usage }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Task<'_>) -> Poll<Piece> {
+        if self.flow.connection.must_end(cx) {
+            return Poll::Ready(self.cut(ErrorKind::ShuttingDown, Class::Local));
+        }
+        loop {
+            if let Some(bytes) = self.take_ready() {
+                return Poll::Ready(Piece::Bytes(bytes));
+            }
+            match self.look(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Seen::Moved) => {}
+                Poll::Ready(Seen::End) => {
+                    self.remember();
+                    return Poll::Ready(self.take_ready().map_or(Piece::End, Piece::Bytes));
+                }
+                Poll::Ready(Seen::Fault(event, detail)) => return Poll::Ready(self.pass_fault(event, &detail)),
+                Poll::Ready(Seen::Broke(kind, detail)) => {
+                    self.flow.blame(&detail);
+                    return Poll::Ready(self.cut(kind, Class::Midstream));
+                }
+            }
+        }
+    }
+
+    /// All that is ready, in one piece: a piece becomes one chunk and one write.
+    fn take_ready(&mut self) -> Option<Bytes> {
+        if self.ready.len() <= 1 {
+            return self.ready.pop_front();
+        }
+        let all: Vec<Bytes> = self.ready.drain(..).collect();
+        Some(all.concat().into())
+    }
+
+    /// One look at the backend, its clocks included.
+    fn look(&mut self, cx: &mut Task<'_>) -> Poll<Seen> {
+        match self.flow.rest.poll_next(cx) {
+            Poll::Ready(Some(Ok(piece))) => {
+                self.flow.clocks.progress();
+                Poll::Ready(self.see(piece))
+            }
+            Poll::Ready(Some(Err(fault))) => Poll::Ready(self.broke(&fault)),
+            Poll::Ready(None) => Poll::Ready(self.ended()),
+            Poll::Pending if self.flow.clocks.poll(cx).is_ready() => Poll::Ready(self.timed_out()),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn see(&mut self, piece: Bytes) -> Seen {
+        let mut out = Vec::new();
+        let sight = self.watch.feed(piece, &mut out);
+        self.ready.extend(out);
+        match sight {
+            Sight::Waiting | Sight::Live => Seen::Moved,
+            Sight::Ended => {
+                self.flow.clocks.idle = self.flow.clocks.idle.min(LINGER);
+                Seen::Moved
+            }
+            Sight::Fault(error, raw) => Seen::Fault(raw, error.message),
+            Sight::TooLarge => {
+                Seen::Broke(ErrorKind::UpstreamBadResponse, "an event above `limits.max_event`".to_owned())
+            }
+        }
+    }
+
+    /// A break behind the terminal marker takes nothing from the answer.
+    fn broke(&mut self, fault: &Fault) -> Seen {
+        if self.watch.terminal() { Seen::End } else { Seen::Broke(ErrorKind::UpstreamUnavailable, fault.to_string()) }
+    }
+
+    fn timed_out(&mut self) -> Seen {
+        if self.watch.terminal() {
+            return Seen::End;
+        }
+        Seen::Broke(ErrorKind::UpstreamTimeout, "silence, or too long in all".to_owned())
+    }
+
+    fn ended(&mut self) -> Seen {
+        let mut out = Vec::new();
+        let end = self.watch.finish(&mut out);
+        self.ready.extend(out);
+        match end {
+            End::Complete => Seen::End,
+            End::Fault(error) => Seen::Broke(ErrorKind::UpstreamUnavailable, error.message),
+            End::Truncated | End::Empty => {
+                Seen::Broke(ErrorKind::UpstreamUnavailable, "an end without the terminal marker".to_owned())
+            }
+        }
+    }
+
+    /// The backend's own error is the client's dialect already: passed on, but for keys; nothing after it is.
+    fn pass_fault(&mut self, event: Bytes, detail: &str) -> Piece {
+        self.flow.blame(detail);
+        self.ready.push_back(scrub(&self.flow.candidate.route.backend.secrets, event));
+        self.last_words(Class::Midstream)
+    }
+
+    /// Ends the answer with the dialect's error event.
+    fn cut(&mut self, kind: ErrorKind, class: Class) -> Piece {
+        let message = match kind {
+            ErrorKind::ShuttingDown => "The proxy is shutting down; send the request again.",
+            ErrorKind::UpstreamTimeout => "The backend fell silent within its answer; the answer is incomplete.",
+            _ => "The backend broke off within its answer; the answer is incomplete.",
+        };
+        let request_id = &self.flow.request_id;
+        let error = WireError { kind, message: message.into(), param: None, request_id };
+        let event = error.event(self.flow.dialect, &self.watch.position());
+        self.ready.push_back(event.into());
+        self.last_words(class)
+    }
+
+    fn last_words(&mut self, class: Class) -> Piece {
+        self.flow.connection.close_after_this();
+        Piece::Broken(self.take_ready().unwrap_or_default(), class)
+    }
+
+    /// A whole answer of the Responses API can be gone on from.
+    fn remember(&mut self) {
+        self.usage = self.watch.usage();
+        if self.flow.dialect == Dialect::Responses
+            && let Some(id) = self.watch.position().response_id
+        {
+            let target = self.flow.candidate.target;
+            self.flow.live.pins.remember(&id, Pinned { backend: target.backend, key: target.key });
+        }
+    }
+
+    /// Whether the backend wants its answer read although nobody listens.
+    pub(super) fn reads_on_alone(&self) -> bool {
+        self.flow.candidate.route.backend.config.on_disconnect == OnDisconnect::Drain && !self.watch.terminal()
+    }
+
+    /// Reads on to the end for the sake of exact usage. Bounded by the flow's own clocks.
+    pub(super) async fn drain(mut self: Box<Self>, mut entry: Option<Entry>) {
+        loop {
+            self.ready.clear();
+            let seen = std::future::poll_fn(|cx| self.look(cx)).await;
+            if !matches!(seen, Seen::Moved) {
+                break;
+            }
+        }
+        if let Some(entry) = &mut entry {
+            entry.record.usage = self.usage();
+        }
+    }
+}
+
+/// Bytes that nobody looks into: audio, images.
+#[derive(Debug)]
+pub struct Opaque {
+    flow: Flow,
+}
+
+impl Opaque {
+    pub(super) fn new(flow: Flow) -> Self {
+        Self { flow }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Task<'_>) -> Poll<Piece> {
+        let must_end = self.flow.connection.must_end(cx);
+        match self.flow.rest.poll_next(cx) {
+            Poll::Ready(Some(Ok(piece))) => {
+                self.flow.clocks.progress();
+                Poll::Ready(Piece::Bytes(piece))
+            }
+            Poll::Ready(None) => Poll::Ready(Piece::End),
+            Poll::Ready(Some(Err(fault))) => {
+                self.flow.blame(&fault.to_string());
+                Poll::Ready(self.broken())
+            }
+            Poll::Pending if must_end || self.flow.clocks.poll(cx).is_ready() => Poll::Ready(self.broken()),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn broken(&self) -> Piece {
+        self.flow.connection.close_after_this();
+        Piece::Broken(Bytes::new(), Class::Midstream)
+    }
+}

@@ -1,0 +1,121 @@
+//! A backend ready for use: its connections, keys, paths and counters.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderName, HeaderValue};
+use llm_dialect::Api;
+use parking_lot::Mutex;
+
+use crate::base::Secret;
+use crate::config::types;
+use crate::upstream::Endpoint;
+
+/// A backend of the running config.
+#[derive(Debug)]
+pub struct Backend {
+    /// Its settings.
+    pub config: types::Backend,
+    /// Its name, shared with records.
+    pub name: Arc<str>,
+    /// Its name as a header value.
+    pub label: HeaderValue,
+    /// Its identity: the same address and credentials after a reload are the same backend.
+    pub id: u64,
+    /// Its connections.
+    pub endpoint: Arc<Endpoint>,
+    /// Its keys; one nameless entry where none is sent.
+    pub keys: Vec<BackendKey>,
+    /// Counters that survive a reload.
+    pub vitals: Arc<Vitals>,
+    /// `https` or `http`.
+    pub scheme: Scheme,
+    /// Host and port as they go into `host`.
+    pub authority: Authority,
+    /// The same as a header value.
+    pub host: HeaderValue,
+    /// Where each of its calls goes.
+    pub targets: BTreeMap<Api, PathAndQuery>,
+    /// What must never reach a client in an error text.
+    pub secrets: Vec<Secret>,
+}
+
+/// A key of a backend.
+#[derive(Debug)]
+pub struct BackendKey {
+    /// Its name in records: the backend's with a number.
+    pub name: Arc<str>,
+    /// Its identity.
+    pub id: u64,
+    /// The header that carries it, if one does.
+    pub header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Backend {
+    /// Whether it has this call.
+    pub fn speaks(&self, api: Api) -> bool {
+        self.config.enabled && self.config.apis.contains(&api)
+    }
+}
+
+/// Counters of a backend.
+#[derive(Debug, Default)]
+pub struct Vitals {
+    in_flight: AtomicU32,
+    turn: AtomicU64,
+    /// First-byte latency by model, smoothed, in milliseconds.
+    latency: Mutex<HashMap<u64, f64>>,
+}
+
+/// How much a new latency weighs against all before it.
+const NEW_LATENCY: f64 = 0.2;
+/// How many models' latencies are kept.
+const MAX_LATENCIES: usize = 1_000;
+
+impl Vitals {
+    /// Requests that it is working on.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Takes a place, unless `max` are taken.
+    pub fn enter(self: &Arc<Self>, max: Option<u32>) -> Option<InFlight> {
+        let max = max.unwrap_or(u32::MAX);
+        let entered = self.in_flight.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |now| {
+            (now < max).then_some(now + 1)
+        });
+        entered.ok().map(|_| InFlight(Arc::clone(self)))
+    }
+
+    /// The next turn of the rotation of its keys.
+    pub fn next_turn(&self) -> u64 {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Notes how long a first byte took.
+    pub fn note_latency(&self, model: u64, milliseconds: f64) {
+        let mut latency = self.latency.lock();
+        if latency.len() >= MAX_LATENCIES && !latency.contains_key(&model) {
+            latency.clear();
+        }
+        let known = latency.entry(model).or_insert(milliseconds);
+        *known += (milliseconds - *known) * NEW_LATENCY;
+    }
+
+    /// How long first bytes take, if that is known.
+    pub fn latency(&self, model: u64) -> Option<f64> {
+        self.latency.lock().get(&model).copied()
+    }
+}
+
+/// A place at a backend; given back when it is dropped.
+#[derive(Debug)]
+pub struct InFlight(Arc<Vitals>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,267 @@
+//! A config made ready for requests: names looked up once, headers and paths built once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderName, HeaderValue};
+use llm_dialect::Api;
+use llm_dialect::edit::json_string;
+use parking_lot::Mutex;
+
+use super::auth::Keys;
+use super::backend::{Backend, BackendKey};
+use super::live::Live;
+use crate::base::secret::{Secret, digest};
+use crate::config::types::{self, Auth, Config, Protocol, Strategy, Timeouts};
+use crate::health::Policy;
+use crate::routing::Smooth;
+use crate::upstream::Address;
+
+/// A config in force. Immutable: a request keeps the one that it started with.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The settings.
+    pub config: Config,
+    /// Counts the configs of this process, from 1.
+    pub generation: u64,
+    /// Client keys.
+    pub keys: Keys,
+    /// Backends, in the file's order.
+    pub backends: Vec<Arc<Backend>>,
+    /// Aliases by name, globs among them.
+    pub aliases: HashMap<String, Arc<Alias>>,
+    /// How health judges.
+    pub policy: Policy,
+    /// Whether usage must be known of streams that did not ask for it.
+    pub needs_usage: bool,
+}
+
+/// An alias with its routes resolved.
+#[derive(Debug)]
+pub struct Alias {
+    /// Its name; a glob's own pattern.
+    pub name: Arc<str>,
+    /// Its routes by priority, lowest number first; only those that may be used.
+    pub tiers: Vec<Tier>,
+    /// The choice within a priority.
+    pub strategy: Strategy,
+    /// Other aliases to go on to.
+    pub fallback: Vec<String>,
+    /// Fields that are filled in where a request has none: names and raw JSON values.
+    pub defaults: Vec<(String, Bytes)>,
+    /// Fields that are always set.
+    pub overrides: Vec<(String, Bytes)>,
+    /// Whether it may be used.
+    pub enabled: bool,
+}
+
+/// Routes of one priority.
+#[derive(Debug)]
+pub struct Tier {
+    /// Its routes.
+    pub routes: Vec<Arc<Route>>,
+    /// Where the round robin stands.
+    pub smooth: Arc<Mutex<Smooth>>,
+}
+
+/// A route with its backend.
+#[derive(Debug)]
+pub struct Route {
+    /// The backend.
+    pub backend: Arc<Backend>,
+    /// Its model, and that as a raw JSON value; none: the client's name goes on.
+    pub model: Option<(Arc<str>, Bytes)>,
+    /// Its share.
+    pub weight: u32,
+    /// Its context window in tokens, where known.
+    pub context: Option<u64>,
+    /// Its clocks.
+    pub timeouts: Timeouts,
+}
+
+/// The identity of a text, by which state is found again after a reload.
+pub(super) fn identity(parts: &[&[u8]]) -> u64 {
+    let mut all = Vec::new();
+    for part in parts {
+        all.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        all.extend_from_slice(part);
+    }
+    let [a, b, c, d, e, f, g, h, ..] = digest(&all);
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
+impl Route {
+    /// The identity of a model of this route's backend.
+    pub fn model_id(model: &str) -> u64 {
+        identity(&[b"model", model.as_bytes()])
+    }
+}
+
+/// Makes a config ready.
+///
+/// # Errors
+/// A sentence that names the backend which cannot be addressed. The config's checks leave none that I know of.
+pub fn compile(config: Config, generation: u64, live: &Live) -> Result<Snapshot, String> {
+    let backends = config.backends.iter().map(|backend| compile_backend(backend, live).map(Arc::new));
+    let backends: Vec<Arc<Backend>> = backends.collect::<Result<_, _>>()?;
+    let by_name: HashMap<&str, &Arc<Backend>> =
+        backends.iter().map(|backend| (backend.config.name.as_str(), backend)).collect();
+    let alias = |(name, model): (&String, &types::Model)| {
+        let alias = compile_alias(name, model, &by_name, config.timeout, live);
+        (name.clone(), Arc::new(alias))
+    };
+    let aliases = config.models.iter().map(alias).collect();
+    let needs_usage = config.ledger.is_some() || limits_tokens(&config);
+    let keys = Keys::new(&config.api_keys);
+    let policy = Policy::from(&config.fallback);
+    Ok(Snapshot { config, generation, keys, backends, aliases, policy, needs_usage })
+}
+
+fn limits_tokens(config: &Config) -> bool {
+    let rates = config.rate_limit.as_ref();
+    let of_key = |key: &types::ApiKey| key.budget.is_some() || key.rate_limit.is_some_and(|rate| rate.tpm.is_some());
+    rates.is_some_and(|rates| rates.per_model.values().any(|rate| rate.tpm.is_some()))
+        || config.api_keys.iter().any(of_key)
+}
+
+fn compile_alias(
+    name: &str,
+    model: &types::Model,
+    backends: &HashMap<&str, &Arc<Backend>>,
+    timeouts: Timeouts,
+    live: &Live,
+) -> Alias {
+    let mut tiers: BTreeMap<i32, Vec<Arc<Route>>> = BTreeMap::new();
+    for route in model.routes.iter().filter(|route| route.enabled) {
+        let Some(backend) = backends.get(route.backend.as_str()).filter(|backend| backend.config.enabled) else {
+            continue;
+        };
+        let compiled = Route {
+            backend: Arc::clone(backend),
+            model: route.model.as_deref().map(|model| (Arc::from(model), json_string(model))),
+            weight: route.weight,
+            context: route.context,
+            timeouts: timeouts.with(backend.config.timeout).with(model.timeout),
+        };
+        tiers.entry(route.priority).or_default().push(Arc::new(compiled));
+    }
+    let tier = |(priority, routes)| Tier { routes, smooth: live.smooth(name, priority) };
+    Alias {
+        name: Arc::from(name),
+        tiers: tiers.into_iter().map(tier).collect(),
+        strategy: model.strategy,
+        fallback: model.fallback.clone(),
+        defaults: raw(&model.defaults),
+        overrides: raw(&model.overrides),
+        enabled: model.enabled,
+    }
+}
+
+/// Values as the JSON that is spliced into bodies.
+fn raw(fields: &[(String, serde_json::Value)]) -> Vec<(String, Bytes)> {
+    fields.iter().map(|(name, value)| (name.clone(), Bytes::from(value.to_string()))).collect()
+}
+
+fn compile_backend(config: &types::Backend, live: &Live) -> Result<Backend, String> {
+    let unusable = |what: &str| format!("backend `{}`: {what}", config.name);
+    let authority = config.url.authority().cloned().ok_or_else(|| unusable("its url has no host"))?;
+    let scheme = config.url.scheme().cloned().unwrap_or(Scheme::HTTPS);
+    let id = identity(&[b"backend", config.name.as_bytes(), config.url.to_string().as_bytes()]);
+    let endpoint = live.pools.endpoint(address(config, &scheme, &authority));
+    let header = |text: &str| HeaderValue::from_str(text).map_err(|_| unusable("its name is not a header value"));
+    Ok(Backend {
+        config: config.clone(),
+        name: Arc::from(config.name.as_str()),
+        label: header(&config.name)?,
+        id,
+        endpoint,
+        keys: keys(config, id).ok_or_else(|| unusable("a key of it is not a header value"))?,
+        vitals: live.vitals(id),
+        host: header(authority.as_str())?,
+        scheme,
+        authority,
+        targets: targets(config).ok_or_else(|| unusable("its url and paths make no valid path"))?,
+        secrets: config.api_keys.clone(),
+    })
+}
+
+fn address(config: &types::Backend, scheme: &Scheme, authority: &Authority) -> Address {
+    let secure = *scheme == Scheme::HTTPS;
+    Address {
+        host: authority.host().trim_matches(['[', ']']).to_owned(),
+        port: authority.port_u16().unwrap_or(if secure { 443 } else { 80 }),
+        tls: secure.then(|| config.tls.clone()),
+        http: config.http,
+        proxy: config.http_proxy.clone(),
+    }
+}
+
+fn keys(config: &types::Backend, backend: u64) -> Option<Vec<BackendKey>> {
+    if config.api_keys.is_empty() || config.auth == Auth::None {
+        let id = identity(&[b"key", &backend.to_le_bytes()]);
+        return Some(vec![BackendKey { name: Arc::from(config.name.as_str()), id, header: None }]);
+    }
+    let numbered = config.api_keys.iter().enumerate();
+    numbered.map(|(n, key)| compile_key(config, backend, n, key)).collect()
+}
+
+fn compile_key(config: &types::Backend, backend: u64, n: usize, key: &Secret) -> Option<BackendKey> {
+    let bearer = || format!("Bearer {}", key.expose());
+    let (name, value) = match (config.auth, config.protocol) {
+        (Auth::XApiKey, _) | (Auth::Auto, Protocol::Anthropic) => ("x-api-key", key.expose().to_owned()),
+        (Auth::ApiKey, _) => ("api-key", key.expose().to_owned()),
+        _ => ("authorization", bearer()),
+    };
+    let mut value = HeaderValue::from_str(&value).ok()?;
+    value.set_sensitive(true);
+    Some(BackendKey {
+        name: Arc::from(format!("{}#{}", config.name, n + 1)),
+        id: identity(&[b"key", &backend.to_le_bytes(), &key.digest()]),
+        header: Some((HeaderName::from_static(name), value)),
+    })
+}
+
+/// Where each call goes: `url`, `/v1` unless the URL names a version itself, and the call's own path; or `url` and the
+/// path that `paths` names.
+fn targets(config: &types::Backend) -> Option<BTreeMap<Api, PathAndQuery>> {
+    let base = config.url.path().trim_end_matches('/');
+    let version = if ends_in_version(base) { "" } else { "/v1" };
+    let query = query(&config.query);
+    let target = |api: &Api| {
+        let path = match config.paths.get(api) {
+            Some(own) => format!("{base}/{}{query}", own.trim_start_matches('/')),
+            None => format!("{base}{version}{}{query}", api.path()),
+        };
+        Some((*api, PathAndQuery::try_from(path).ok()?))
+    };
+    config.apis.iter().map(target).collect()
+}
+
+/// Whether a path's last segment is a version, such as `/v1` or `/v4`.
+fn ends_in_version(path: &str) -> bool {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    last.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+fn query(pairs: &[(String, String)]) -> String {
+    let mut query = String::new();
+    for (name, value) in pairs {
+        query.push(if query.is_empty() { '?' } else { '&' });
+        query.push_str(&format!("{}={}", escaped(name), escaped(value)));
+    }
+    query
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}

@@ -1,0 +1,37 @@
+//! One request's surroundings: the config that it started with, the live state, its record.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use super::auth::Client;
+use super::compile::Snapshot;
+use super::live::Live;
+use super::signals::Follower;
+use crate::observe::Entry;
+
+/// What a request carries through its journey.
+#[derive(Debug)]
+pub struct Context {
+    /// The config that it started with, and finishes with.
+    pub snapshot: Arc<Snapshot>,
+    /// What outlives configs.
+    pub live: Arc<Live>,
+    /// Its record; writes the access line when it is dropped.
+    pub entry: Entry,
+    /// Whose key it came with; none where no keys are configured.
+    pub client: Option<Arc<Client>>,
+    /// Its connection.
+    pub connection: Follower,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its query, without the question mark.
+    pub query: Option<String>,
+}
+
+impl Context {
+    /// Whether its key may use that alias.
+    pub fn may_use(&self, alias: &str) -> bool {
+        self.client.as_ref().is_none_or(|client| client.may_use(alias))
+    }
+}

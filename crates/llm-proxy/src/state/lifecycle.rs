@@ -1,0 +1,49 @@
+//! The program's phases: serving, draining, ending.
+
+use tokio::sync::watch;
+
+/// Where the program is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// It serves.
+    Serving,
+    /// It accepts nothing new; what is in flight goes on.
+    Draining,
+    /// Time is up, or nothing is left: every connection ends now.
+    Ending,
+}
+
+/// The phase, and those who wait for it to change. It only ever moves forward.
+#[derive(Debug)]
+pub struct Lifecycle {
+    phase: watch::Sender<Phase>,
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self { phase: watch::Sender::new(Phase::Serving) }
+    }
+}
+
+impl Lifecycle {
+    /// The phase now.
+    pub fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Moves on to `phase`; never back.
+    pub fn advance(&self, phase: Phase) {
+        self.phase.send_if_modified(|now| {
+            let forward = phase > *now;
+            if forward {
+                *now = phase;
+            }
+            forward
+        });
+    }
+
+    /// To be told of changes.
+    pub fn subscribe(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+}

@@ -1,0 +1,69 @@
+//! What outlives a reload: health, counters, connections, pins.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::backend::Vitals;
+use super::lifecycle::Lifecycle;
+use super::pins::Pins;
+use crate::health::{Budget, Registry};
+use crate::observe::access::Access;
+use crate::routing::Smooth;
+use crate::upstream::Pools;
+
+/// State keyed by identity, so that a new config finds what it kept.
+#[derive(Debug)]
+pub struct Live {
+    /// Cooldowns and breakers.
+    pub health: Mutex<Registry>,
+    /// Told whenever health changes for the better, for requests that wait for it.
+    pub recovered: Notify,
+    /// Extra attempts.
+    pub budget: Mutex<Budget>,
+    /// Connections to backends.
+    pub pools: Pools,
+    /// Who made which response.
+    pub pins: Pins,
+    /// Access records, and the count of requests in flight.
+    pub access: Arc<Access>,
+    /// The program's phase.
+    pub lifecycle: Lifecycle,
+    vitals: Mutex<HashMap<u64, Arc<Vitals>>>,
+    smooth: Mutex<HashMap<(String, i32), Arc<Mutex<Smooth>>>>,
+}
+
+impl Live {
+    /// Nothing has happened yet.
+    pub fn new(access: Arc<Access>) -> Arc<Self> {
+        Arc::new(Self {
+            health: Mutex::default(),
+            recovered: Notify::new(),
+            budget: Mutex::default(),
+            pools: Pools::default(),
+            pins: Pins::default(),
+            access,
+            lifecycle: Lifecycle::default(),
+            vitals: Mutex::default(),
+            smooth: Mutex::default(),
+        })
+    }
+
+    /// The counters of a backend.
+    pub(super) fn vitals(&self, backend: u64) -> Arc<Vitals> {
+        Arc::clone(self.vitals.lock().entry(backend).or_default())
+    }
+
+    /// The round robin of an alias' priority.
+    pub(super) fn smooth(&self, alias: &str, priority: i32) -> Arc<Mutex<Smooth>> {
+        Arc::clone(self.smooth.lock().entry((alias.to_owned(), priority)).or_default())
+    }
+
+    /// Forgets the state of backends and aliases that no config holds any longer.
+    pub fn forget_unused(&self) {
+        self.vitals.lock().retain(|_, vitals| Arc::strong_count(vitals) > 1);
+        self.smooth.lock().retain(|_, smooth| Arc::strong_count(smooth) > 1);
+    }
+}

@@ -1,0 +1,20 @@
+//! What a request stands on: the config compiled for quick look-ups (immutable, swapped whole), and the state that
+//! outlives a reload (health, counters, connections).
+
+mod auth;
+mod backend;
+mod compile;
+mod context;
+mod lifecycle;
+mod live;
+mod pins;
+mod signals;
+
+pub use auth::{Client, Keys, Refused};
+pub use backend::{Backend, BackendKey, InFlight, Vitals};
+pub use compile::{Alias, Route, Snapshot, Tier, compile};
+pub use context::Context;
+pub use lifecycle::{Lifecycle, Phase};
+pub use live::Live;
+pub use pins::{Pin, Pins};
+pub use signals::{Follower, Signals};

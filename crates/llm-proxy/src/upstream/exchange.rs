@@ -1,0 +1,181 @@
+//! One request and its response head, on a pooled, a fresh or a shared connection.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures_util::future::poll_fn;
+use futures_util::task::noop_waker;
+use http::{HeaderMap, StatusCode};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+
+use super::Fault;
+use super::body::UpstreamBody;
+use super::dial::Dialled;
+use super::io::Io;
+use super::pool::Endpoint;
+use super::request::{Chain, UpstreamRequest};
+
+/// The longest response head that is read.
+const MAX_HEAD: usize = 64 * 1024;
+/// The most headers of a response.
+const MAX_HEADERS: usize = 256;
+
+/// A response head with its body still on the way.
+#[derive(Debug)]
+pub struct Reply {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: UpstreamBody,
+}
+
+/// Sends a request and waits for the response head. Dropping the future, or later the reply's body, closes the
+/// connection. A reused connection that turns out closed before any byte came is replaced by a fresh one, once.
+///
+/// # Errors
+/// See [`Fault`]; `Stale` never comes out of here.
+pub async fn send(
+    endpoint: &Arc<Endpoint>,
+    request: &UpstreamRequest,
+    connect_within: Duration,
+    now: fn() -> Instant,
+) -> Result<Reply, Fault> {
+    if let Some(warm) = warm(endpoint, now()) {
+        match warm.exchange(request, endpoint, Age::Reused, now).await {
+            Err(Fault::Stale) => {}
+            done => return done,
+        }
+    }
+    if let Some(reply) = endpoint.shared.send(request).await {
+        return reply;
+    }
+    let Dialled { io, http2 } = endpoint.dialer.dial(connect_within).await?;
+    if http2 {
+        return endpoint.shared.adopt(io, request).await;
+    }
+    let fresh = Driven::over(io).await?;
+    fresh.exchange(request, endpoint, Age::Fresh, now).await
+}
+
+/// An idle connection that is still open, if there is one.
+fn warm(endpoint: &Endpoint, now: Instant) -> Option<Driven> {
+    while let Some(mut idle) = endpoint.take(now) {
+        if idle.is_open() {
+            return Some(idle);
+        }
+    }
+    None
+}
+
+/// Whether a connection has served before: what its closing means depends on that.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Age {
+    Fresh,
+    Reused,
+}
+
+/// An HTTP/1.1 connection that nobody polls but the request that uses it.
+pub(super) struct Driven {
+    sender: http1::SendRequest<Chain>,
+    connection: http1::Connection<TokioIo<Io>, Chain>,
+}
+
+impl Driven {
+    async fn over(io: Io) -> Result<Self, Fault> {
+        let (sender, connection) = http1::Builder::new()
+            .max_headers(MAX_HEADERS)
+            .max_header_size(MAX_HEAD)
+            .handshake(TokioIo::new(io))
+            .await
+            .map_err(|error| Fault::Connect(error.to_string()))?;
+        Ok(Self { sender, connection })
+    }
+
+    /// One look at a connection from the pool: has the backend closed it meanwhile?
+    fn is_open(&mut self) -> bool {
+        let waker = noop_waker();
+        let mut cx = Context::from_waker(&waker);
+        self.drive(&mut cx).is_pending() && self.sender.is_ready()
+    }
+
+    /// Lets the connection read and write. Ready when it is finished, well or ill.
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
+        Pin::new(&mut self.connection).poll(cx)
+    }
+
+    /// Whether the next request may go out on it.
+    pub(super) fn is_reusable(&self) -> bool {
+        self.sender.is_ready()
+    }
+
+    async fn exchange(
+        mut self,
+        request: &UpstreamRequest,
+        endpoint: &Arc<Endpoint>,
+        age: Age,
+        now: fn() -> Instant,
+    ) -> Result<Reply, Fault> {
+        let response = self
+            .head(request.for_http1())
+            .await
+            .map_err(|error| fault(&error, age))?;
+        let (head, body) = response.into_parts();
+        let body = UpstreamBody::driven(self, body, Arc::clone(endpoint), now);
+        Ok(Reply {
+            status: head.status,
+            headers: head.headers,
+            body,
+        })
+    }
+
+    /// Polls the connection and the response together: the connection does the work, the response tells.
+    async fn head(
+        &mut self,
+        request: http::Request<Chain>,
+    ) -> Result<http::Response<Incoming>, hyper::Error> {
+        let mut response = pin!(self.sender.send_request(request));
+        let connection = &mut self.connection;
+        let mut finished = false;
+        poll_fn(move |cx| {
+            if !finished {
+                // An error of the connection also reaches the response, with the better description.
+                finished = Pin::new(&mut *connection).poll(cx).is_ready();
+            }
+            response.as_mut().poll(cx)
+        })
+        .await
+    }
+}
+
+impl fmt::Debug for Driven {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driven").finish_non_exhaustive()
+    }
+}
+
+/// What an error before the response head means.
+fn fault(error: &hyper::Error, age: Age) -> Fault {
+    if error.is_parse() {
+        return Fault::Garbled(error.to_string());
+    }
+    match age {
+        Age::Reused => Fault::Stale,
+        Age::Fresh => Fault::Reset(described(error)),
+    }
+}
+
+/// An error with its cause: hyper's own text often says only what it was doing.
+pub(super) fn described(error: &hyper::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}

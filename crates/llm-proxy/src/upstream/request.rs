@@ -1,0 +1,91 @@
+//! A request as it goes out: a head, and a body that is a chain of slices.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, Uri};
+use http_body::{Body, Frame, SizeHint};
+
+/// A request body: slices of the client's bytes and the values set between them, never copied together.
+#[derive(Clone, Debug, Default)]
+pub struct Chain {
+    parts: VecDeque<Bytes>,
+    left: u64,
+}
+
+impl Chain {
+    /// A body of these slices, in order.
+    pub fn new(parts: impl IntoIterator<Item = Bytes>) -> Self {
+        let parts: VecDeque<Bytes> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        let left = parts.iter().map(|part| part.len() as u64).sum();
+        Self { parts, left }
+    }
+}
+
+impl Body for Chain {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let part = self.parts.pop_front();
+        self.left -= part.as_ref().map_or(0, |part| part.len() as u64);
+        Poll::Ready(part.map(|part| Ok(Frame::data(part))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+/// A request to a backend. Cheap to clone: a second try on a fresh connection sends the same bytes.
+#[derive(Clone, Debug)]
+pub struct UpstreamRequest {
+    /// `https` or `http`: HTTP/2 wants it in the request.
+    pub scheme: Scheme,
+    /// The backend's authority: HTTP/2 wants it in the request, HTTP/1.1 has `host` for it.
+    pub authority: Authority,
+    /// Path and query.
+    pub target: PathAndQuery,
+    /// All headers but `content-length`; `host` is among them.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Chain,
+}
+
+impl UpstreamRequest {
+    /// As HTTP/1.1 wants it: the path alone in the request line.
+    pub(super) fn for_http1(&self) -> http::Request<Chain> {
+        self.built(Uri::from(self.target.clone()), self.headers.clone())
+    }
+
+    /// As HTTP/2 wants it: the authority in the URL, no `host`.
+    pub(super) fn for_http2(&self) -> http::Request<Chain> {
+        let mut headers = self.headers.clone();
+        headers.remove(http::header::HOST);
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(self.target.clone());
+        // All three parts are there, which is all that can be wrong about them.
+        self.built(Uri::from_parts(parts).unwrap_or_default(), headers)
+    }
+
+    fn built(&self, uri: Uri, headers: HeaderMap) -> http::Request<Chain> {
+        let mut request = http::Request::new(self.body.clone());
+        *request.method_mut() = http::Method::POST;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        request
+    }
+}
