@@ -279,6 +279,7 @@ mod tests {
     use crate::dialect::Api;
     use crate::edit::apply;
     use crate::path::{Place, resolve};
+    use crate::scan::document;
 
     /// Recorded requests: name, path and body.
     fn recorded() -> Vec<(String, String, String)> {
@@ -331,6 +332,21 @@ mod tests {
                 let path = path.split('?').next().unwrap();
                 if let Some(Place::Api { api, .. }) = resolve(path) {
                     assert_eq!(envelope.require(&body, api), Ok(()), "{name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn recorded_requests_with_one_bit_wrong_or_cut_short_are_judged_as_serde_json_does() {
+        for (name, _, body) in recorded() {
+            for at in (0..body.len()).step_by(body.len() / 61 + 1) {
+                let mut spoilt = body.clone().into_bytes();
+                spoilt[at] ^= 1 << (at % 8);
+                for bytes in [&spoilt, &body.as_bytes()[..at]] {
+                    let valid = std::str::from_utf8(bytes).is_ok()
+                        && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
+                    assert_eq!(document(bytes, 128).is_ok(), valid, "{name} at byte {at}");
                 }
             }
         }

@@ -74,13 +74,10 @@ fn boundary(content_type: &str) -> Result<String, BodyError> {
 /// The `name` in a part's one `content-disposition`.
 fn field_name(headers: &str) -> Result<Cow<'_, str>, BodyError> {
     let unclear = || broken("the name of a part");
-    let mut lines = Vec::new();
-    for line in headers.split("\r\n") {
-        lines.push(header_line(line).ok_or_else(unclear)?);
-    }
-    let named =
-        |(name, value): &(&'_ str, _)| name.eq_ignore_ascii_case("content-disposition").then_some(*value);
-    let mut dispositions = lines.iter().filter_map(named);
+    let lines: Option<Vec<_>> = headers.split("\r\n").map(header_line).collect();
+    let lines = lines.ok_or_else(unclear)?;
+    let is_disposition = |line: &&(&str, &str)| line.0.eq_ignore_ascii_case("content-disposition");
+    let mut dispositions = lines.iter().filter(is_disposition).map(|line| line.1);
     let (Some(value), None) = (dispositions.next(), dispositions.next()) else {
         return Err(unclear());
     };
@@ -108,10 +105,8 @@ struct Header<'a> {
 
 impl<'a> Header<'a> {
     fn new(text: &'a str) -> Self {
-        let (value, rest) = text
-            .find(';')
-            .and_then(|at| text.split_at_checked(at))
-            .unwrap_or((text, ""));
+        let end = text.find(';').unwrap_or(text.len());
+        let (value, rest) = text.split_at_checked(end).unwrap_or((text, ""));
         Self {
             value: value.trim_matches([' ', '\t']),
             rest,
@@ -215,35 +210,31 @@ impl<'a> Parts<'a> {
         if rest.starts_with(b"--") {
             return Ok(None);
         }
-        let line = rest
+        let padding = rest
             .iter()
             .take_while(|byte| matches!(byte, b' ' | b'\t'))
             .count();
-        if !rest.get(line..).is_some_and(|rest| rest.starts_with(b"\r\n")) {
+        if !rest.get(padding..).is_some_and(|rest| rest.starts_with(b"\r\n")) {
             return Err(broken("a delimiter"));
         }
-        let start = at + line + 2;
+        let start = at + padding + 2;
         let rest = self.body.get(start..).unwrap_or_default();
-        let end = start
-            + self
-                .delimiter
-                .find(rest)
-                .ok_or_else(|| broken("the end of a part"))?;
-        let window = self
-            .body
-            .get(start..end.min(start + MOST_HEADERS))
-            .unwrap_or_default();
-        let headers = memmem::find(window, b"\r\n\r\n").ok_or_else(|| broken("a part's header"))?;
-        let part = Part {
-            headers: Span {
-                start,
-                end: start + headers,
-            },
-            content: Span {
-                start: start + headers + 4,
-                end,
-            },
+        let length = self
+            .delimiter
+            .find(rest)
+            .ok_or_else(|| broken("the end of a part"))?;
+        let end = start + length;
+        let near = rest.get(..length.min(MOST_HEADERS)).unwrap_or_default();
+        let headers_end = start + memmem::find(near, b"\r\n\r\n").ok_or_else(|| broken("a part's header"))?;
+        let headers = Span {
+            start,
+            end: headers_end,
         };
+        let content = Span {
+            start: headers_end + 4,
+            end,
+        };
+        let part = Part { headers, content };
         Ok(Some((part, end + self.delimiter.needle().len())))
     }
 }

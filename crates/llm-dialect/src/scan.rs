@@ -17,10 +17,14 @@ pub const DEEPEST: usize = 128;
 pub const MOST_MEMBERS: usize = 4096;
 
 /// How many bytes of a string are looked at together: two registers of the oldest x86-64, one of the newer.
-const CHUNK: usize = 64;
+const CHUNK: usize = 32;
 
 /// How many bytes of a string are looked at before that begins.
 const NEAR: usize = 16;
+
+/// How many bytes of a JSON string can spell one byte of its text: `\u0041`. A key that is too long even so
+/// is not worth decoding.
+const LONGEST_ESCAPE: usize = 6;
 
 /// A half-open range of byte offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,6 +98,9 @@ impl Member {
     /// of raw bytes would miss `"\u006dodel"`, which a backend reads as `model`.
     pub fn is_named(&self, bytes: &[u8], name: &str) -> bool {
         let quoted = self.key.of(bytes);
+        if quoted.len() > 2 + LONGEST_ESCAPE * name.len() {
+            return false;
+        }
         if memchr::memchr(b'\\', quoted).is_some() {
             return serde_json::from_slice::<String>(quoted).is_ok_and(|key| key == name);
         }
@@ -416,12 +423,7 @@ fn plain_words(text: &[u8]) -> usize {
 
 /// No branch inside, and nothing but bytes, so that it becomes a few vector comparisons.
 fn is_plain(chunk: &[u8; CHUNK]) -> bool {
-    chunk
-        .as_chunks::<8>()
-        .0
-        .iter()
-        .fold(0, |found, word| found | special_bytes(u64::from_le_bytes(*word)))
-        == 0
+    chunk.iter().fold(0, |found, &byte| found | special(byte)) == 0
 }
 
 /// 1 for a byte that ends a run, else 0. Flipping one bit makes the quote the neighbour of the control characters
@@ -576,6 +578,11 @@ mod tests {
         let text = br#"{"\u006dodel":1,"mode":2,"":3,"\ud800":4}"#;
         let members = object(text, 9).unwrap().unwrap().members;
         assert!(members[0].is_named(text, "model"));
+        let spelled = br#"{"\u006d\u006f\u0064\u0065\u006c":1,"\ud83d\ude00":2,"\u006d\u006f\u0064\u0065\u006c\u006c":3}"#;
+        let all = object(spelled, 9).unwrap().unwrap().members;
+        assert!(all[0].is_named(spelled, "model"), "every letter escaped");
+        assert!(all[1].is_named(spelled, "\u{1f600}"));
+        assert!(!all[2].is_named(spelled, "model"));
         assert!(!members[1].is_named(text, "model"));
         assert!(members[2].is_named(text, ""));
         assert!(!members[3].is_named(text, "\u{fffd}"));
