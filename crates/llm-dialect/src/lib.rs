@@ -4,5 +4,11 @@
 //! is what makes this crate easy to fuzz and to use elsewhere.
 
 pub mod dialect;
+pub mod edit;
+pub mod envelope;
+pub mod models;
+pub mod multipart;
+pub mod path;
+pub mod scan;
 
 pub use dialect::{Api, Dialect};

@@ -1,0 +1,695 @@
+//! A strict JSON scanner: it says whether bytes are one JSON text (RFC 8259) and where values lie.
+//!
+//! It builds nothing and does not recurse. Prompts make up nearly all of a body, so strings are passed
+//! over 32 bytes at a time, in a form that the compiler turns into vector instructions; UTF-8 is
+//! checked once, over the whole input.
+//!
+//! It accepts what `serde_json` accepts when that ignores the value, but for two things: text that is not
+//! UTF-8 is refused even inside ignored strings, and nesting is bounded. Numbers of any size and escapes
+//! of lone surrogates are grammatical, so they pass.
+
+use std::fmt;
+
+/// The deepest nesting that can be asked for: one bit a level is kept in a `u128`.
+pub const DEEPEST: usize = 128;
+
+/// The most members that [`object`] lists, so that a hostile body cannot multiply its size in memory.
+pub const MOST_MEMBERS: usize = 4096;
+
+/// How many bytes of a string are looked at together: two registers of the oldest x86-64, one of the newer.
+const CHUNK: usize = 32;
+
+/// How many bytes of a string are looked at before that begins.
+const NEAR: usize = 16;
+
+/// How many bytes of a JSON string can spell one byte of its text: `\u0041`. A key that is too long even so
+/// is not worth decoding.
+const LONGEST_ESCAPE: usize = 6;
+
+/// A half-open range of byte offsets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Span {
+    /// Offset of the first byte.
+    pub start: usize,
+    /// Offset just after the last byte.
+    pub end: usize,
+}
+
+impl Span {
+    /// The bytes it covers; empty when it does not lie within `bytes`.
+    pub fn of(self, bytes: &[u8]) -> &[u8] {
+        bytes.get(self.start..self.end).unwrap_or_default()
+    }
+}
+
+/// Why bytes are not an acceptable JSON text. Offsets count bytes from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScanError {
+    /// Not UTF-8 from that offset on.
+    NotUtf8 {
+        /// Offset of the first bad byte.
+        at: usize,
+    },
+    /// A byte order mark stands in front.
+    Bom,
+    /// The grammar does not allow what stands there.
+    Syntax {
+        /// Offset of the offending byte, or the length of the input when it ended too early.
+        at: usize,
+        /// What is wrong, as a clause.
+        what: &'static str,
+    },
+    /// Arrays and objects are nested deeper than allowed.
+    TooDeep {
+        /// The deepest nesting allowed.
+        max: usize,
+    },
+    /// The object has more members than [`MOST_MEMBERS`].
+    TooManyMembers,
+}
+
+impl fmt::Display for ScanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotUtf8 { at } => write!(f, "The JSON is not valid UTF-8 at byte {at}."),
+            Self::Bom => f.write_str("The JSON must not begin with a byte order mark."),
+            Self::Syntax { at, what } => write!(f, "The JSON is not valid at byte {at}: {what}."),
+            Self::TooDeep { max } => write!(f, "The JSON is nested deeper than {max} levels."),
+            Self::TooManyMembers => {
+                write!(f, "The JSON object has more than {MOST_MEMBERS} members.")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ScanError {}
+
+/// One member of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The key as written, with its quotes.
+    pub key: Span,
+    /// The value, without space around it.
+    pub value: Span,
+}
+
+impl Member {
+    /// Whether the key, its escapes decoded, is `name`. An escape can spell any letter, so a comparison
+    /// of raw bytes would miss `"\u006dodel"`, which a backend reads as `model`.
+    pub fn is_named(&self, bytes: &[u8], name: &str) -> bool {
+        let quoted = self.key.of(bytes);
+        if quoted.len() > 2 + LONGEST_ESCAPE * name.len() {
+            return false;
+        }
+        if memchr::memchr(b'\\', quoted).is_some() {
+            return serde_json::from_slice::<String>(quoted).is_ok_and(|key| key == name);
+        }
+        quoted.get(1..quoted.len().saturating_sub(1)) == Some(name.as_bytes())
+    }
+}
+
+/// The layout of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Its members, in their order.
+    pub members: Vec<Member>,
+    /// Offset of its closing brace.
+    pub close: usize,
+}
+
+/// The span of the single JSON value in `bytes`, without the space around it. `max_depth` counts arrays and
+/// objects within one another (a scalar has depth 0) and is at most [`DEEPEST`].
+pub fn document(bytes: &[u8], max_depth: usize) -> Result<Span, ScanError> {
+    let mut cursor = Cursor::new(bytes, max_depth)?;
+    let span = cursor.value()?;
+    cursor.finish()?;
+    Ok(span)
+}
+
+/// The layout of the single JSON object in `bytes`, found in one pass. `None` is any other JSON value.
+pub fn object(bytes: &[u8], max_depth: usize) -> Result<Option<Object>, ScanError> {
+    let mut cursor = Cursor::new(bytes, max_depth)?;
+    cursor.space();
+    if cursor.peek() != Some(b'{') {
+        cursor.value()?;
+        cursor.finish()?;
+        return Ok(None);
+    }
+    let object = cursor.members()?;
+    cursor.finish()?;
+    Ok(Some(object))
+}
+
+/// A place in a JSON text, with the containers that are open there.
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    /// One bit for each open container, the innermost lowest: set for an object.
+    objects: u128,
+    depth: usize,
+    max_depth: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn new(bytes: &'a [u8], max_depth: usize) -> Result<Self, ScanError> {
+        if bytes.starts_with(b"\xEF\xBB\xBF") {
+            return Err(ScanError::Bom);
+        }
+        std::str::from_utf8(bytes).map_err(|error| ScanError::NotUtf8 {
+            at: error.valid_up_to(),
+        })?;
+        Ok(Self {
+            bytes,
+            at: 0,
+            objects: 0,
+            depth: 0,
+            max_depth: max_depth.min(DEEPEST),
+        })
+    }
+
+    /// Passes over one value of any kind, and the space before it.
+    fn value(&mut self) -> Result<Span, ScanError> {
+        self.space();
+        let start = self.at;
+        let outside = self.depth;
+        loop {
+            self.space();
+            let mut complete = self.begin()?;
+            while complete && self.depth > outside {
+                self.space();
+                complete = self.separator()?;
+            }
+            if complete {
+                return Ok(Span { start, end: self.at });
+            }
+        }
+    }
+
+    /// Begins the value that stands here. True: it is complete; false: a container was opened, and its
+    /// first value comes next.
+    fn begin(&mut self) -> Result<bool, ScanError> {
+        match self.peek() {
+            Some(b'"') => self.string().map(|_| true),
+            Some(b'{') => self.open(true, b'}'),
+            Some(b'[') => self.open(false, b']'),
+            Some(b'-' | b'0'..=b'9') => self.number().map(|()| true),
+            Some(b't') => self.literal(b"true"),
+            Some(b'f') => self.literal(b"false"),
+            Some(b'n') => self.literal(b"null"),
+            _ => Err(self.wrong("a value should stand here")),
+        }
+    }
+
+    /// Enters a container, and leaves it again when it is empty (true).
+    fn open(&mut self, object: bool, close: u8) -> Result<bool, ScanError> {
+        self.push(object)?;
+        self.space();
+        if self.take(close) {
+            self.pop();
+            return Ok(true);
+        }
+        if object {
+            self.key()?;
+        }
+        Ok(false)
+    }
+
+    /// What follows a value within a container. False: a comma, so another value comes next; true: the end
+    /// of the container, which completes a value of the one around it.
+    fn separator(&mut self) -> Result<bool, ScanError> {
+        let object = self.objects & 1 == 1;
+        match self.peek() {
+            Some(b',') => {
+                self.at += 1;
+                if object {
+                    self.space();
+                    self.key()?;
+                }
+                Ok(false)
+            }
+            Some(b'}') if object => Ok(self.close()),
+            Some(b']') if !object => Ok(self.close()),
+            _ if object => Err(self.wrong("a comma or a closing brace should stand here")),
+            _ => Err(self.wrong("a comma or a closing bracket should stand here")),
+        }
+    }
+
+    fn close(&mut self) -> bool {
+        self.at += 1;
+        self.pop();
+        true
+    }
+
+    fn push(&mut self, object: bool) -> Result<(), ScanError> {
+        if self.depth >= self.max_depth {
+            return Err(ScanError::TooDeep { max: self.max_depth });
+        }
+        self.at += 1;
+        self.depth += 1;
+        self.objects = self.objects << 1 | u128::from(object);
+        Ok(())
+    }
+
+    fn pop(&mut self) {
+        self.depth -= 1;
+        self.objects >>= 1;
+    }
+
+    /// The members of the object that begins here, up to and with its closing brace.
+    fn members(&mut self) -> Result<Object, ScanError> {
+        self.push(true)?;
+        self.space();
+        let mut members = Vec::with_capacity(16);
+        while !self.take(b'}') {
+            if members.len() == MOST_MEMBERS {
+                return Err(ScanError::TooManyMembers);
+            }
+            let first = members.is_empty();
+            members.push(self.member(first)?);
+            self.space();
+        }
+        self.pop();
+        Ok(Object {
+            members,
+            close: self.at - 1,
+        })
+    }
+
+    fn member(&mut self, first: bool) -> Result<Member, ScanError> {
+        if !first {
+            if !self.take(b',') {
+                return Err(self.wrong("a comma or a closing brace should stand here"));
+            }
+            self.space();
+        }
+        let key = self.key()?;
+        let value = self.value()?;
+        Ok(Member { key, value })
+    }
+
+    /// A key and its colon.
+    fn key(&mut self) -> Result<Span, ScanError> {
+        if self.peek() != Some(b'"') {
+            return Err(self.wrong("a key in double quotes should stand here"));
+        }
+        let span = self.string()?;
+        self.space();
+        if self.take(b':') {
+            Ok(span)
+        } else {
+            Err(self.wrong("a colon should stand here"))
+        }
+    }
+
+    /// The string whose opening quote stands here.
+    fn string(&mut self) -> Result<Span, ScanError> {
+        let start = self.at;
+        self.at += 1;
+        loop {
+            self.at += plain_run(self.bytes.get(self.at..).unwrap_or_default());
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(Span { start, end: self.at });
+                }
+                Some(b'\\') => self.escape()?,
+                Some(_) => return Err(self.wrong("a string holds a bare control character")),
+                None => return Err(self.wrong("a string has no end")),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), ScanError> {
+        let rest = self.bytes.get(self.at + 1..).unwrap_or_default();
+        self.at += match rest {
+            [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
+            [b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => 6,
+            _ => return Err(self.wrong("a string holds an escape that JSON does not know")),
+        };
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), ScanError> {
+        self.take(b'-');
+        if !self.take(b'0') {
+            self.digits()?;
+        }
+        if self.take(b'.') {
+            self.digits()?;
+        }
+        if self.take(b'e') || self.take(b'E') {
+            let _ = self.take(b'+') || self.take(b'-');
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    /// One or more digits.
+    fn digits(&mut self) -> Result<(), ScanError> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if count == 0 {
+            return Err(self.wrong("a digit should stand here"));
+        }
+        self.at += count;
+        Ok(())
+    }
+
+    fn literal(&mut self, word: &'static [u8]) -> Result<bool, ScanError> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        if !rest.starts_with(word) {
+            return Err(self.wrong("a value should stand here"));
+        }
+        self.at += word.len();
+        Ok(true)
+    }
+
+    /// Nothing but space may follow the document.
+    fn finish(&mut self) -> Result<(), ScanError> {
+        self.space();
+        if self.at == self.bytes.len() {
+            Ok(())
+        } else {
+            Err(self.wrong("nothing may follow the end of the value"))
+        }
+    }
+
+    fn space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+            self.at += 1;
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    /// Steps over `byte` if it stands here.
+    fn take(&mut self, byte: u8) -> bool {
+        let here = self.peek() == Some(byte);
+        self.at += usize::from(here);
+        here
+    }
+
+    fn wrong(&self, what: &'static str) -> ScanError {
+        ScanError::Syntax { at: self.at, what }
+    }
+}
+
+/// How many bytes of `text` come before the first quote, backslash or control character. Most strings are
+/// short, so words come first; whoever gets past the first few is in a prompt, where wide chunks pay.
+fn plain_run(text: &[u8]) -> usize {
+    let near = text.get(..NEAR).unwrap_or(text);
+    let skipped = plain_words(near);
+    if skipped < near.len() {
+        return skipped;
+    }
+    let (chunks, _) = text.get(skipped..).unwrap_or_default().as_chunks::<CHUNK>();
+    let skipped = skipped + CHUNK * chunks.iter().take_while(|chunk| is_plain(chunk)).count();
+    skipped + plain_words(text.get(skipped..).unwrap_or_default())
+}
+
+/// The same, a word at a time.
+fn plain_words(text: &[u8]) -> usize {
+    let (words, tail) = text.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let marks = special_bytes(u64::from_le_bytes(*word));
+        if marks != 0 {
+            return 8 * index + marks.trailing_zeros() as usize / 8;
+        }
+    }
+    8 * words.len() + tail.iter().take_while(|&&byte| special(byte) == 0).count()
+}
+
+/// No branch inside, and nothing but bytes, so that it becomes a few vector comparisons.
+fn is_plain(chunk: &[u8; CHUNK]) -> bool {
+    chunk.iter().fold(0, |found, &byte| found | special(byte)) == 0
+}
+
+/// 1 for a byte that ends a run, else 0. Flipping one bit makes the quote the neighbour of the control characters
+/// and leaves those among themselves, which saves a comparison.
+fn special(byte: u8) -> u8 {
+    u8::from(byte ^ 0x02 < 0x21) | u8::from(byte == b'\\')
+}
+
+/// Marks the bytes of a word that end a run, by their high bit and in the way of [`special`]. A borrow may mark
+/// bytes above the first one wrongly, never one below it, so the lowest mark is right.
+fn special_bytes(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    let quote_or_control = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
+    let backslash = (word ^ (ONES * 0x5C)).wrapping_sub(ONES);
+    (quote_or_control | backslash) & !word & (ONES * 0x80)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::de::IgnoredAny;
+
+    use super::{DEEPEST, MOST_MEMBERS, ScanError, document, object, plain_run};
+
+    fn serde_accepts(bytes: &[u8]) -> bool {
+        std::str::from_utf8(bytes).is_ok() && serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
+    }
+
+    #[test]
+    fn each_rule_of_the_grammar_is_kept() {
+        for (text, valid) in [
+            ("null", true),
+            (" \t\r\n true \n", true),
+            ("\u{a0}1", false),
+            ("nul", false),
+            ("nulll", false),
+            ("", false),
+            ("  ", false),
+            ("{}", true),
+            ("{ }", true),
+            ("[ ]", true),
+            ("[1,]", false),
+            ("[,1]", false),
+            ("[1 2]", false),
+            ("[1}", false),
+            ("{\"a\":1]", false),
+            ("{\"a\":1,}", false),
+            ("{\"a\" 1}", false),
+            ("{\"a\":}", false),
+            ("{a:1}", false),
+            ("{1:1}", false),
+            ("{\"a\":[{\"b\":[]},{}],\"c\":\"d\"}", true),
+            ("{} {}", false),
+            ("]", false),
+            ("[", false),
+            ("[[]", false),
+            ("0", true),
+            ("-0", true),
+            ("-", false),
+            ("01", false),
+            ("+1", false),
+            ("1.", false),
+            (".5", false),
+            ("1.5e+3", true),
+            ("1e", false),
+            ("1e400", true),
+            ("123456789012345678901234567890.10", true),
+            ("0x1", false),
+            ("NaN", false),
+            ("\"\\u00e9\\n\\/\"", true),
+            ("\"\\ud800\"", true),
+            ("\"\\u12g4\"", false),
+            ("\"\\u12\"", false),
+            ("\"\\x41\"", false),
+            ("\"a\nb\"", false),
+            ("\"a\tb\"", false),
+            ("\"\u{7f}\u{2028}\"", true),
+            ("\"open", false),
+            ("\"open\\", false),
+            ("'a'", false),
+            ("/**/1", false),
+        ] {
+            assert_eq!(document(text.as_bytes(), DEEPEST).is_ok(), valid, "{text:?}");
+            assert_eq!(serde_accepts(text.as_bytes()), valid, "serde_json on {text:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_refused_wherever_they_stand() {
+        assert_eq!(document(b"\"a\xFFb\"", 1), Err(ScanError::NotUtf8 { at: 2 }));
+        assert_eq!(
+            document(b"\"\xED\xA0\x80\"", 1),
+            Err(ScanError::NotUtf8 { at: 1 })
+        );
+        assert_eq!(document(b"\xEF\xBB\xBF{}", 1), Err(ScanError::Bom));
+    }
+
+    #[test]
+    fn depth_is_bounded_without_recursion() {
+        let nested = |depth: usize| [vec![b'['; depth], vec![b']'; depth]].concat();
+        assert!(document(&nested(128), 128).is_ok());
+        assert_eq!(document(&nested(129), 128), Err(ScanError::TooDeep { max: 128 }));
+        assert_eq!(document(&nested(2), 1), Err(ScanError::TooDeep { max: 1 }));
+        assert_eq!(
+            document(&nested(100_000), usize::MAX),
+            Err(ScanError::TooDeep { max: DEEPEST })
+        );
+        assert_eq!(
+            document(&vec![b'['; 1 << 20], 128),
+            Err(ScanError::TooDeep { max: 128 })
+        );
+        assert!(document(b"7", 0).is_ok());
+    }
+
+    #[test]
+    fn an_error_says_in_one_sentence_what_is_wrong_and_where() {
+        let error = document(b"{\"a\":1 \"b\":2}", 9).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "The JSON is not valid at byte 7: a comma or a closing brace should stand here."
+        );
+    }
+
+    #[test]
+    fn the_span_leaves_out_the_space_around() {
+        let span = document(b"  [1, 2]\n", 9).unwrap();
+        assert_eq!((span.start, span.end), (2, 8));
+    }
+
+    #[test]
+    fn an_object_is_laid_out_with_its_members() {
+        let text = br#" { "a" : [1, {"x":2}] ,"b":"}" } "#;
+        let found = object(text, 9).unwrap().unwrap();
+        let members: Vec<_> = found
+            .members
+            .iter()
+            .map(|m| (m.key.of(text), m.value.of(text)))
+            .collect();
+        assert_eq!(
+            members,
+            [(&b"\"a\""[..], &br#"[1, {"x":2}]"#[..]), (b"\"b\"", b"\"}\"")]
+        );
+        assert_eq!(text[found.close], b'}');
+        assert_eq!(found.close, text.len() - 2);
+        assert_eq!(object(b"[]", 9), Ok(None));
+        assert!(object(b"[] x", 9).is_err());
+        assert!(object(b"{} x", 9).is_err());
+    }
+
+    #[test]
+    fn a_key_is_compared_after_its_escapes() {
+        let text = br#"{"\u006dodel":1,"mode":2,"":3,"\ud800":4}"#;
+        let members = object(text, 9).unwrap().unwrap().members;
+        assert!(members[0].is_named(text, "model"));
+        let spelled = br#"{"\u006d\u006f\u0064\u0065\u006c":1,"\ud83d\ude00":2,"\u006d\u006f\u0064\u0065\u006c\u006c":3}"#;
+        let all = object(spelled, 9).unwrap().unwrap().members;
+        assert!(all[0].is_named(spelled, "model"), "every letter escaped");
+        assert!(all[1].is_named(spelled, "\u{1f600}"));
+        assert!(!all[2].is_named(spelled, "model"));
+        assert!(!members[1].is_named(text, "model"));
+        assert!(members[2].is_named(text, ""));
+        assert!(!members[3].is_named(text, "\u{fffd}"));
+    }
+
+    #[test]
+    fn an_object_of_too_many_members_is_refused() {
+        let with = |count: usize| format!("{{{}}}", vec!["\"\":0"; count].join(","));
+        assert!(object(with(MOST_MEMBERS).as_bytes(), 1).is_ok());
+        assert_eq!(
+            object(with(MOST_MEMBERS + 1).as_bytes(), 1),
+            Err(ScanError::TooManyMembers)
+        );
+    }
+
+    #[test]
+    fn every_special_byte_is_found_at_every_offset() {
+        for special in (0..=u8::MAX).filter(|&byte| super::special(byte) == 1) {
+            for offset in 0..80 {
+                let mut text = vec![0xC3; 96];
+                text[offset] = special;
+                text[offset + 1] = special ^ 1;
+                assert_eq!(plain_run(&text), offset, "byte {special} at {offset}");
+            }
+        }
+    }
+
+    /// JSON texts, some of them spoilt: pieces of the grammar in any order, and valid texts with bytes changed.
+    fn texts() -> impl Strategy<Value = Vec<u8>> {
+        const PIECES: &[&str] = &[
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "\"",
+            "\\",
+            "\\u00e9",
+            "\\ud800",
+            "\"k\":",
+            "\"text\"",
+            "0",
+            "-1.5e3",
+            "1e",
+            "true",
+            "null",
+            "fals",
+            " ",
+            "\n",
+            "é",
+            "\u{1}",
+            "\u{feff}",
+            "01",
+            "a plain run of more than 32 bytes",
+        ];
+        let soup =
+            prop::collection::vec(prop::sample::select(PIECES), 0..24).prop_map(|p| p.concat().into_bytes());
+        let spoilt = (
+            valid(),
+            prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+        );
+        let spoilt = spoilt.prop_map(|(mut text, changes)| {
+            for (place, byte) in changes {
+                let at = place.index(text.len());
+                text[at] = byte;
+            }
+            text
+        });
+        prop_oneof![soup, spoilt]
+    }
+
+    fn valid() -> impl Strategy<Value = Vec<u8>> {
+        let scalar = prop_oneof![
+            Just("null".to_owned()),
+            any::<f64>().prop_map(|n| serde_json::json!(n).to_string()),
+            any::<String>().prop_map(|s| serde_json::json!(s).to_string()),
+            "[ -~]{0,90}".prop_map(|s| serde_json::json!(s).to_string()),
+        ];
+        let value = scalar.prop_recursive(6, 40, 5, |inner| {
+            let array =
+                prop::collection::vec(inner.clone(), 0..5).prop_map(|v| format!("[{}]", v.join(" , ")));
+            let member = (".{0,40}", inner).prop_map(|(k, v)| format!("{}:{v}", serde_json::json!(k)));
+            let object = prop::collection::vec(member, 0..5).prop_map(|m| format!("{{\n{}}}", m.join(",")));
+            prop_oneof![array, object]
+        });
+        value.prop_map(String::into_bytes)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn it_accepts_what_serde_json_accepts(text in texts()) {
+            prop_assert_eq!(document(&text, DEEPEST).is_ok(), serde_accepts(&text));
+            prop_assert_eq!(object(&text, DEEPEST).is_ok(), serde_accepts(&text));
+        }
+
+        #[test]
+        fn no_bytes_at_all_upset_it(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            prop_assert_eq!(document(&bytes, DEEPEST).is_ok(), serde_accepts(&bytes));
+        }
+
+        #[test]
+        fn a_text_cut_short_is_never_whole(text in valid(), cut in any::<prop::sample::Index>()) {
+            let cut = &text[..cut.index(text.len())];
+            prop_assert_eq!(document(cut, DEEPEST).is_ok(), serde_accepts(cut));
+        }
+    }
+}
