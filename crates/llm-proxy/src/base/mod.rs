@@ -3,6 +3,7 @@
 pub mod class;
 pub mod clock;
 pub mod env;
+pub mod gauge;
 pub mod glob;
 pub mod secret;
 pub mod units;

@@ -11,10 +11,13 @@ use serde::Serialize;
 
 use super::Sink;
 use super::log::{Form, clock_time, readable, timestamp};
+use crate::base::gauge::{Gauge, GaugeGuard};
 use crate::base::{Class, clock};
 
 /// The status that stands for a client that left before its answer was whole.
 const CLIENT_GONE: u16 = 499;
+/// The status of a request whose handling panicked.
+const BROKEN: u16 = 500;
 
 /// One attempt of a request.
 #[derive(Clone, Debug, Serialize)]
@@ -39,27 +42,20 @@ pub struct Access {
     sink: Sink,
     form: Form,
     /// Requests that are being served.
-    in_flight: AtomicU64,
+    in_flight: Gauge,
     /// Requests that have been served.
     finished: AtomicU64,
-    idle: tokio::sync::Notify,
 }
 
 impl Access {
     /// A writer of records into `sink`.
     pub fn new(sink: Sink, form: Form) -> Arc<Self> {
-        Arc::new(Self {
-            sink,
-            form,
-            in_flight: AtomicU64::new(0),
-            finished: AtomicU64::new(0),
-            idle: tokio::sync::Notify::new(),
-        })
+        Arc::new(Self { sink, form, in_flight: Gauge::default(), finished: AtomicU64::new(0) })
     }
 
     /// Requests that are being served now.
-    pub fn in_flight(&self) -> u64 {
-        self.in_flight.load(Ordering::Acquire)
+    pub fn in_flight(&self) -> &Gauge {
+        &self.in_flight
     }
 
     /// Requests that have been served.
@@ -67,21 +63,10 @@ impl Access {
         self.finished.load(Ordering::Relaxed)
     }
 
-    /// Waits until no request is being served.
-    pub async fn until_idle(&self) {
-        loop {
-            let idle = self.idle.notified();
-            if self.in_flight() == 0 {
-                return;
-            }
-            idle.await;
-        }
-    }
-
     /// Begins the record of a request. `quiet` requests (health probes) are counted but leave no line.
     pub fn begin(self: &Arc<Self>, record: Record, quiet: bool) -> Entry {
-        self.in_flight.fetch_add(1, Ordering::AcqRel);
-        Entry { access: Arc::clone(self), record, started: clock::now(), quiet }
+        let counted = self.in_flight.enter();
+        Entry { access: Arc::clone(self), record, started: clock::now(), quiet, _counted: counted }
     }
 }
 
@@ -126,6 +111,7 @@ pub struct Entry {
     pub record: Record,
     started: Instant,
     quiet: bool,
+    _counted: GaugeGuard,
 }
 
 impl Entry {
@@ -142,6 +128,10 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.record.status = Some(BROKEN);
+            self.record.class = Some(Class::Local);
+        }
         if !self.quiet {
             let elapsed = clock::now().duration_since(self.started);
             let line = Line::of(&self.record, elapsed);
@@ -151,9 +141,6 @@ impl Drop for Entry {
             }
         }
         self.access.finished.fetch_add(1, Ordering::Relaxed);
-        if self.access.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.access.idle.notify_waiters();
-        }
     }
 }
 

@@ -15,5 +15,5 @@ mod stream;
 mod verdict;
 
 pub use body::AnswerBody;
-pub use failure::Failure;
+pub use failure::{Failure, Says};
 pub use plan::{Candidate, draw};

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -31,6 +32,8 @@ pub struct Live {
     pub access: Arc<Access>,
     /// The program's phase.
     pub lifecycle: Lifecycle,
+    /// Why the last reload was refused; none where it was not.
+    pub last_reload_error: ArcSwapOption<String>,
     vitals: Mutex<HashMap<u64, Arc<Vitals>>>,
     smooth: Mutex<HashMap<(String, i32), Arc<Mutex<Smooth>>>>,
 }
@@ -46,6 +49,7 @@ impl Live {
             pins: Pins::default(),
             access,
             lifecycle: Lifecycle::default(),
+            last_reload_error: ArcSwapOption::empty(),
             vitals: Mutex::default(),
             smooth: Mutex::default(),
         })

@@ -1,0 +1,125 @@
+//! The admin listener: what the program knows of itself, for its operator. Separate from the main one, read-only, and
+//! without a secret anywhere.
+
+mod status;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use serde_json::json;
+use subtle::ConstantTimeEq;
+
+use crate::base::Secret;
+use crate::base::secret::digest;
+use crate::config::types::Config;
+use crate::pipeline::AnswerBody;
+use crate::server::{Peer, Service};
+use crate::state::{Live, Snapshot};
+
+/// The admin listener's service.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    live: Arc<Live>,
+}
+
+impl Admin {
+    /// It shows this state.
+    pub fn new(snapshot: Arc<ArcSwap<Snapshot>>, live: Arc<Live>) -> Self {
+        Self { snapshot, live }
+    }
+
+    fn answer(&self, request: &Request<Incoming>) -> Response<AnswerBody> {
+        let snapshot = self.snapshot.load();
+        let path = request.uri().path();
+        if !is_own_host(request, &snapshot.config) {
+            return told(StatusCode::MISDIRECTED_REQUEST, "This host name is not the admin listener's own.");
+        }
+        if path == "/healthz" {
+            return body(StatusCode::OK, &json!({"status": "ok"}));
+        }
+        if !may_ask(request.headers(), snapshot.config.admin.key.as_ref()) {
+            let mut refused = told(StatusCode::UNAUTHORIZED, "Send the admin key as `authorization: Bearer ...`.");
+            refused.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            return refused;
+        }
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            return told(StatusCode::METHOD_NOT_ALLOWED, "This version's admin listener only answers GET.");
+        }
+        match path {
+            "/" => page(status::page(&snapshot, &self.live)),
+            "/api/status" => body(StatusCode::OK, &status::status(&snapshot, &self.live)),
+            _ => told(StatusCode::NOT_FOUND, "There is nothing at this path; try /api/status."),
+        }
+    }
+}
+
+impl Service for Admin {
+    async fn call(&self, _: Peer, request: Request<Incoming>) -> Response<AnswerBody> {
+        std::future::ready(self.answer(&request)).await
+    }
+}
+
+/// A page of another origin can make a browser ask us under a name that it has bound to our address: such a name is
+/// not ours, so it learns nothing (DNS rebinding).
+fn is_own_host(request: &Request<Incoming>, config: &Config) -> bool {
+    let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let Some(asked) = request.uri().authority().map(|authority| authority.as_str()).or(header) else {
+        return false;
+    };
+    let Some(listen) = config.admin.listen else { return true };
+    let name = host_without_port(asked);
+    let ip: Option<std::net::IpAddr> = name.parse().ok();
+    match ip {
+        // An address cannot be rebound; a wildcard listener has many.
+        Some(ip) => listen.ip().is_unspecified() || ip == listen.ip() || ip.is_loopback(),
+        None => name.eq_ignore_ascii_case("localhost"),
+    }
+}
+
+fn host_without_port(host: &str) -> &str {
+    if let Some((inside, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return inside;
+    }
+    host.rsplit_once(':').map_or(host, |(name, _)| name)
+}
+
+fn may_ask(headers: &HeaderMap, key: Option<&Secret>) -> bool {
+    let Some(key) = key else { return true };
+    let presented = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    presented.is_some_and(|presented| bool::from(digest(presented).ct_eq(&key.digest())))
+}
+
+fn body(status: StatusCode, value: &serde_json::Value) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::whole(value.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn page(text: String) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::whole(text));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+fn told(status: StatusCode, message: &str) -> Response<AnswerBody> {
+    body(status, &json!({"error": {"message": message}}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host_without_port;
+
+    #[test]
+    fn the_port_is_no_part_of_a_host_name() {
+        for (host, name) in
+            [("localhost:8766", "localhost"), ("127.0.0.1", "127.0.0.1"), ("[::1]:8766", "::1"), ("[::1]", "::1")]
+        {
+            assert_eq!(host_without_port(host), name);
+        }
+    }
+}

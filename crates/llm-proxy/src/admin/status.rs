@@ -1,0 +1,85 @@
+//! `GET /api/status`, and the same as a page of text.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::base::clock;
+use crate::state::{Backend, Live, Phase, Snapshot};
+
+/// Backends with their cooldowns, the config's generation, what is in flight.
+pub(super) fn status(snapshot: &Snapshot, live: &Live) -> Value {
+    let backends: Vec<Value> = snapshot.backends.iter().map(|backend| one(backend, live)).collect();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "phase": phase(live.lifecycle.phase()),
+        "in_flight": live.access.in_flight().count(),
+        "finished": live.access.finished(),
+        "config": {
+            "generation": snapshot.generation,
+            "last_reload_error": live.last_reload_error.load().as_deref(),
+        },
+        "backends": backends,
+    })
+}
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Serving => "serving",
+        Phase::Draining => "draining",
+        Phase::Ending => "ending",
+    }
+}
+
+fn one(backend: &Backend, live: &Live) -> Value {
+    let now = clock::now();
+    let cooling = live.health.lock().cooling(now);
+    let own = cooling.iter().filter(|view| view.concerns(backend.id, |key| backend.keys.iter().any(|own| own.id == key)));
+    let cooldowns: Vec<Value> = own
+        .map(|view| {
+            let key = backend.keys.iter().find(|key| Some(key.id) == view.key());
+            json!({
+                "scope": view.scope.name(),
+                "key": key.map(|key| &*key.name),
+                "class": view.class.name(),
+                "seconds_left": view.until.saturating_duration_since(now).as_secs_f64(),
+                "times": view.times,
+            })
+        })
+        .collect();
+    json!({
+        "name": &*backend.name,
+        "protocol": format!("{:?}", backend.config.protocol).to_lowercase(),
+        "enabled": backend.config.enabled,
+        "state": if cooldowns.is_empty() { "ok" } else { "cooling" },
+        "in_flight": backend.vitals.in_flight(),
+        "cooldowns": cooldowns,
+    })
+}
+
+/// The same for a person with a browser.
+pub(super) fn page(snapshot: &Snapshot, live: &Live) -> String {
+    let status = status(snapshot, live);
+    let mut page = format!(
+        "llm-proxy {}\n\nconfig generation {}, {} requests in flight, {} finished\n\nbackends\n",
+        env!("CARGO_PKG_VERSION"),
+        snapshot.generation,
+        live.access.in_flight().count(),
+        live.access.finished(),
+    );
+    for backend in status["backends"].as_array().into_iter().flatten() {
+        let text = |name: &str| backend[name].as_str().unwrap_or_default().to_owned();
+        let _ = writeln!(page, "  {:<16} {:<10} {:<8}", text("name"), text("protocol"), text("state"));
+        for cooldown in backend["cooldowns"].as_array().into_iter().flatten() {
+            let _ = writeln!(
+                page,
+                "    cooling ({}): {}, {:.1} s left",
+                cooldown["scope"].as_str().unwrap_or_default(),
+                cooldown["class"].as_str().unwrap_or_default(),
+                cooldown["seconds_left"].as_f64().unwrap_or_default(),
+            );
+        }
+    }
+    page.push_str("\nThe same as JSON: /api/status\n");
+    page
+}

@@ -1,0 +1,58 @@
+//! Accept loops: each hands its connections to tasks of their own.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::task::AbortHandle;
+
+use crate::base::gauge::Gauge;
+use crate::server::{Acceptor, Bound, Service, Socket, serve};
+use crate::state::{Live, Snapshot};
+
+/// What every accept loop of a listener kind shares.
+#[derive(Clone, Debug)]
+pub(super) struct Front<S> {
+    pub(super) service: S,
+    pub(super) snapshot: Arc<ArcSwap<Snapshot>>,
+    pub(super) live: Arc<Live>,
+    /// Read at each connection, so that a reloaded certificate holds for the next one.
+    pub(super) tls: Arc<ArcSwap<Acceptor>>,
+    /// Open connections.
+    pub(super) connections: Gauge,
+}
+
+impl<S: Service> Front<S> {
+    /// The same for another service, in the clear: the admin listener.
+    pub(super) fn in_the_clear<T: Service>(&self, service: T) -> Front<T> {
+        Front {
+            service,
+            snapshot: Arc::clone(&self.snapshot),
+            live: Arc::clone(&self.live),
+            tls: Arc::default(),
+            connections: self.connections.clone(),
+        }
+    }
+
+    /// Accepts on `bound` until the loop is aborted, which also closes the socket.
+    pub(super) fn listen(&self, bound: Bound) -> AbortHandle {
+        let front = self.clone();
+        let accept_loop = async move {
+            loop {
+                let socket = bound.accept().await;
+                front.clone().take(socket);
+            }
+        };
+        tokio::spawn(accept_loop).abort_handle()
+    }
+
+    fn take(self, socket: Socket) {
+        let counted = self.connections.enter();
+        tokio::spawn(async move {
+            let acceptor = (*self.tls.load_full()).clone();
+            let snapshot = self.snapshot.load_full();
+            let phase = self.live.lifecycle.subscribe();
+            serve(socket, acceptor, &snapshot.config, phase, self.service).await;
+            drop(counted);
+        });
+    }
+}

@@ -1,0 +1,8 @@
+//! The running program: it starts, reloads and drains, and says so.
+
+mod accept;
+mod reload;
+mod run;
+mod watch;
+
+pub use run::{Options, Source, run};

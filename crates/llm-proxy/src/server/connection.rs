@@ -1,0 +1,160 @@
+//! One client connection: HTTP/1.1 or HTTP/2 over TCP, TLS or a Unix socket, from its first byte to its end.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::bind::Socket;
+use super::tls::Acceptor;
+use crate::config::types::Config;
+use crate::pipeline::AnswerBody;
+use crate::state::{Phase, Signals};
+
+/// How many streams one HTTP/2 connection may have open.
+const MAX_STREAMS: u32 = 256;
+/// HTTP/2 flow control: what a client may send before we have read it, a stream and a connection.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// A silent HTTP/2 connection is asked for a sign of life after this long.
+const PING_EVERY: Duration = Duration::from_secs(30);
+
+/// Where a request comes from.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its address; none over a Unix socket.
+    pub ip: Option<IpAddr>,
+    /// Its connection's flags.
+    pub signals: Arc<Signals>,
+}
+
+/// What answers requests.
+pub trait Service: Clone + Send + Sync + 'static {
+    /// Answers one request.
+    fn call(&self, peer: Peer, request: Request<Incoming>) -> impl Future<Output = Response<AnswerBody>> + Send;
+}
+
+/// Serves a connection to its end.
+pub async fn serve<S: Service>(
+    socket: Socket,
+    acceptor: Acceptor,
+    config: &Config,
+    phase: watch::Receiver<Phase>,
+    service: S,
+) {
+    let peer = |ip| Peer { ip, signals: Arc::default() };
+    let http = builder(config);
+    match socket {
+        Socket::Unix(stream) => drive(&http, stream, peer(None), phase, service).await,
+        Socket::Tcp(stream, from) => {
+            // Without this, small writes wait for the peer's delayed acknowledgement: 40 ms a token.
+            let _ = stream.set_nodelay(true);
+            let peer = peer(Some(from.ip().to_canonical()));
+            match acceptor {
+                None => drive(&http, stream, peer, phase, service).await,
+                // A handshake gets as long as a request's headers; a failed one has nobody to be told.
+                Some(acceptor) => {
+                    let handshake = timeout(config.timeout.request, acceptor.accept(stream)).await;
+                    if let Ok(Ok(stream)) = handshake {
+                        drive(&http, stream, peer, phase, service).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // Total, from the first wait for a head: a slow sender of headers gains nothing.
+        .header_read_timeout(config.timeout.request)
+        .max_header_size(config.limits.max_header)
+        .max_headers(256);
+    let header_list = u32::try_from(config.limits.max_header).unwrap_or(u32::MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(header_list)
+        .keep_alive_interval(PING_EVERY);
+    builder
+}
+
+/// Runs the connection, and passes the program's phases on to it.
+async fn drive<S: Service>(
+    http: &auto::Builder<TokioExecutor>,
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
+    mut phase: watch::Receiver<Phase>,
+    service: S,
+) {
+    let signals = Arc::clone(&peer.signals);
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let (service, peer) = (service.clone(), peer.clone());
+        async move { Ok::<_, Infallible>(service.call(peer, request).await) }
+    });
+    let mut connection = pin!(http.serve_connection(TokioIo::new(io), answer));
+    let mut closing = false;
+    let mut known = *phase.borrow_and_update();
+    let mut next_phase = Box::pin(changed(phase));
+    poll_fn(move |cx| {
+        while let Poll::Ready((now, rest)) = next_phase.as_mut().poll(cx) {
+            known = now;
+            next_phase = Box::pin(changed(rest));
+            if now == Phase::Ending {
+                signals.end();
+            }
+        }
+        // An error is the client's doing, and the client is gone: nobody to tell.
+        if connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let close = signals.wants_close() || must_close(known, &signals);
+        if close && !closing {
+            closing = true;
+            connection.as_mut().graceful_shutdown();
+            return connection.as_mut().poll(cx).map(|_| ());
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
+/// In a drain HTTP/2 clients are told to go elsewhere at once; over HTTP/1.1 the next answer says so, and an idle
+/// connection is closed when the drain ends.
+fn must_close(phase: Phase, signals: &Signals) -> bool {
+    match phase {
+        Phase::Serving => false,
+        Phase::Draining => signals.is_multiplexed(),
+        Phase::Ending => true,
+    }
+}
+
+type Changed = (Phase, watch::Receiver<Phase>);
+
+async fn changed(mut phase: watch::Receiver<Phase>) -> Changed {
+    if phase.changed().await.is_err() {
+        // The program's state is gone, and with it whoever could tell us anything.
+        return std::future::pending().await;
+    }
+    let now = *phase.borrow_and_update();
+    (now, phase)
+}
+

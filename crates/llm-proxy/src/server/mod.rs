@@ -1,0 +1,14 @@
+//! The main listener: sockets, TLS, HTTP connections, and the layers before a request's journey.
+
+mod bind;
+mod connection;
+mod plain;
+mod respond;
+mod stack;
+mod tls;
+
+pub use bind::{Bound, Listeners, Socket, shown};
+pub use connection::{Peer, Service, serve};
+pub use respond::{Wire, refusal};
+pub use stack::Entrance;
+pub use tls::{Acceptor, acceptor};

@@ -1,0 +1,220 @@
+//! The layers before a request's journey, in order (contract, section 3, steps 1 to 4), each with its reason.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use llm_dialect::path::{self, Place};
+use llm_dialect::wire_error::ErrorKind;
+use llm_dialect::{Api, Dialect};
+
+use super::connection::{Peer, Service};
+use super::respond::{Wire, refusal};
+use super::{plain, respond};
+use crate::base::Class;
+use crate::observe::Record;
+use crate::pipeline::journey::{Call, journey};
+use crate::pipeline::{AnswerBody, Failure};
+use crate::state::{Context, Live, Phase, Snapshot};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The longest request id of a client that is taken over.
+const MAX_REQUEST_ID: usize = 128;
+
+/// Where requests come in: the config in force, and the state that outlives it.
+#[derive(Clone, Debug)]
+pub struct Entrance {
+    /// The config in force: loaded once a request.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// The rest.
+    pub live: Arc<Live>,
+}
+
+impl Service for Entrance {
+    /// 1. Recovery stands around everything: a panic ends its own request, and nothing else.
+    async fn call(&self, peer: Peer, request: Request<Incoming>) -> Response<AnswerBody> {
+        let snapshot = self.snapshot.load_full();
+        if request.version() == http::Version::HTTP_2 {
+            peer.signals.set_multiplexed();
+        }
+        let visit = Visit::new(request.uri().path(), request.headers());
+        let request_id = visit.request_id.clone();
+        let dialect = visit.dialect;
+        let answered = AssertUnwindSafe(self.admit(snapshot, peer, request, visit)).catch_unwind().await;
+        let mut response = answered.unwrap_or_else(|_| {
+            let message = "Something in the proxy broke; the request may be sent again.";
+            let failure = Failure::local(ErrorKind::Internal, message);
+            refusal(Wire { dialect, request_id: &request_id }, failure)
+        });
+        if let Ok(id) = HeaderValue::from_str(&request_id) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        if self.live.lifecycle.phase() != Phase::Serving {
+            response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// What is known of a request before anything is done for it.
+struct Visit {
+    request_id: String,
+    place: Option<Place>,
+    dialect: Dialect,
+}
+
+impl Visit {
+    fn new(path: &str, headers: &HeaderMap) -> Self {
+        let place = path::resolve(path);
+        let anthropic = headers.contains_key("anthropic-version");
+        let lone_x_api_key = headers.contains_key("x-api-key") && !headers.contains_key(http::header::AUTHORIZATION);
+        let dialect = match &place {
+            Some(Place::Api { api, .. }) => api.dialect(),
+            _ => path::looks_like(path, anthropic, lone_x_api_key),
+        };
+        Self { request_id: request_id(headers), place, dialect }
+    }
+
+    /// Health probes and the like leave no access line.
+    fn is_probe(&self) -> bool {
+        matches!(self.place, Some(Place::Health(_) | Place::Hello))
+    }
+}
+
+/// The client's own id if it is short and plain, else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let plain = |id: &&str| {
+        let fits = !id.is_empty() && id.len() <= MAX_REQUEST_ID;
+        fits && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+    };
+    let own = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(plain);
+    own.map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
+}
+
+impl Entrance {
+    /// 2 to 4. What the path is, who is asking; then the journey. Dropped when the client leaves.
+    async fn admit(
+        &self,
+        snapshot: Arc<Snapshot>,
+        peer: Peer,
+        request: Request<Incoming>,
+        visit: Visit,
+    ) -> Response<AnswerBody> {
+        let (head, body) = request.into_parts();
+        let record = Record {
+            request_id: visit.request_id.clone(),
+            ip: peer.ip,
+            dialect: visit.dialect.name(),
+            generation: snapshot.generation,
+            ..Record::default()
+        };
+        let quiet = visit.is_probe() || !snapshot.config.logging.access;
+        let mut ctx = Context {
+            entry: self.live.access.begin(record, quiet),
+            live: Arc::clone(&self.live),
+            snapshot,
+            client: None,
+            connection: peer.signals.follow(),
+            headers: head.headers,
+            query: head.uri.query().map(str::to_owned),
+        };
+        let answered = respond_to(&mut ctx, &head.method, visit.place, body).await;
+        let wire = Wire {
+            dialect: Dialect::from_name(ctx.entry.record.dialect).unwrap_or(Dialect::Chat),
+            request_id: &visit.request_id,
+        };
+        let response = match answered {
+            Ok(response) => response,
+            Err(Told::Failure(failure)) => {
+                ctx.entry.record.class = Some(failure.class);
+                refusal(wire, failure)
+            }
+            Err(Told::WrongMethod(allowed)) => {
+                ctx.entry.record.class = Some(Class::Local);
+                respond::wrong_method(wire, allowed)
+            }
+        };
+        ctx.entry.record.status = Some(response.status().as_u16());
+        response.map(|body| body.with_entry(ctx))
+    }
+}
+
+/// Why there is no answer.
+enum Told {
+    Failure(Failure),
+    WrongMethod(&'static [&'static str]),
+}
+
+impl From<Failure> for Told {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+async fn respond_to(
+    ctx: &mut Context,
+    method: &http::Method,
+    place: Option<Place>,
+    body: Incoming,
+) -> Result<Response<AnswerBody>, Told> {
+    // An unknown path and a wrong method need no key: they tell nothing but what the documentation tells.
+    let place = place.ok_or_else(unknown_path)?;
+    if !place.methods().contains(&method.as_str()) {
+        return Err(Told::WrongMethod(place.methods()));
+    }
+    match place {
+        Place::Health(what) => return Ok(plain::health(what, ctx.live.lifecycle.phase())),
+        Place::Hello => return Ok(plain::hello()),
+        Place::Root if method == http::Method::HEAD => return Ok(plain::hello()),
+        _ => {}
+    }
+    // Authentication before the body is read: strangers cost nothing, and hold no place.
+    authenticate(ctx)?;
+    let dialect = Dialect::from_name(ctx.entry.record.dialect).unwrap_or(Dialect::Chat);
+    match place {
+        Place::Models => Ok(plain::list(ctx, dialect)),
+        Place::Model(id) => Ok(plain::one(ctx, dialect, &id)?),
+        Place::Api { api, rest } => within_phase(ctx, Call::Named(api, rest), body).await,
+        _ => {
+            let call = if dialect == Dialect::Messages { Call::Named(Api::Messages, String::new()) } else { Call::ByShape };
+            within_phase(ctx, call, body).await
+        }
+    }
+}
+
+/// The journey, as long as the program lets it run.
+async fn within_phase(ctx: &mut Context, call: Call, body: Incoming) -> Result<Response<AnswerBody>, Told> {
+    let connection = ctx.connection.clone();
+    let mut journey = std::pin::pin!(journey(ctx, call, body));
+    let done = std::future::poll_fn(move |cx| {
+        if connection.must_end(cx) {
+            let message = "The proxy is shutting down; send the request again.";
+            let failure = Failure::local(ErrorKind::ShuttingDown, message).after(Some(std::time::Duration::from_secs(1)));
+            return std::task::Poll::Ready(Err(failure.closing()));
+        }
+        journey.as_mut().poll(cx)
+    });
+    Ok(done.await?)
+}
+
+fn authenticate(ctx: &mut Context) -> Result<(), Failure> {
+    let snapshot = Arc::clone(&ctx.snapshot);
+    match snapshot.keys.identify(&ctx.headers) {
+        Ok(client) => {
+            ctx.entry.record.key = client.map(|client| Arc::clone(&client.name));
+            ctx.client = client.cloned();
+            Ok(())
+        }
+        Err(crate::state::Refused) => {
+            let message = "No valid API key; send one as `authorization: Bearer ...` or `x-api-key`.";
+            Err(Failure::local(ErrorKind::InvalidApiKey, message).closing())
+        }
+    }
+}
+
+fn unknown_path() -> Failure {
+    Failure::local(ErrorKind::UnknownUrl, "There is nothing at this path; the API is below /v1.").closing()
+}
