@@ -132,22 +132,11 @@ mod tests {
 
     #[test]
     fn an_answer_has_what_its_dialect_promises() {
+        #[rustfmt::skip]
         let table = [
-            (
-                Api::Chat,
-                r#"{"choices":[{"message":{"content":null,"tool_calls":[{}]}}]}"#,
-                "answer",
-            ),
-            (
-                Api::Chat,
-                r#"{"choices":[{"message":{"content":""},"finish_reason":"stop"}],"error":null}"#,
-                "answer",
-            ),
-            (
-                Api::Chat,
-                r#"{"choices":[{"message":{"content":"\ud800"}}]}"#,
-                "answer",
-            ),
+            (Api::Chat, r#"{"choices":[{"message":{"content":null,"tool_calls":[{}]}}]}"#, "answer"),
+            (Api::Chat, r#"{"choices":[{"message":{"content":""},"finish_reason":"stop"}],"error":null}"#, "answer"),
+            (Api::Chat, r#"{"choices":[{"message":{"content":"\ud800"}}]}"#, "answer"),
             (Api::Chat, r#"{"choices":[]}"#, "empty"),
             (Api::Chat, r#"{"choices":null}"#, "empty"),
             (Api::Chat, r#"{"detail":"hm"}"#, "empty"),
@@ -163,48 +152,16 @@ mod tests {
             (Api::Chat, r#"[{"a":1}]"#, "empty"),
             (Api::Completions, r#"{"choices":[{"text":"a"}]}"#, "answer"),
             (Api::Completions, r#"{"object":"text_completion"}"#, "empty"),
-            (
-                Api::Messages,
-                r#"{"type":"message","content":[{"type":"text","text":"a"}]}"#,
-                "answer",
-            ),
-            (
-                Api::Messages,
-                r#"{"content":[],"stop_reason":"end_turn"}"#,
-                "answer",
-            ),
+            (Api::Messages, r#"{"type":"message","content":[{"type":"text","text":"a"}]}"#, "answer"),
+            (Api::Messages, r#"{"content":[],"stop_reason":"end_turn"}"#, "answer"),
             (Api::Messages, r#"{"content":[],"stop_reason":null}"#, "empty"),
             (Api::Messages, r#"{"content":"text"}"#, "empty"),
-            (
-                Api::Messages,
-                r#"{"type":"error","error":{"type":"api_error","message":"m"}}"#,
-                "error",
-            ),
-            (
-                Api::Responses,
-                r#"{"object":"response","status":"completed","output":[]}"#,
-                "answer",
-            ),
-            (
-                Api::Responses,
-                r#"{"object":"response","status":"incomplete","output":[{}]}"#,
-                "answer",
-            ),
-            (
-                Api::Responses,
-                r#"{"object":"response","status":"failed","output":[],"error":{"code":"server_error","message":"m"}}"#,
-                "error",
-            ),
-            (
-                Api::Responses,
-                r#"{"object":"response","status":"failed","output":[],"error":null}"#,
-                "error",
-            ),
-            (
-                Api::Responses,
-                r#"{"object":"response","status":"completed"}"#,
-                "empty",
-            ),
+            (Api::Messages, r#"{"type":"error","error":{"type":"api_error","message":"m"}}"#, "error"),
+            (Api::Responses, r#"{"object":"response","status":"completed","output":[]}"#, "answer"),
+            (Api::Responses, r#"{"object":"response","status":"incomplete","output":[{}]}"#, "answer"),
+            (Api::Responses, r#"{"object":"response","status":"failed","output":[],"error":{"code":"server_error","message":"m"}}"#, "error"),
+            (Api::Responses, r#"{"object":"response","status":"failed","output":[],"error":null}"#, "error"),
+            (Api::Responses, r#"{"object":"response","status":"completed"}"#, "empty"),
             (Api::CountTokens, r#"{"input_tokens":5}"#, "answer"),
             (Api::CountTokens, r#"{"ok":true}"#, "empty"),
             (Api::Embeddings, r#"{"data":[]}"#, "answer"),

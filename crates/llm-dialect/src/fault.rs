@@ -221,113 +221,29 @@ mod tests {
 
     #[test]
     fn every_shape_is_understood() {
+        #[rustfmt::skip]
         let table = [
-            (
-                "OpenAI",
-                r#"{"error":{"message":"Too fast","type":"tokens","param":null,"code":"rate_limit_exceeded"}}"#,
-                fault(None, "tokens", "rate_limit_exceeded", "Too fast"),
-            ),
-            (
-                "Anthropic",
-                r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"req_1"}"#,
-                fault(None, "overloaded_error", "", "Overloaded"),
-            ),
-            (
-                "Anthropic with details",
-                r#"{"type":"error","error":{"type":"invalid_request_error","message":"m","details":{"error_code":"tool_name_conflict"}}}"#,
-                fault(None, "invalid_request_error", "tool_name_conflict", "m"),
-            ),
-            (
-                "OpenRouter",
-                r#"{"error":{"code":429,"message":"Provider returned error","metadata":{"raw":"x"}}}"#,
-                fault(Some(429), "", "429", "Provider returned error"),
-            ),
-            (
-                "Gemini in an array",
-                r#"[{"error":{"code":429,"message":"Quota","status":"RESOURCE_EXHAUSTED"}}]"#,
-                fault(Some(429), "RESOURCE_EXHAUSTED", "429", "Quota"),
-            ),
-            (
-                "vLLM, flat",
-                r#"{"object":"error","message":"too long","type":"BadRequestError","param":null,"code":400}"#,
-                fault(Some(400), "BadRequestError", "400", "too long"),
-            ),
-            (
-                "xAI, a string",
-                r#"{"code":"Client specified an invalid argument","error":"Incorrect API key provided"}"#,
-                fault(
-                    None,
-                    "",
-                    "Client specified an invalid argument",
-                    "Incorrect API key provided",
-                ),
-            ),
-            (
-                "Mistral",
-                r#"{"message":"No","request_id":"r"}"#,
-                fault(None, "", "", "No"),
-            ),
-            (
-                "FastAPI, a string",
-                r#"{"detail":"Unauthorized"}"#,
-                fault(None, "", "", "Unauthorized"),
-            ),
-            (
-                "FastAPI, a list",
-                r#"{"detail":[{"loc":["body","model"],"msg":"field required","type":"missing"},{"msg":"b"}]}"#,
-                fault(None, "", "", "body.model: field required; b"),
-            ),
-            (
-                "a Responses stream, as specified",
-                r#"{"type":"error","code":"server_error","message":"m","param":null,"sequence_number":3}"#,
-                fault(None, "", "server_error", "m"),
-            ),
-            (
-                "a Responses stream, as sent",
-                r#"{"type":"error","sequence_number":2,"error":{"type":"insufficient_quota","code":"insufficient_quota","message":"m"}}"#,
-                fault(None, "insufficient_quota", "insufficient_quota", "m"),
-            ),
-            (
-                "a failed response",
-                r#"{"type":"response.failed","response":{"id":"r","status":"failed","error":{"code":"rate_limit_exceeded","message":"m"}}}"#,
-                fault(None, "", "rate_limit_exceeded", "m"),
-            ),
-            (
-                "a code as text",
-                r#"{"error":{"code":"503","message":"m"}}"#,
-                fault(Some(503), "", "503", "m"),
-            ),
-            (
-                "a code that is no status",
-                r#"{"error":{"code":1302,"message":"m"}}"#,
-                fault(None, "", "1302", "m"),
-            ),
-            (
-                "relays",
-                r#"{"code":500,"msg":"无可用渠道"}"#,
-                fault(Some(500), "", "500", "无可用渠道"),
-            ),
+            ("OpenAI", r#"{"error":{"message":"Too fast","type":"tokens","param":null,"code":"rate_limit_exceeded"}}"#, fault(None, "tokens", "rate_limit_exceeded", "Too fast")),
+            ("Anthropic", r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"req_1"}"#, fault(None, "overloaded_error", "", "Overloaded")),
+            ("Anthropic with details", r#"{"type":"error","error":{"type":"invalid_request_error","message":"m","details":{"error_code":"tool_name_conflict"}}}"#, fault(None, "invalid_request_error", "tool_name_conflict", "m")),
+            ("OpenRouter", r#"{"error":{"code":429,"message":"Provider returned error","metadata":{"raw":"x"}}}"#, fault(Some(429), "", "429", "Provider returned error")),
+            ("Gemini in an array", r#"[{"error":{"code":429,"message":"Quota","status":"RESOURCE_EXHAUSTED"}}]"#, fault(Some(429), "RESOURCE_EXHAUSTED", "429", "Quota")),
+            ("vLLM, flat", r#"{"object":"error","message":"too long","type":"BadRequestError","param":null,"code":400}"#, fault(Some(400), "BadRequestError", "400", "too long")),
+            ("xAI, a string", r#"{"code":"Client specified an invalid argument","error":"Incorrect API key provided"}"#, fault(None, "", "Client specified an invalid argument", "Incorrect API key provided")),
+            ("Mistral", r#"{"message":"No","request_id":"r"}"#, fault(None, "", "", "No")),
+            ("FastAPI, a string", r#"{"detail":"Unauthorized"}"#, fault(None, "", "", "Unauthorized")),
+            ("FastAPI, a list", r#"{"detail":[{"loc":["body","model"],"msg":"field required","type":"missing"},{"msg":"b"}]}"#, fault(None, "", "", "body.model: field required; b")),
+            ("a Responses stream, as specified", r#"{"type":"error","code":"server_error","message":"m","param":null,"sequence_number":3}"#, fault(None, "", "server_error", "m")),
+            ("a Responses stream, as sent", r#"{"type":"error","sequence_number":2,"error":{"type":"insufficient_quota","code":"insufficient_quota","message":"m"}}"#, fault(None, "insufficient_quota", "insufficient_quota", "m")),
+            ("a failed response", r#"{"type":"response.failed","response":{"id":"r","status":"failed","error":{"code":"rate_limit_exceeded","message":"m"}}}"#, fault(None, "", "rate_limit_exceeded", "m")),
+            ("a code as text", r#"{"error":{"code":"503","message":"m"}}"#, fault(Some(503), "", "503", "m")),
+            ("a code that is no status", r#"{"error":{"code":1302,"message":"m"}}"#, fault(None, "", "1302", "m")),
+            ("relays", r#"{"code":500,"msg":"无可用渠道"}"#, fault(Some(500), "", "500", "无可用渠道")),
             ("a JSON string", r#""no""#, fault(None, "", "", "no")),
-            (
-                "HTML",
-                "<!DOCTYPE html><html><head><TITLE>502 Bad\nGateway</title></head>",
-                fault(None, "", "", "502 Bad\nGateway"),
-            ),
-            (
-                "HTML without title",
-                "<h1>no</h1>",
-                fault(None, "", "", "an HTML page"),
-            ),
-            (
-                "plain text",
-                " upstream connect error \n",
-                fault(None, "", "", "upstream connect error"),
-            ),
-            (
-                "cut JSON",
-                r#"{"error":{"mess"#,
-                fault(None, "", "", r#"{"error":{"mess"#),
-            ),
+            ("HTML", "<!DOCTYPE html><html><head><TITLE>502 Bad\nGateway</title></head>", fault(None, "", "", "502 Bad\nGateway")),
+            ("HTML without title", "<h1>no</h1>", fault(None, "", "", "an HTML page")),
+            ("plain text", " upstream connect error \n", fault(None, "", "", "upstream connect error")),
+            ("cut JSON", r#"{"error":{"mess"#, fault(None, "", "", r#"{"error":{"mess"#)),
             ("nothing", "", BackendError::default()),
             ("an empty object", "{}", BackendError::default()),
             ("a number", "5", BackendError::default()),
@@ -365,7 +281,7 @@ mod tests {
         let text = "é".repeat(3000);
         let body = serde_json::json!({ "error": { "message": format!("a{text}") } }).to_string();
         assert_eq!(read(body.as_bytes()).message.len(), 4095);
-        assert_eq!(read(&[b'x'; 100_000]).message.len(), 4096);
+        assert_eq!(read(&vec![b'x'; 100_000]).message.len(), 4096);
     }
 
     proptest! {

@@ -216,102 +216,20 @@ mod tests {
     fn every_dialect_comes_to_the_same_arithmetic() {
         use Dialect::{Chat, Messages, Responses};
         type Row<'a> = (&'a str, Dialect, &'a [&'a str], [Option<u64>; 5]);
+        #[rustfmt::skip]
         let table: [Row<'_>; 12] = [
-            (
-                "chat is inclusive",
-                Chat,
-                &[
-                    r#"{"prompt_tokens":100,"completion_tokens":20,"total_tokens":120,"prompt_tokens_details":{"cached_tokens":60,"cache_write_tokens":5},"completion_tokens_details":{"reasoning_tokens":8}}"#,
-                ],
-                [Some(100), Some(20), Some(60), Some(5), Some(8)],
-            ),
-            (
-                "responses is inclusive",
-                Responses,
-                &[
-                    r#"{"input_tokens":100,"output_tokens":20,"input_tokens_details":{"cached_tokens":60},"output_tokens_details":{"reasoning_tokens":8}}"#,
-                ],
-                [Some(100), Some(20), Some(60), None, Some(8)],
-            ),
-            (
-                "messages is exclusive",
-                Messages,
-                &[
-                    r#"{"input_tokens":10,"output_tokens":20,"cache_read_input_tokens":60,"cache_creation_input_tokens":30,"output_tokens_details":{"thinking_tokens":8}}"#,
-                ],
-                [Some(100), Some(20), Some(60), Some(30), Some(8)],
-            ),
-            (
-                "message_delta completes message_start",
-                Messages,
-                &[
-                    r#"{"input_tokens":10,"output_tokens":1,"cache_read_input_tokens":60,"cache_creation_input_tokens":0}"#,
-                    r#"{"output_tokens":20}"#,
-                ],
-                [Some(70), Some(20), Some(60), Some(0), None],
-            ),
-            (
-                "zeros of message_delta wipe out nothing",
-                Messages,
-                &[
-                    r#"{"input_tokens":10,"output_tokens":1,"cache_read_input_tokens":60}"#,
-                    r#"{"input_tokens":0,"cache_read_input_tokens":0,"output_tokens":20}"#,
-                ],
-                [Some(70), Some(20), Some(60), None, None],
-            ),
-            (
-                "message_delta corrects the input",
-                Messages,
-                &[
-                    r#"{"input_tokens":0,"output_tokens":0,"cache_creation":null}"#,
-                    r#"{"input_tokens":32,"output_tokens":16}"#,
-                ],
-                [Some(32), Some(16), None, None, None],
-            ),
-            (
-                "the split of the cache write",
-                Messages,
-                &[
-                    r#"{"input_tokens":1,"cache_creation":{"ephemeral_5m_input_tokens":2,"ephemeral_1h_input_tokens":3}}"#,
-                ],
-                [Some(6), None, None, Some(5), None],
-            ),
-            (
-                "DeepSeek's own name for cached",
-                Chat,
-                &[
-                    r#"{"prompt_tokens":496,"completion_tokens":31,"prompt_cache_hit_tokens":384,"prompt_cache_miss_tokens":112}"#,
-                ],
-                [Some(496), Some(31), Some(384), None, None],
-            ),
-            (
-                "more cached than prompted is exclusive",
-                Chat,
-                &[
-                    r#"{"prompt_tokens":10,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":60}}"#,
-                ],
-                [Some(70), Some(1), Some(60), None, None],
-            ),
-            (
-                "xAI puts reasoning beside the completion",
-                Chat,
-                &[
-                    r#"{"prompt_tokens":432,"completion_tokens":68,"total_tokens":636,"completion_tokens_details":{"reasoning_tokens":136}}"#,
-                ],
-                [Some(432), Some(204), None, None, Some(136)],
-            ),
-            (
-                "embeddings have no output",
-                Chat,
-                &[r#"{"prompt_tokens":8,"total_tokens":8}"#],
-                [Some(8), None, None, None, None],
-            ),
-            (
-                "wrong types are absent",
-                Chat,
-                &[r#"{"prompt_tokens":"8","completion_tokens":-1,"total_tokens":null}"#],
-                [None; 5],
-            ),
+            ("chat is inclusive", Chat, &[r#"{"prompt_tokens":100,"completion_tokens":20,"total_tokens":120,"prompt_tokens_details":{"cached_tokens":60,"cache_write_tokens":5},"completion_tokens_details":{"reasoning_tokens":8}}"#], [Some(100), Some(20), Some(60), Some(5), Some(8)]),
+            ("responses is inclusive", Responses, &[r#"{"input_tokens":100,"output_tokens":20,"input_tokens_details":{"cached_tokens":60},"output_tokens_details":{"reasoning_tokens":8}}"#], [Some(100), Some(20), Some(60), None, Some(8)]),
+            ("messages is exclusive", Messages, &[r#"{"input_tokens":10,"output_tokens":20,"cache_read_input_tokens":60,"cache_creation_input_tokens":30,"output_tokens_details":{"thinking_tokens":8}}"#], [Some(100), Some(20), Some(60), Some(30), Some(8)]),
+            ("message_delta completes message_start", Messages, &[r#"{"input_tokens":10,"output_tokens":1,"cache_read_input_tokens":60,"cache_creation_input_tokens":0}"#, r#"{"output_tokens":20}"#], [Some(70), Some(20), Some(60), Some(0), None]),
+            ("zeros of message_delta wipe out nothing", Messages, &[r#"{"input_tokens":10,"output_tokens":1,"cache_read_input_tokens":60}"#, r#"{"input_tokens":0,"cache_read_input_tokens":0,"output_tokens":20}"#], [Some(70), Some(20), Some(60), None, None]),
+            ("message_delta corrects the input", Messages, &[r#"{"input_tokens":0,"output_tokens":0,"cache_creation":null}"#, r#"{"input_tokens":32,"output_tokens":16}"#], [Some(32), Some(16), None, None, None]),
+            ("the split of the cache write", Messages, &[r#"{"input_tokens":1,"cache_creation":{"ephemeral_5m_input_tokens":2,"ephemeral_1h_input_tokens":3}}"#], [Some(6), None, None, Some(5), None]),
+            ("DeepSeek's own name for cached", Chat, &[r#"{"prompt_tokens":496,"completion_tokens":31,"prompt_cache_hit_tokens":384,"prompt_cache_miss_tokens":112}"#], [Some(496), Some(31), Some(384), None, None]),
+            ("more cached than prompted is exclusive", Chat, &[r#"{"prompt_tokens":10,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":60}}"#], [Some(70), Some(1), Some(60), None, None]),
+            ("xAI puts reasoning beside the completion", Chat, &[r#"{"prompt_tokens":432,"completion_tokens":68,"total_tokens":636,"completion_tokens_details":{"reasoning_tokens":136}}"#], [Some(432), Some(204), None, None, Some(136)]),
+            ("embeddings have no output", Chat, &[r#"{"prompt_tokens":8,"total_tokens":8}"#], [Some(8), None, None, None, None]),
+            ("wrong types are absent", Chat, &[r#"{"prompt_tokens":"8","completion_tokens":-1,"total_tokens":null}"#], [None; 5]),
         ];
         for (case, dialect, reports, expected) in table {
             assert_eq!(usage(dialect, reports), expected, "{case}");

@@ -40,26 +40,25 @@ impl RawEvent {
 
     /// The value of the `event` field, unless it is absent or empty. The last one counts.
     pub fn name(&self) -> Option<&[u8]> {
-        let name = self.fields().filter(|(name, _)| *name == b"event").last();
-        name.map(|(_, value)| value).filter(|value| !value.is_empty())
+        self.parts().0
     }
 
     /// The `data` lines, joined by line feeds; empty if there is none.
     pub fn data(&self) -> Cow<'_, [u8]> {
-        let mut lines = self
-            .fields()
-            .filter(|(name, _)| *name == b"data")
-            .map(|(_, line)| line);
-        let first = lines.next().unwrap_or_default();
-        let Some(second) = lines.next() else {
-            return Cow::Borrowed(first);
-        };
-        let mut joined = first.to_vec();
-        for line in std::iter::once(second).chain(lines) {
-            joined.push(b'\n');
-            joined.extend_from_slice(line);
+        self.parts().1
+    }
+
+    /// [`name`](Self::name) and [`data`](Self::data), read in one go.
+    pub fn parts(&self) -> (Option<&[u8]>, Cow<'_, [u8]>) {
+        let (mut name, mut data) = (None, None);
+        for (field, value) in self.fields() {
+            match field {
+                b"event" => name = Some(value).filter(|name| !name.is_empty()),
+                b"data" => append(&mut data, value),
+                _ => {}
+            }
         }
-        Cow::Owned(joined)
+        (name, data.unwrap_or_default())
     }
 
     /// Whether there is no field at all: comments and blank lines, as senders use to keep a connection alive.
@@ -71,6 +70,18 @@ impl RawEvent {
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let text = self.raw.strip_prefix(BYTE_ORDER_MARK).filter(|_| self.marked);
         Lines(text.unwrap_or(&self.raw)).filter_map(field)
+    }
+}
+
+/// Adds a line of data; the first one is borrowed.
+fn append<'a>(data: &mut Option<Cow<'a, [u8]>>, line: &'a [u8]) {
+    match data {
+        None => *data = Some(Cow::Borrowed(line)),
+        Some(data) => {
+            let data = data.to_mut();
+            data.push(b'\n');
+            data.extend_from_slice(line);
+        }
     }
 }
 
@@ -243,58 +254,23 @@ mod tests {
 
     #[test]
     fn fields_are_read_as_the_standard_says() {
+        #[rustfmt::skip]
         let table = [
             ("a plain line", "data: x\n\n", vec![pair("", "x")]),
             ("no space after the colon", "data:x\n\n", vec![pair("", "x")]),
             ("only one space is dropped", "data:  x\n\n", vec![pair("", " x")]),
-            (
-                "several lines are joined",
-                "data: a\ndata: b\n\n",
-                vec![pair("", "a\nb")],
-            ),
-            (
-                "a line without colon is an empty value",
-                "data\n\n",
-                vec![pair("", "")],
-            ),
+            ("several lines are joined", "data: a\ndata: b\n\n", vec![pair("", "a\nb")]),
+            ("a line without colon is an empty value", "data\n\n", vec![pair("", "")]),
             ("a name", "event: ping\ndata: {}\n\n", vec![pair("ping", "{}")]),
-            (
-                "the last name counts",
-                "event: a\nevent: b\ndata: 1\n\n",
-                vec![pair("b", "1")],
-            ),
-            (
-                "comments are no events",
-                ": hello\n\n\n\ndata: 1\n\n",
-                vec![pair("", "1")],
-            ),
-            (
-                "a comment inside",
-                "data: 1\n: c\ndata: 2\n\n",
-                vec![pair("", "1\n2")],
-            ),
+            ("the last name counts", "event: a\nevent: b\ndata: 1\n\n", vec![pair("b", "1")]),
+            ("comments are no events", ": hello\n\n\n\ndata: 1\n\n", vec![pair("", "1")]),
+            ("a comment inside", "data: 1\n: c\ndata: 2\n\n", vec![pair("", "1\n2")]),
             ("CR LF", "event: e\r\ndata: 1\r\n\r\n", vec![pair("e", "1")]),
-            (
-                "CR alone",
-                "event: e\rdata: 1\r\rdata: 2\r\r",
-                vec![pair("e", "1"), pair("", "2")],
-            ),
-            (
-                "mixed ends",
-                "data: 1\r\n\ndata: 2\n\r\n",
-                vec![pair("", "1"), pair("", "2")],
-            ),
+            ("CR alone", "event: e\rdata: 1\r\rdata: 2\r\r", vec![pair("e", "1"), pair("", "2")]),
+            ("mixed ends", "data: 1\r\n\ndata: 2\n\r\n", vec![pair("", "1"), pair("", "2")]),
             ("a byte order mark", "\u{feff}data: 1\n\n", vec![pair("", "1")]),
-            (
-                "a mark later on is part of the name",
-                "data: 1\n\n\u{feff}data: 2\n\n",
-                vec![pair("", "1"), pair("", "")],
-            ),
-            (
-                "colons in the value",
-                "data: {\"a\":1}\n\n",
-                vec![pair("", "{\"a\":1}")],
-            ),
+            ("a mark later on is part of the name", "data: 1\n\n\u{feff}data: 2\n\n", vec![pair("", "1"), pair("", "")]),
+            ("colons in the value", "data: {\"a\":1}\n\n", vec![pair("", "{\"a\":1}")]),
             ("no blank line, no event", "data: 1\n", vec![]),
         ];
         for (case, input, expected) in table {

@@ -1,6 +1,8 @@
 //! Chunks of Chat Completions, and of the legacy text completions, which end and fail alike.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -83,26 +85,43 @@ fn judge(choices: &[Choice<'_>], notes: &mut Notes) -> Word {
     }
 }
 
-/// Whether a chunk neither ends, nor fails, nor counts.
-pub(crate) fn is_dull(data: &[u8]) -> bool {
-    data.first() == Some(&b'{')
-        && !may_hold(data, b"\"finish_reason\"")
-        && !may_hold(data, b"\"usage\"")
-        && memmem::find(data, b"\"error\"").is_none()
+/// Searches for the keys that matter, prepared once: to prepare one takes longer than to use it.
+struct Keys {
+    finish_reason: Finder<'static>,
+    usage: Finder<'static>,
+    error: Finder<'static>,
 }
 
-/// Whether some object in `data` may have the member `key` (given with its quotes) with a value other than
-/// null.
+static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys {
+    finish_reason: Finder::new(b"\"finish_reason\""),
+    usage: Finder::new(b"\"usage\""),
+    error: Finder::new(b"\"error\""),
+});
+
+/// Whether a chunk neither ends, nor fails, nor counts.
+pub(crate) fn is_dull(data: &[u8]) -> bool {
+    let keys = &*KEYS;
+    data.first() == Some(&b'{')
+        && !may_hold(data, &keys.finish_reason)
+        && !may_hold(data, &keys.usage)
+        && keys.error.find(data).is_none()
+}
+
+/// Whether some object in `data` may have the member `key` with a value other than null.
 ///
 /// Inside a JSON string every quote is escaped, so a text that speaks of `"usage"` is written `\"usage\"`
 /// and does not hold the bytes of the key. What a search for bytes can still get wrong is on the safe side:
 /// the event is then parsed.
-fn may_hold(data: &[u8], key: &[u8]) -> bool {
-    memmem::find_iter(data, key).any(|at| {
-        let after = data.get(at + key.len()..).unwrap_or_default().trim_ascii_start();
-        let value = after.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
-        value.is_some_and(|value| !value.starts_with(b"null"))
-    })
+fn may_hold(data: &[u8], key: &Finder<'_>) -> bool {
+    let mut rest = data;
+    while let Some(at) = key.find(rest) {
+        rest = rest.get(at + key.needle().len()..).unwrap_or_default();
+        let value = rest.trim_ascii_start().strip_prefix(b":");
+        if value.is_some_and(|value| !value.trim_ascii_start().starts_with(b"null")) {
+            return true;
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -115,106 +134,31 @@ mod tests {
 
     #[test]
     fn the_commit_point_is_the_first_thing_said() {
+        #[rustfmt::skip]
         let table = [
-            (
-                "role only",
-                r#"{"choices":[{"delta":{"role":"assistant","content":"","refusal":null}}]}"#,
-                Word::Lifecycle,
-            ),
-            (
-                "role and null",
-                r#"{"choices":[{"delta":{"role":"assistant","content":null}}]}"#,
-                Word::Lifecycle,
-            ),
-            (
-                "Mistral's numbered empty delta",
-                r#"{"choices":[{"delta":{"index":0,"content":""}}]}"#,
-                Word::Lifecycle,
-            ),
-            (
-                "no delta",
-                r#"{"choices":[{"index":0,"delta":null,"finish_reason":null}]}"#,
-                Word::Lifecycle,
-            ),
-            (
-                "Azure's first",
-                r#"{"choices":[],"prompt_filter_results":[{"a":"b"}]}"#,
-                Word::Lifecycle,
-            ),
-            (
-                "text",
-                r#"{"choices":[{"delta":{"content":"a"}}]}"#,
-                Word::Content,
-            ),
-            (
-                "text parts",
-                r#"{"choices":[{"delta":{"content":[{"type":"text","text":"a"}]}}]}"#,
-                Word::Content,
-            ),
-            (
-                "reasoning",
-                r#"{"choices":[{"delta":{"content":"","reasoning":"a"}}]}"#,
-                Word::Content,
-            ),
-            (
-                "reasoning_content",
-                r#"{"choices":[{"delta":{"reasoning_content":"a"}}]}"#,
-                Word::Content,
-            ),
-            (
-                "a tool call",
-                r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c"}]}}]}"#,
-                Word::Content,
-            ),
-            (
-                "no tool call",
-                r#"{"choices":[{"delta":{"tool_calls":[]}}]}"#,
-                Word::Lifecycle,
-            ),
-            (
-                "a refusal",
-                r#"{"choices":[{"delta":{"refusal":"no"}}]}"#,
-                Word::Content,
-            ),
-            (
-                "an empty answer",
-                r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"completion_tokens":0}}"#,
-                Word::Content,
-            ),
-            (
-                "an empty reason",
-                r#"{"choices":[{"delta":{},"finish_reason":""}]}"#,
-                Word::Lifecycle,
-            ),
-            (
-                "the second choice",
-                r#"{"choices":[{"delta":{}},{"delta":{"content":"a"}}]}"#,
-                Word::Content,
-            ),
+            ("role only", r#"{"choices":[{"delta":{"role":"assistant","content":"","refusal":null}}]}"#, Word::Lifecycle),
+            ("role and null", r#"{"choices":[{"delta":{"role":"assistant","content":null}}]}"#, Word::Lifecycle),
+            ("Mistral's numbered empty delta", r#"{"choices":[{"delta":{"index":0,"content":""}}]}"#, Word::Lifecycle),
+            ("no delta", r#"{"choices":[{"index":0,"delta":null,"finish_reason":null}]}"#, Word::Lifecycle),
+            ("Azure's first", r#"{"choices":[],"prompt_filter_results":[{"a":"b"}]}"#, Word::Lifecycle),
+            ("text", r#"{"choices":[{"delta":{"content":"a"}}]}"#, Word::Content),
+            ("text parts", r#"{"choices":[{"delta":{"content":[{"type":"text","text":"a"}]}}]}"#, Word::Content),
+            ("reasoning", r#"{"choices":[{"delta":{"content":"","reasoning":"a"}}]}"#, Word::Content),
+            ("reasoning_content", r#"{"choices":[{"delta":{"reasoning_content":"a"}}]}"#, Word::Content),
+            ("a tool call", r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c"}]}}]}"#, Word::Content),
+            ("no tool call", r#"{"choices":[{"delta":{"tool_calls":[]}}]}"#, Word::Lifecycle),
+            ("a refusal", r#"{"choices":[{"delta":{"refusal":"no"}}]}"#, Word::Content),
+            ("an empty answer", r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"completion_tokens":0}}"#, Word::Content),
+            ("an empty reason", r#"{"choices":[{"delta":{},"finish_reason":""}]}"#, Word::Lifecycle),
+            ("the second choice", r#"{"choices":[{"delta":{}},{"delta":{"content":"a"}}]}"#, Word::Content),
             ("completions", r#"{"choices":[{"text":"a"}]}"#, Word::Content),
-            (
-                "completions, empty",
-                r#"{"choices":[{"text":"","finish_reason":null}]}"#,
-                Word::Lifecycle,
-            ),
-            (
-                "usage only",
-                r#"{"choices":[],"usage":{"prompt_tokens":1}}"#,
-                Word::UsageOnly,
-            ),
-            (
-                "an unknown object",
-                r#"{"object":"something.new"}"#,
-                Word::Content,
-            ),
+            ("completions, empty", r#"{"choices":[{"text":"","finish_reason":null}]}"#, Word::Lifecycle),
+            ("usage only", r#"{"choices":[],"usage":{"prompt_tokens":1}}"#, Word::UsageOnly),
+            ("an unknown object", r#"{"object":"something.new"}"#, Word::Content),
             ("no JSON", "hello", Word::Opaque),
             ("done", "[DONE]", Word::Terminal),
             ("done, with spaces", " [DONE] ", Word::Terminal),
-            (
-                "a null error",
-                r#"{"error":null,"choices":[{"delta":{"content":"a"}}]}"#,
-                Word::Content,
-            ),
+            ("a null error", r#"{"error":null,"choices":[{"delta":{"content":"a"}}]}"#, Word::Content),
         ];
         for (case, data, expected) in table {
             assert_eq!(word(data), expected, "{case}");

@@ -63,10 +63,15 @@ impl Eye {
     pub(super) fn sight(&mut self) -> Sight {
         match self.fault.take() {
             Some((error, raw)) => Sight::Fault(error, raw),
-            None if self.stopped || self.ended => Sight::Ended,
+            None if self.is_over() => Sight::Ended,
             None if self.committed => Sight::Live,
             None => Sight::Waiting,
         }
+    }
+
+    /// Whether nothing that comes now can change the verdict.
+    pub(super) fn is_over(&self) -> bool {
+        self.stopped || self.ended
     }
 
     pub(super) fn take(&mut self, event: RawEvent, out: &mut Sender<'_>) {
@@ -77,22 +82,16 @@ impl Eye {
         if self.ended {
             return out.push(&event);
         }
-        let word = if self.committed && reading::is_dull(self.api, &event) {
-            Word::Content
+        let look = if self.committed {
+            reading::skim
         } else {
-            self.look(&event)
+            reading::read
         };
+        let word = look(self.api, &event, &mut self.notes);
         if self.admit(word, &event) {
             out.push(&event);
             self.remember(event);
         }
-    }
-
-    fn look(&mut self, event: &RawEvent) -> Word {
-        if event.is_comment() {
-            return Word::Quiet;
-        }
-        reading::read(self.api, event, &mut self.notes)
     }
 
     /// Draws the conclusions from a word. Tells whether the event goes to the client.
@@ -156,7 +155,7 @@ impl Eye {
 
     /// Whether an event that lacks only its blank line makes the stream whole.
     fn completes(&mut self, event: &RawEvent) -> bool {
-        let word = self.look(event);
+        let word = reading::read(self.api, event, &mut self.notes);
         let whole = match &word {
             Word::Quiet | Word::Opaque => false,
             Word::Terminal | Word::TerminalAnswer => true,

@@ -92,65 +92,24 @@ mod tests {
 
     #[test]
     fn the_commit_point_is_the_first_thing_said() {
+        #[rustfmt::skip]
         let table = [
-            (
-                r#"{"type":"message_start","message":{"usage":{"input_tokens":1}}}"#,
-                Word::Lifecycle,
-            ),
+            (r#"{"type":"message_start","message":{"usage":{"input_tokens":1}}}"#, Word::Lifecycle),
             (r#"{"type": "ping"}"#, Word::Quiet),
-            (
-                r#"{"type":"content_block_start","content_block":{"type":"text","text":""}}"#,
-                Word::Lifecycle,
-            ),
-            (
-                r#"{"type":"content_block_start","content_block":{"type":"thinking","thinking":"","signature":""}}"#,
-                Word::Lifecycle,
-            ),
-            (
-                r#"{"type":"content_block_start","content_block":{"type":"text","text":"a"}}"#,
-                Word::Content,
-            ),
-            (
-                r#"{"type":"content_block_start","content_block":{"type":"tool_use","id":"t","name":"n","input":{}}}"#,
-                Word::Content,
-            ),
-            (
-                r#"{"type":"content_block_start","content_block":{"type":"redacted_thinking","data":"x"}}"#,
-                Word::Content,
-            ),
-            (
-                r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":""}}"#,
-                Word::Lifecycle,
-            ),
-            (
-                r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":"a"}}"#,
-                Word::Content,
-            ),
-            (
-                r#"{"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":"a","estimated_tokens":1}}"#,
-                Word::Content,
-            ),
-            (
-                r#"{"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":"","estimated_tokens":1}}"#,
-                Word::Lifecycle,
-            ),
-            (
-                r#"{"type":"content_block_delta","delta":{"type":"signature_delta","signature":"a"}}"#,
-                Word::Content,
-            ),
-            (
-                r#"{"type":"content_block_delta","delta":{"type":"input_json_delta","partial_json":"{"}}"#,
-                Word::Content,
-            ),
+            (r#"{"type":"content_block_start","content_block":{"type":"text","text":""}}"#, Word::Lifecycle),
+            (r#"{"type":"content_block_start","content_block":{"type":"thinking","thinking":"","signature":""}}"#, Word::Lifecycle),
+            (r#"{"type":"content_block_start","content_block":{"type":"text","text":"a"}}"#, Word::Content),
+            (r#"{"type":"content_block_start","content_block":{"type":"tool_use","id":"t","name":"n","input":{}}}"#, Word::Content),
+            (r#"{"type":"content_block_start","content_block":{"type":"redacted_thinking","data":"x"}}"#, Word::Content),
+            (r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":""}}"#, Word::Lifecycle),
+            (r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":"a"}}"#, Word::Content),
+            (r#"{"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":"a","estimated_tokens":1}}"#, Word::Content),
+            (r#"{"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":"","estimated_tokens":1}}"#, Word::Lifecycle),
+            (r#"{"type":"content_block_delta","delta":{"type":"signature_delta","signature":"a"}}"#, Word::Content),
+            (r#"{"type":"content_block_delta","delta":{"type":"input_json_delta","partial_json":"{"}}"#, Word::Content),
             (r#"{"type":"content_block_stop","index":0  }"#, Word::Lifecycle),
-            (
-                r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":0}}"#,
-                Word::Content,
-            ),
-            (
-                r#"{"type":"message_delta","delta":{"stop_reason":null}}"#,
-                Word::Lifecycle,
-            ),
+            (r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":0}}"#, Word::Content),
+            (r#"{"type":"message_delta","delta":{"stop_reason":null}}"#, Word::Lifecycle),
             (r#"{"type":"message_stop"   }"#, Word::Terminal),
             (r#"{"type":"something_new"}"#, Word::Content),
             ("[DONE]", Word::Opaque),

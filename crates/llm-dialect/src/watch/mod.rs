@@ -108,7 +108,7 @@ impl Watch {
             .decoder
             .feed(chunk, &mut |event| eye.take(event, &mut sender));
         sender.flush();
-        if fed.is_err() && self.eye.fault.is_none() {
+        if fed.is_err() && !self.eye.is_over() {
             self.eye.stopped = true;
             return Sight::TooLarge;
         }
@@ -154,6 +154,7 @@ mod recorded;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const ROLE: &str = "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
     const WORD: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n";
@@ -199,129 +200,28 @@ mod tests {
     fn a_stream_commits_at_its_first_content_and_not_before() {
         use Api::{Chat, Completions, Messages, Responses};
         type Row<'a> = (&'a str, Api, &'a [&'a str], &'a str, End);
+        #[rustfmt::skip]
         let table: [Row<'_>; 20] = [
             ("S01 error at once", Messages, &[OVERLOADED], "F", End::Truncated),
-            (
-                "S02 frame, then error",
-                Messages,
-                &[START, PING, OVERLOADED],
-                "wwF",
-                End::Truncated,
-            ),
-            (
-                "S03 created, then failed",
-                Responses,
-                &[CREATED, IN_PROGRESS, FAILED],
-                "wwF",
-                End::Truncated,
-            ),
-            (
-                "S04 role, then error",
-                Chat,
-                &[ROLE, CHAT_ERROR],
-                "wF",
-                End::Truncated,
-            ),
+            ("S02 frame, then error", Messages, &[START, PING, OVERLOADED], "wwF", End::Truncated),
+            ("S03 created, then failed", Responses, &[CREATED, IN_PROGRESS, FAILED], "wwF", End::Truncated),
+            ("S04 role, then error", Chat, &[ROLE, CHAT_ERROR], "wF", End::Truncated),
             ("S05 nothing", Chat, &[], "", End::Empty),
-            (
-                "S05 comments only",
-                Chat,
-                &[": a\n\n", ": b\n\n"],
-                "ww",
-                End::Empty,
-            ),
-            (
-                "S06 pings only",
-                Messages,
-                &[PING; 100],
-                &"w".repeat(100),
-                End::Empty,
-            ),
-            (
-                "S09 end without a marker",
-                Messages,
-                &[START, DELTA, DELTA],
-                "wLL",
-                End::Truncated,
-            ),
+            ("S05 comments only", Chat, &[": a\n\n", ": b\n\n"], "ww", End::Empty),
+            ("S06 pings only", Messages, &[PING; 100], &"w".repeat(100), End::Empty),
+            ("S09 end without a marker", Messages, &[START, DELTA, DELTA], "wLL", End::Truncated),
             ("S09 in chat", Chat, &[ROLE, WORD], "wL", End::Truncated),
-            (
-                "S11 error after content",
-                Chat,
-                &[ROLE, WORD, CHAT_ERROR, WORD],
-                "wLFE",
-                End::Truncated,
-            ),
-            (
-                "S12 broken JSON passes",
-                Chat,
-                &[WORD, "data: {\"a\n\n", STOP, DONE],
-                "LLLE",
-                End::Complete,
-            ),
-            (
-                "S14 a healthy chat stream",
-                Chat,
-                &[ROLE, WORD, STOP, COUNT, DONE],
-                "wLLLE",
-                End::Complete,
-            ),
-            (
-                "S14 a healthy messages stream",
-                Messages,
-                &[START, PING, DELTA, TURN, MESSAGE_STOP],
-                "wwLLE",
-                End::Complete,
-            ),
-            (
-                "S14 a healthy responses stream",
-                Responses,
-                &[CREATED, IN_PROGRESS, TEXT, COMPLETED],
-                "wwLE",
-                End::Complete,
-            ),
-            (
-                "S18 an empty chat answer",
-                Chat,
-                &[ROLE, STOP, DONE],
-                "wLE",
-                End::Complete,
-            ),
-            (
-                "S18 an empty message",
-                Messages,
-                &[START, PING, TURN, MESSAGE_STOP],
-                "wwLE",
-                End::Complete,
-            ),
-            (
-                "S18 an empty response",
-                Responses,
-                &[CREATED, COMPLETED],
-                "wE",
-                End::Complete,
-            ),
-            (
-                "an end without any content",
-                Chat,
-                &[ROLE, DONE],
-                "wE",
-                End::Empty,
-            ),
-            (
-                "no [DONE] after the reason to finish",
-                Completions,
-                &[WORD, STOP],
-                "LL",
-                End::Complete,
-            ),
-            (
-                "an event of an unknown type",
-                Messages,
-                &["event: x\ndata: {\"type\":\"x\"}\n\n"],
-                "L",
-                End::Truncated,
-            ),
+            ("S11 error after content", Chat, &[ROLE, WORD, CHAT_ERROR, WORD], "wLFE", End::Truncated),
+            ("S12 broken JSON passes", Chat, &[WORD, "data: {\"a\n\n", STOP, DONE], "LLLE", End::Complete),
+            ("S14 a healthy chat stream", Chat, &[ROLE, WORD, STOP, COUNT, DONE], "wLLLE", End::Complete),
+            ("S14 a healthy messages stream", Messages, &[START, PING, DELTA, TURN, MESSAGE_STOP], "wwLLE", End::Complete),
+            ("S14 a healthy responses stream", Responses, &[CREATED, IN_PROGRESS, TEXT, COMPLETED], "wwLE", End::Complete),
+            ("S18 an empty chat answer", Chat, &[ROLE, STOP, DONE], "wLE", End::Complete),
+            ("S18 an empty message", Messages, &[START, PING, TURN, MESSAGE_STOP], "wwLE", End::Complete),
+            ("S18 an empty response", Responses, &[CREATED, COMPLETED], "wE", End::Complete),
+            ("an end without any content", Chat, &[ROLE, DONE], "wE", End::Empty),
+            ("no [DONE] after the reason to finish", Completions, &[WORD, STOP], "LL", End::Complete),
+            ("an event of an unknown type", Messages, &["event: x\ndata: {\"type\":\"x\"}\n\n"], "L", End::Truncated),
         ];
         for (case, api, events, sights, end) in table {
             let (seen, came, pushed) = run(api, events);
@@ -380,35 +280,30 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_the_end_cannot_spoil_the_answer() {
+        let mut watch = Watch::new(Api::Chat, WatchLimits::new(WORD.len()), false);
+        let mut out = Vec::new();
+        let stream = [WORD, DONE, "data: ", &"x".repeat(WORD.len())].concat();
+        assert_eq!(watch.feed(Bytes::from(stream), &mut out), Sight::Ended);
+        assert_eq!(watch.finish(&mut out), End::Complete);
+        assert_eq!(out, [[WORD, DONE].concat()]);
+    }
+
+    #[test]
     fn a_body_that_is_no_stream_is_never_an_event() {
         let error = |message: &str| {
             let body = format!("{{\"message\":\"{message}\",\"object\":\"error\"}}");
             End::Fault(crate::fault::read(body.as_bytes()))
         };
+        #[rustfmt::skip]
         let table: [(&str, &str, End); 7] = [
             ("HTML", "<html>\n\n<body>no</body>\n\n</html>", End::Empty),
-            (
-                "HTML without blank lines",
-                "<html><body>no</body></html>\n",
-                End::Empty,
-            ),
+            ("HTML without blank lines", "<html><body>no</body></html>\n", End::Empty),
             ("an error as JSON", "{\"error\":{\"message\":\"m\"}}", error("m")),
-            (
-                "an error as JSON over lines",
-                "\n\n{\n  \"error\": {\n\n  \"message\": \"m\"}\n}\n",
-                error("m"),
-            ),
-            (
-                "an answer as JSON",
-                "{\"choices\":[{\"message\":{\"content\":\"a\"}}]}",
-                End::Empty,
-            ),
+            ("an error as JSON over lines", "\n\n{\n  \"error\": {\n\n  \"message\": \"m\"}\n}\n", error("m")),
+            ("an answer as JSON", "{\"choices\":[{\"message\":{\"content\":\"a\"}}]}", End::Empty),
             ("text", "upstream connect error\n\nreset", End::Empty),
-            (
-                "an error that lacks the blank line",
-                "data: {\"error\":{\"message\":\"m\"}}\n",
-                error("m"),
-            ),
+            ("an error that lacks the blank line", "data: {\"error\":{\"message\":\"m\"}}\n", error("m")),
         ];
         for (case, body, end) in table {
             for chunk in [body.len(), 1] {
@@ -428,37 +323,13 @@ mod tests {
 
     #[test]
     fn a_terminal_event_counts_without_its_blank_line_and_others_do_not() {
+        #[rustfmt::skip]
         let table: [(&str, &[&str], End, &str); 5] = [
-            (
-                "the marker",
-                &[WORD, "data: [DONE]\n"],
-                End::Complete,
-                "data: [DONE]\n",
-            ),
-            (
-                "the marker without line end",
-                &[WORD, "data: [DONE]"],
-                End::Complete,
-                "data: [DONE]",
-            ),
-            (
-                "usage after the reason",
-                &[WORD, STOP, COUNT.trim_end()],
-                End::Complete,
-                COUNT.trim_end(),
-            ),
-            (
-                "half a chunk",
-                &[WORD, "data: {\"choices\":[{\"fin"],
-                End::Truncated,
-                "",
-            ),
-            (
-                "half a chunk after the reason",
-                &[STOP, "data: {\"choices\":[{\"fin"],
-                End::Complete,
-                "",
-            ),
+            ("the marker", &[WORD, "data: [DONE]\n"], End::Complete, "data: [DONE]\n"),
+            ("the marker without line end", &[WORD, "data: [DONE]"], End::Complete, "data: [DONE]"),
+            ("usage after the reason", &[WORD, STOP, COUNT.trim_end()], End::Complete, COUNT.trim_end()),
+            ("half a chunk", &[WORD, "data: {\"choices\":[{\"fin"], End::Truncated, ""),
+            ("half a chunk after the reason", &[STOP, "data: {\"choices\":[{\"fin"], End::Complete, ""),
         ];
         for (case, events, expected, rest) in table {
             let (_, end, pushed) = run(Api::Chat, events);
@@ -521,5 +392,50 @@ mod tests {
         assert_eq!(watch.feed(Bytes::from_static(b"\x00\x01"), &mut out), Sight::Live);
         assert_eq!(watch.finish(&mut out), End::Complete);
         assert_eq!(out, [&b"\x00\x01"[..]]);
+    }
+
+    fn event() -> impl Strategy<Value = &'static str> {
+        prop::sample::select(vec![
+            ROLE,
+            WORD,
+            STOP,
+            COUNT,
+            DONE,
+            CHAT_ERROR,
+            START,
+            PING,
+            DELTA,
+            TURN,
+            MESSAGE_STOP,
+            OVERLOADED,
+            CREATED,
+            TEXT,
+            FAILED,
+            COMPLETED,
+            ": c\n\n",
+            "\r\n",
+            "data: {\n\n",
+            "<p>\n\n",
+            "id: 1\n\n",
+            "event: error\n\n",
+        ])
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_the_client_gets_a_beginning_of_it(events in prop::collection::vec(event(), 0..12), size in 1..400_usize, api in prop::sample::select(Api::ALL.to_vec())) {
+            let input = events.concat();
+            let (mut watch, mut out) = (watch(api), Vec::new());
+            let mut over = false;
+            for chunk in input.as_bytes().chunks(size) {
+                let before = out.len();
+                let sight = watch.feed(Bytes::copy_from_slice(chunk), &mut out);
+                prop_assert!(watch.committed() || sight != Sight::Live);
+                prop_assert!(!over || out.len() == before, "nothing after a fault");
+                over |= matches!(sight, Sight::Fault(..));
+            }
+            watch.finish(&mut out);
+            prop_assert!(input.as_bytes().starts_with(&out.concat()));
+        }
     }
 }

@@ -57,30 +57,40 @@ impl Notes {
 
 /// Judges an event with care.
 pub(crate) fn read(api: Api, event: &RawEvent, notes: &mut Notes) -> Word {
-    let (name, data) = (event.name(), event.data());
+    let (name, data) = event.parts();
+    judge(api, name, &data, notes)
+}
+
+/// Judges an event after the commit point: content does not matter any more, so most need no parse.
+pub(crate) fn skim(api: Api, event: &RawEvent, notes: &mut Notes) -> Word {
+    let (name, data) = event.parts();
+    let dull = match api {
+        Api::Messages => messages::is_dull(name, &data),
+        Api::Responses => responses::is_dull(name, &data),
+        _ => name.is_none() && chat::is_dull(&data),
+    };
+    if dull {
+        Word::Content
+    } else {
+        judge(api, name, &data, notes)
+    }
+}
+
+fn judge(api: Api, name: Option<&[u8]>, data: &[u8], notes: &mut Notes) -> Word {
     if data.is_empty() {
         return without_data(name);
     }
     let word = match api {
-        Api::Messages => messages::read(name, &data, notes),
-        Api::Responses => responses::read(name, &data, notes),
-        _ => chat::read(&data, notes),
+        Api::Messages => messages::read(name, data, notes),
+        Api::Responses => responses::read(name, data, notes),
+        _ => chat::read(data, notes),
     };
     match word {
         // Whatever an event named `error` holds, it is one.
         Word::Opaque | Word::Lifecycle | Word::Content if name == Some(b"error") => {
-            Word::Fault(fault::read(&data))
+            Word::Fault(fault::read(data))
         }
         word => word,
-    }
-}
-
-/// Whether an event is certainly no more than content or frame, by its bytes alone.
-pub(crate) fn is_dull(api: Api, event: &RawEvent) -> bool {
-    match api {
-        Api::Messages => messages::is_dull(event.name(), &event.data()),
-        Api::Responses => responses::is_dull(event.name(), &event.data()),
-        _ => event.name().is_none() && chat::is_dull(&event.data()),
     }
 }
 

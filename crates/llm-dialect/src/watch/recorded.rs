@@ -1,10 +1,12 @@
-//! Every recorded stream, cut at every place: the bytes, the verdict and the counts never change.
+//! The recorded traffic. Every stream, cut at every place: the bytes, the verdict and the counts never change.
 
 use bytes::Bytes;
 use serde_json::Value;
 
 use super::{End, Sight, Watch, WatchLimits};
+use crate::answer::{self, AnswerFault};
 use crate::dialect::Api;
+use crate::fault;
 use crate::usage::Usage;
 
 /// Streams shorter than this are cut at every byte, longer ones at some.
@@ -38,19 +40,33 @@ fn recordings() -> std::path::PathBuf {
     std::path::PathBuf::from(shared).join("fixtures")
 }
 
-fn cases() -> Vec<Case> {
+/// Every file of the dialects that the proxy speaks: its name and its content.
+fn files() -> Vec<(String, Value)> {
     let folders = ["chat", "messages", "responses"].map(|dialect| recordings().join(dialect));
     let files = folders
         .iter()
         .flat_map(|folder| std::fs::read_dir(folder).expect("the recordings are there"));
-    let mut cases: Vec<Case> = files.filter_map(|file| case(&file.unwrap().path())).collect();
+    let read = |path: std::path::PathBuf| {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        (
+            name,
+            serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap(),
+        )
+    };
+    files.map(|file| read(file.unwrap().path())).collect()
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases: Vec<Case> = files()
+        .iter()
+        .filter_map(|(name, json)| case(name, json))
+        .collect();
     cases.sort_by(|one, two| one.name.cmp(&two.name));
     assert!(cases.len() > 40, "only {} streams found", cases.len());
     cases
 }
 
-fn case(path: &std::path::Path) -> Option<Case> {
-    let json: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).ok()?;
+fn case(name: &str, json: &Value) -> Option<Case> {
     let response = &json["response"];
     let api = Api::from_name(json["dialect"].as_str()?)?;
     let text = match (response["sse"].as_str(), response["data_lines"].as_array()) {
@@ -58,9 +74,8 @@ fn case(path: &std::path::Path) -> Option<Case> {
         (None, Some(lines)) => framed(api, lines),
         (None, None) => return None,
     };
-    let name = format!("{api}/{}", path.file_stem()?.to_str()?);
     Some(Case {
-        name,
+        name: format!("{api}/{name}"),
         api,
         bytes: Bytes::from(text),
     })
@@ -218,4 +233,33 @@ fn the_counts_are_those_of_the_stream() {
         };
         assert_eq!((usage.input, usage.output), expected, "{name}");
     }
+}
+
+#[test]
+fn whole_answers_are_answers_and_errors_are_errors() {
+    let mut seen = (0, 0);
+    for (name, json) in files() {
+        let (status, body) = (&json["response"]["status"], &json["response"]["json"]);
+        let api = json["dialect"].as_str().and_then(Api::from_name);
+        let (Some(api), Some(_)) = (api, body.as_object()) else {
+            continue;
+        };
+        let bytes = serde_json::to_vec(body).unwrap();
+        let verdict = answer::inspect(api, &bytes);
+        if status == 200 {
+            let usage = verdict.unwrap_or_else(|fault| panic!("{api}/{name}: {fault:?}"));
+            let reports = body.get("usage").is_some_and(Value::is_object);
+            assert_eq!(!usage.is_unknown(), reports, "{api}/{name}");
+            seen.0 += 1;
+        } else {
+            assert!(
+                matches!(verdict, Err(AnswerFault::Error(_))),
+                "{api}/{name}: {verdict:?}"
+            );
+            let message = body["error"]["message"].as_str().unwrap();
+            assert_eq!(fault::read(&bytes).message, message, "{api}/{name}");
+            seen.1 += 1;
+        }
+    }
+    assert!(seen.0 > 30 && seen.1 > 9, "too few recordings: {seen:?}");
 }

@@ -106,58 +106,23 @@ mod tests {
 
     #[test]
     fn the_commit_point_is_the_first_thing_said() {
+        #[rustfmt::skip]
         let table = [
-            (
-                r#"{"type":"response.created","response":{"id":"r","error":null}}"#,
-                Word::Lifecycle,
-            ),
-            (
-                r#"{"type":"response.in_progress","response":{}}"#,
-                Word::Lifecycle,
-            ),
+            (r#"{"type":"response.created","response":{"id":"r","error":null}}"#, Word::Lifecycle),
+            (r#"{"type":"response.in_progress","response":{}}"#, Word::Lifecycle),
             (r#"{"type":"response.queued"}"#, Word::Lifecycle),
             (r#"{"type":"keepalive","sequence_number":3}"#, Word::Quiet),
-            (
-                r#"{"type":"response.output_item.added","item":{"type":"message","id":"m"}}"#,
-                Word::Lifecycle,
-            ),
-            (
-                r#"{"type":"response.output_item.added","item":{"type":"reasoning","id":"m"}}"#,
-                Word::Lifecycle,
-            ),
-            (
-                r#"{"type":"response.output_item.added","item":{"type":"function_call"}}"#,
-                Word::Content,
-            ),
-            (
-                r#"{"type":"response.output_item.added","item":{"type":"custom_tool_call"}}"#,
-                Word::Content,
-            ),
-            (
-                r#"{"type":"response.content_part.added","part":{"type":"output_text","text":"","annotations":[]}}"#,
-                Word::Lifecycle,
-            ),
-            (
-                r#"{"type":"response.output_text.delta","delta":"a"}"#,
-                Word::Content,
-            ),
-            (
-                r#"{"type":"response.output_text.delta","delta":""}"#,
-                Word::Lifecycle,
-            ),
-            (
-                r#"{"type":"response.reasoning_summary_text.delta","delta":"a"}"#,
-                Word::Content,
-            ),
+            (r#"{"type":"response.output_item.added","item":{"type":"message","id":"m"}}"#, Word::Lifecycle),
+            (r#"{"type":"response.output_item.added","item":{"type":"reasoning","id":"m"}}"#, Word::Lifecycle),
+            (r#"{"type":"response.output_item.added","item":{"type":"function_call"}}"#, Word::Content),
+            (r#"{"type":"response.output_item.added","item":{"type":"custom_tool_call"}}"#, Word::Content),
+            (r#"{"type":"response.content_part.added","part":{"type":"output_text","text":"","annotations":[]}}"#, Word::Lifecycle),
+            (r#"{"type":"response.output_text.delta","delta":"a"}"#, Word::Content),
+            (r#"{"type":"response.output_text.delta","delta":""}"#, Word::Lifecycle),
+            (r#"{"type":"response.reasoning_summary_text.delta","delta":"a"}"#, Word::Content),
             (r#"{"type":"response.refusal.delta","delta":"a"}"#, Word::Content),
-            (
-                r#"{"type":"response.completed","response":{"status":"completed","error":null}}"#,
-                Word::TerminalAnswer,
-            ),
-            (
-                r#"{"type":"response.incomplete","response":{}}"#,
-                Word::TerminalAnswer,
-            ),
+            (r#"{"type":"response.completed","response":{"status":"completed","error":null}}"#, Word::TerminalAnswer),
+            (r#"{"type":"response.incomplete","response":{}}"#, Word::TerminalAnswer),
             (r#"{"type":"response.new_thing"}"#, Word::Content),
             ("{", Word::Opaque),
         ];
