@@ -3,12 +3,19 @@
 //! Nothing here does I/O, reads a clock or starts a task: bytes go in, facts and bytes come out. That
 //! is what makes this crate easy to fuzz and to use elsewhere.
 
+pub mod answer;
 pub mod dialect;
 pub mod edit;
 pub mod envelope;
+pub mod fault;
+mod lenient;
 pub mod models;
 pub mod multipart;
 pub mod path;
 pub mod scan;
+pub mod sse;
+pub mod usage;
+pub mod watch;
+pub mod wire_error;
 
 pub use dialect::{Api, Dialect};

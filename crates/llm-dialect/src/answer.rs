@@ -1,0 +1,192 @@
+//! Judges a whole JSON answer with a good status: is it one at all, and what did it cost?
+//!
+//! One pass over the body; content is skipped, not built. Answers that are no JSON by their nature
+//! (audio, images as bytes, subtitles) are not for this module.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::dialect::Api;
+use crate::fault::{self, BackendError};
+use crate::lenient::{Filled, Items, Text};
+use crate::usage::{Reported, Usage};
+
+/// Why a body under a 2xx is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnswerFault {
+    /// The backend says that it failed.
+    Error(BackendError),
+    /// The body is no JSON: HTML, text, cut off, empty.
+    NotJson,
+    /// Sound JSON without what makes it an answer to this call.
+    Empty,
+}
+
+/// The members that tell an answer from something else, of all dialects together.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Answer<'a> {
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    object: Text,
+    #[serde(rename = "type")]
+    kind: Text,
+    status: Text,
+    choices: Items,
+    content: Items,
+    stop_reason: Filled,
+    output: Items,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    input_tokens: Option<&'a RawValue>,
+}
+
+/// Finds the token counts of an answer to `api`.
+///
+/// # Errors
+/// [`AnswerFault`] if the body is no answer to that call.
+pub fn inspect(api: Api, body: &[u8]) -> Result<Usage, AnswerFault> {
+    if body.trim_ascii_start().starts_with(b"[") {
+        return inspect_array(api, body);
+    }
+    let Ok(answer) = serde_json::from_slice::<Answer<'_>>(body) else {
+        return Err(not_an_object(body));
+    };
+    if answer.may_be_error()
+        && let Some(error) = fault::in_answer(body)
+    {
+        return Err(AnswerFault::Error(error));
+    }
+    if !answer.suits(api) || is_bare(body) {
+        return Err(AnswerFault::Empty);
+    }
+    Ok(answer.usage(api))
+}
+
+impl Answer<'_> {
+    /// A cheap test that misses no error; [`fault::in_answer`] then decides.
+    fn may_be_error(&self) -> bool {
+        self.error.is_some()
+            || self.kind.0 == "error"
+            || self.object.0 == "error"
+            || self.status.0 == "failed"
+    }
+
+    fn suits(&self, api: Api) -> bool {
+        match api {
+            Api::Chat | Api::Completions => self.choices.0.is_some_and(|count| count > 0),
+            // A refusal or a plain end of turn may have no content at all.
+            Api::Messages => match self.content.0 {
+                Some(0) => self.stop_reason.0,
+                content => content.is_some(),
+            },
+            Api::Responses => self.output.0.is_some(),
+            Api::CountTokens => self.input_tokens.is_some(),
+            Api::Embeddings | Api::Moderations | Api::Images | Api::Audio | Api::Rerank => true,
+        }
+    }
+
+    fn usage(&self, api: Api) -> Usage {
+        let reported = self.usage.and_then(|usage| Reported::read(usage.get()));
+        reported.map_or_else(Usage::default, |reported| reported.usage(api.dialect()))
+    }
+}
+
+/// Gemini wraps its errors in an array; some rerankers and embedders answer with one.
+fn inspect_array(api: Api, body: &[u8]) -> Result<Usage, AnswerFault> {
+    let Ok(items) = serde_json::from_slice::<Items>(body) else {
+        return Err(AnswerFault::NotJson);
+    };
+    match fault::in_answer(body) {
+        Some(error) => Err(AnswerFault::Error(error)),
+        None if api.is_generation() || items.0 == Some(0) => Err(AnswerFault::Empty),
+        None => Ok(Usage::default()),
+    }
+}
+
+/// JSON of another kind is an empty answer, anything else none at all.
+fn not_an_object(body: &[u8]) -> AnswerFault {
+    match serde_json::from_slice::<&RawValue>(body) {
+        Ok(value) if !value.get().starts_with('{') => AnswerFault::Empty,
+        _ => AnswerFault::NotJson,
+    }
+}
+
+fn is_bare(body: &[u8]) -> bool {
+    body.len() < 64 && body.iter().filter(|byte| !byte.is_ascii_whitespace()).eq(b"{}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(api: Api, body: &str) -> &'static str {
+        match inspect(api, body.as_bytes()) {
+            Ok(_) => "answer",
+            Err(AnswerFault::Error(_)) => "error",
+            Err(AnswerFault::NotJson) => "not json",
+            Err(AnswerFault::Empty) => "empty",
+        }
+    }
+
+    #[test]
+    fn an_answer_has_what_its_dialect_promises() {
+        #[rustfmt::skip]
+        let table = [
+            (Api::Chat, r#"{"choices":[{"message":{"content":null,"tool_calls":[{}]}}]}"#, "answer"),
+            (Api::Chat, r#"{"choices":[{"message":{"content":""},"finish_reason":"stop"}],"error":null}"#, "answer"),
+            (Api::Chat, r#"{"choices":[{"message":{"content":"\ud800"}}]}"#, "answer"),
+            (Api::Chat, r#"{"choices":[]}"#, "empty"),
+            (Api::Chat, r#"{"choices":null}"#, "empty"),
+            (Api::Chat, r#"{"detail":"hm"}"#, "empty"),
+            (Api::Chat, "{}", "empty"),
+            (Api::Chat, "null", "empty"),
+            (Api::Chat, "", "not json"),
+            (Api::Chat, "<html></html>", "not json"),
+            (Api::Chat, r#"{"choices":[{"message":"#, "not json"),
+            (Api::Chat, r#"{"error":{"message":"m","code":429}}"#, "error"),
+            (Api::Chat, r#"{"error":"m"}"#, "error"),
+            (Api::Chat, r#"{"object":"error","message":"m"}"#, "error"),
+            (Api::Chat, r#"[{"error":{"message":"m"}}]"#, "error"),
+            (Api::Chat, r#"[{"a":1}]"#, "empty"),
+            (Api::Completions, r#"{"choices":[{"text":"a"}]}"#, "answer"),
+            (Api::Completions, r#"{"object":"text_completion"}"#, "empty"),
+            (Api::Messages, r#"{"type":"message","content":[{"type":"text","text":"a"}]}"#, "answer"),
+            (Api::Messages, r#"{"content":[],"stop_reason":"end_turn"}"#, "answer"),
+            (Api::Messages, r#"{"content":[],"stop_reason":null}"#, "empty"),
+            (Api::Messages, r#"{"content":"text"}"#, "empty"),
+            (Api::Messages, r#"{"type":"error","error":{"type":"api_error","message":"m"}}"#, "error"),
+            (Api::Responses, r#"{"object":"response","status":"completed","output":[]}"#, "answer"),
+            (Api::Responses, r#"{"object":"response","status":"incomplete","output":[{}]}"#, "answer"),
+            (Api::Responses, r#"{"object":"response","status":"failed","output":[],"error":{"code":"server_error","message":"m"}}"#, "error"),
+            (Api::Responses, r#"{"object":"response","status":"failed","output":[],"error":null}"#, "error"),
+            (Api::Responses, r#"{"object":"response","status":"completed"}"#, "empty"),
+            (Api::CountTokens, r#"{"input_tokens":5}"#, "answer"),
+            (Api::CountTokens, r#"{"ok":true}"#, "empty"),
+            (Api::Embeddings, r#"{"data":[]}"#, "answer"),
+            (Api::Embeddings, " { } ", "empty"),
+            (Api::Rerank, r#"[{"index":0,"score":1}]"#, "answer"),
+            (Api::Rerank, "[]", "empty"),
+        ];
+        for (api, body, expected) in table {
+            assert_eq!(verdict(api, body), expected, "{api}: {body}");
+        }
+    }
+
+    #[test]
+    fn the_usage_is_that_of_the_dialect() {
+        let usage = |api, body: &str| inspect(api, body.as_bytes()).unwrap();
+        let chat = usage(
+            Api::Chat,
+            r#"{"choices":[{}],"usage":{"prompt_tokens":3,"completion_tokens":4}}"#,
+        );
+        assert_eq!((chat.input, chat.output), (Some(3), Some(4)));
+        let messages = usage(
+            Api::Messages,
+            r#"{"content":[{}],"usage":{"input_tokens":3,"cache_read_input_tokens":2,"output_tokens":4}}"#,
+        );
+        assert_eq!((messages.input, messages.output), (Some(5), Some(4)));
+        assert!(usage(Api::Embeddings, r#"{"data":[],"usage":null}"#).is_unknown());
+    }
+}
