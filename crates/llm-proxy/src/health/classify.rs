@@ -2,8 +2,8 @@
 //!
 //! The order is: transport, status, code and type in the body, built-in sayings, default; the operator's
 //! `error_map` goes before all of it where a rule fits. Two guards stand over that order: a server's own failure
-//! (5xx) is never blamed on the caller because of words in its body (F27), and what a caller can have echoed into
-//! an error is looked for in the message alone, not in the whole body.
+//! (5xx) is never blamed on the caller because of words in its body (F27), and what an error quotes of the caller's
+//! own words benches nobody.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -12,14 +12,13 @@ use http::HeaderMap;
 
 use super::evidence::{ErrorFacts, Evidence};
 use super::policy::blames_the_caller;
+use super::words::Words;
 use super::{reset, texts};
 use crate::base::Class;
 use crate::config::types::{Detection, ErrorMap, TextPattern};
 
 /// A reset this far away is no rate any more: the account is used up.
 const QUOTA_FROM: Duration = Duration::from_mins(10);
-/// Only the beginning of an error's message is searched for sayings, in bytes: the rest may be an echo.
-const MESSAGE: usize = 600;
 /// Only so much of a body is searched, in bytes.
 const BODY: usize = 8 << 10;
 
@@ -39,8 +38,8 @@ pub struct Verdict {
 /// Judges an attempt at the backend of that name. `wall` is the wall clock, for reset times that are dates.
 ///
 /// `detection.error_codes` and `error_patterns` only widen: an error that they name falls back although its class
-/// would not. The caller's plain fault ([`Class::Client`]) becomes [`Class::Server`] by it, so it counts in the
-/// breaker too; `policy`, `conflict`, `unsupported` and `signature` keep their class and harm nobody's health.
+/// would not. What is the caller's fault by its status alone ([`Class::Client`]) becomes [`Class::Server`] by it and
+/// so counts in the breaker; all other classes stay as they are, and with them everybody's health.
 pub fn classify(evidence: &Evidence<'_>, backend: &str, detection: &Detection, wall: SystemTime) -> Verdict {
     let Some(seen) = Seen::of(evidence) else {
         return bare(transport(evidence));
@@ -49,7 +48,7 @@ pub fn classify(evidence: &Evidence<'_>, backend: &str, detection: &Detection, w
     let mapped = seen.mapped(backend, &detection.error_map);
     let (class, firm) = mapped.map_or_else(|| seen.judge(reset), |class| (class, true));
     let widened = mapped != Some(Class::Client) && seen.widened(detection);
-    let class = if widened && class == Class::Client {
+    let class = if widened && class == Class::Client && !firm {
         Class::Server
     } else {
         class
@@ -64,7 +63,7 @@ pub fn classify(evidence: &Evidence<'_>, backend: &str, detection: &Detection, w
 
 /// Judges a 2xx that reads like an answer: `Some` only where a rule of `error_map` names this very status (F45).
 ///
-/// Rules without a status, and patterns, are not asked here: an answer may well talk about quotas.
+/// Rules without a status or a pattern, and `error_patterns`, are not asked: an answer may well talk about quotas.
 pub fn disguised(
     status: u16,
     raw: &[u8],
@@ -73,8 +72,8 @@ pub fn disguised(
     wall: SystemTime,
 ) -> Option<Verdict> {
     let body = text_of(raw);
-    let fits =
-        |rule: &&ErrorMap| rule.status.is_some() && rule_fits(rule, backend, [Some(status), None], &body);
+    let precise = |rule: &ErrorMap| rule.status.is_some() && rule.pattern.is_some();
+    let fits = |rule: &&ErrorMap| precise(rule) && rule_fits(rule, backend, [Some(status), None], &body);
     let class = detection.error_map.iter().find(fits)?.class;
     let reset = reset::reset_after(&HeaderMap::new(), &body, wall);
     Some(Verdict {
@@ -208,7 +207,7 @@ impl<'a> Seen<'a> {
         let Some(facts) = self.facts else {
             return (Class::BadResponse, false);
         };
-        let words = self.words(facts);
+        let words = Words::of(&facts.message, &self.body);
         let admits = |class: &Class| admits(self.status, *class);
         let mut names = [&facts.code, &facts.kind].into_iter();
         let coded = names.clone().filter_map(|code| texts::by_code(code)).find(admits);
@@ -226,29 +225,22 @@ impl<'a> Seen<'a> {
         }
     }
 
-    fn by_default(&self, vague: Option<Class>, words: &str, reset: Option<Duration>) -> (Class, bool) {
+    fn by_default(&self, vague: Option<Class>, words: &Words, reset: Option<Duration>) -> (Class, bool) {
         let class = match (self.status.map(of_status), vague) {
             (None | Some(Class::Client), Some(Class::Rate)) => Class::Rate,
             (Some(class), _) | (None, Some(class)) => class,
             (None, None) => Class::BadResponse,
         };
-        if class == Class::Rate && is_quota(words, reset) {
-            return (Class::Quota, true);
-        }
-        (class, false)
-    }
-
-    /// Where sayings are looked for: the message, or the body where nothing read a message out of it.
-    fn words(&self, facts: &ErrorFacts) -> String {
-        match facts.message.as_str() {
-            "" => self.body.to_lowercase(),
-            message => beginning(message, MESSAGE).to_lowercase(),
+        match (self.status, class) {
+            (_, Class::Rate) if is_quota(words, reset) => (Class::Quota, true),
+            (Some(403), _) if texts::perhaps_forbidden_model(words) => (Class::ForbiddenModel, true),
+            _ => (class, false),
         }
     }
 }
 
 /// A rate is a quota where the reset is far away, or where no near reset contradicts words about a quota.
-fn is_quota(words: &str, reset: Option<Duration>) -> bool {
+fn is_quota(words: &Words, reset: Option<Duration>) -> bool {
     reset.map_or_else(|| texts::perhaps_quota(words), |reset| reset >= QUOTA_FROM)
 }
 
@@ -272,29 +264,16 @@ fn of_status(status: u16) -> Class {
 /// Whether words may turn an answer of that status into that class.
 fn admits(status: Option<u16>, class: Class) -> bool {
     let starved = matches!(class, Class::Quota | Class::Unavailable | Class::Overloaded);
+    let refused = matches!(class, Class::Auth | Class::NotFound | Class::ForbiddenModel);
     match status {
-        // The backend failed by itself: its words may name which failure, never whose fault.
-        Some(500..) => starved,
-        Some(401 | 402 | 404 | 405 | 408 | 410 | 429) => {
-            starved && !(status == Some(402) && class != Class::Quota)
-        }
-        Some(403) => {
-            starved
-                || matches!(
-                    class,
-                    Class::NotFound | Class::ForbiddenModel | Class::Auth | Class::Policy
-                )
-        }
+        // Where the backend failed by itself its words may name which failure, never whose fault.
+        Some(401 | 408 | 429 | 500..) => starved,
+        Some(402) => class == Class::Quota,
+        Some(404 | 405 | 410) => starved || matches!(class, Class::NotFound | Class::Client),
+        Some(403) => starved || refused || class == Class::Policy,
         Some(409 | 425) => false,
         // 400, 413, 422 and their like say anything, and so does an error without a status.
-        _ => {
-            starved
-                || blames_the_caller(class)
-                || matches!(
-                    class,
-                    Class::Auth | Class::NotFound | Class::ForbiddenModel | Class::Rate
-                )
-        }
+        _ => starved || refused || blames_the_caller(class),
     }
 }
 
@@ -318,15 +297,6 @@ fn rule_fits(rule: &ErrorMap, backend: &str, statuses: [Option<u16>; 2], body: &
 
 fn text_of(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes.get(..BODY).unwrap_or(bytes))
-}
-
-/// At most the first `limit` bytes of `text`, cut between characters.
-fn beginning(text: &str, limit: usize) -> &str {
-    let mut end = limit.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -479,6 +449,7 @@ mod tests {
             ("Moonshot", 429, r#"{"error":{"type":"engine_overloaded_error","message":"busy"}}"#.into(), Class::Overloaded),
             ("F21 model", 403, r#"{"error":{"message":"Project `p` does not have access to model `m`","code":"model_not_found"}}"#.into(), Class::ForbiddenModel),
             ("F21 region", 403, message("Country, region, or territory not supported"), Class::ForbiddenModel),
+            ("F21 in other words", 403, message("This key may not use that model"), Class::ForbiddenModel),
             ("403 of a key", 403, r#"{"error":{"type":"permission_error","message":"Your key was revoked"}}"#.into(), Class::Auth),
             ("F22", 404, r#"{"error":{"message":"The model `x` does not exist or you do not have access to it.","code":"model_not_found"}}"#.into(), Class::NotFound),
             ("OpenAI Responses", 400, r#"{"error":{"message":"The requested model 'x' does not exist.","type":"invalid_request_error","param":"model","code":"model_not_found"}}"#.into(), Class::NotFound),
@@ -499,6 +470,10 @@ mod tests {
             ("F28", 400, message("messages.1.content.0: Invalid `signature` in `thinking` block"), Class::Signature),
             ("F28 Gemini", 400, message("Corrupted thought signature."), Class::Signature),
             ("a filter", 400, r#"{"error":{"code":"content_filter","message":"The response was filtered"}}"#.into(), Class::Policy),
+            ("a name is no word of the backend", 404, message("The model `余额不足` does not exist"), Class::NotFound),
+            ("nor in a 400", 400, message("Invalid value: '余额不足'. Supported values are: 'a'"), Class::Client),
+            ("nor unquoted", 400, r#"{"error":"Model not found: 余额不足"}"#.into(), Class::NotFound),
+            ("a 404 for an item of the caller's", 404, message("Item with id 'rs_1' not found. Items are not persisted when `store` is set to false."), Class::Client),
             ("F24", 400, message("messages: at least one message is required"), Class::Client),
             ("a 429 that blames the request", 429, r#"{"error":{"type":"invalid_request_error","message":"slow down"}}"#.into(), Class::Rate),
             ("a page of HTML", 403, "<html>Access denied</html>".into(), Class::Auth),
@@ -696,15 +671,6 @@ mod tests {
                 "{status} {body}"
             );
         }
-    }
-
-    #[test]
-    fn f24_what_a_caller_has_echoed_far_into_a_message_benches_nobody() {
-        let echo = format!("Invalid value: '{}余额不足'", "x".repeat(1000));
-        assert_eq!(
-            by_status(400, &HeaderMap::new(), &message(&echo), &detection()).class,
-            Class::Client
-        );
     }
 
     proptest! {

@@ -24,6 +24,7 @@ mod entry;
 mod span;
 mod texts;
 mod window;
+mod words;
 
 pub use budget::RetryBudget;
 pub use classify::{Verdict, classify, disguised};

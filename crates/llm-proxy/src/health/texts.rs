@@ -3,6 +3,7 @@
 //! A `*` in a saying stands for anything between its parts. All is lower case. The wordings were recorded from
 //! the services or are listed in `conversion.md` section 9 and `reliability.md` 5.2.
 
+use super::words::Words;
 use crate::base::Class;
 
 /// Codes and types that mean one thing whatever the status beside them; compared whole.
@@ -31,10 +32,7 @@ const CODES: &[(Class, &[&str])] = &[
             "engine_overloaded_error",
         ],
     ),
-    (
-        Class::Unavailable,
-        &["service_unavailable", "unavailable", "no_available_channel"],
-    ),
+    (Class::Unavailable, &["no_available_channel"]),
     (
         Class::Auth,
         &[
@@ -91,6 +89,7 @@ const VAGUE_CODES: &[(Class, &[&str])] = &[
             "too_many_requests",
         ],
     ),
+    (Class::Unavailable, &["service_unavailable", "unavailable"]),
     (Class::Auth, &["permission_error", "permission_denied"]),
     (
         Class::Server,
@@ -117,8 +116,35 @@ const VAGUE_CODES: &[(Class, &[&str])] = &[
     ),
 ];
 
-/// Sayings in the message, or in the body where there is no message. The first that is found counts.
+/// Sayings in the message, or in the body where there is no message. The first that is found counts: that a model
+/// is unknown goes before the rest, since its name may be anything.
 const SAYINGS: &[(Class, &[&str])] = &[
+    (
+        Class::NotFound,
+        &[
+            "model not found",
+            "model_not_found",
+            "requested model*does not exist",
+            "the model*does not exist",
+            "is not a valid model id",
+            "supported api model names are",
+            "is not found for api version",
+            "no endpoints found for",
+            "unknown model",
+            "模型不存在",
+        ],
+    ),
+    // A 404 for a thing of the caller's, not for the model.
+    (
+        Class::Client,
+        &[
+            "item with id*not found",
+            "previous response with id*not found",
+            "conversation with id*not found",
+            "no such file object",
+            "file not found",
+        ],
+    ),
     (
         Class::Quota,
         &[
@@ -175,7 +201,16 @@ const SAYINGS: &[(Class, &[&str])] = &[
     ),
     (
         Class::Overloaded,
-        &["overloaded", "服务器繁忙", "系统繁忙", "服务繁忙", "混み合って"],
+        &[
+            "is overloaded",
+            "currently overloaded",
+            "server overloaded",
+            "model overloaded",
+            "服务器繁忙",
+            "系统繁忙",
+            "服务繁忙",
+            "混み合って",
+        ],
     ),
     (
         Class::Auth,
@@ -228,26 +263,8 @@ const SAYINGS: &[(Class, &[&str])] = &[
             "not have access to model",
             "not have access to the model",
             "not allowed to use model",
-            "no permission*model",
-            "permission*model",
-            "model*not allowed",
             "无权访问*模型",
             "无权使用*模型",
-        ],
-    ),
-    (
-        Class::NotFound,
-        &[
-            "model not found",
-            "model_not_found",
-            "requested model*does not exist",
-            "the model*does not exist",
-            "is not a valid model id",
-            "supported api model names are",
-            "is not found for api version",
-            "no endpoints found for",
-            "unknown model",
-            "模型不存在",
         ],
     ),
     (
@@ -269,6 +286,9 @@ const SAYINGS: &[(Class, &[&str])] = &[
 /// Google and `OpenAI` say these of a used-up account, and Google of a rate that passes in seconds too.
 const PERHAPS_QUOTA: &[&str] = &["exceeded your current quota", "quota exceeded for"];
 
+/// A 403 that speaks of these is about them, not about the key.
+const PERHAPS_FORBIDDEN_MODEL: &[&str] = &["model", "region", "country", "territory", "模型", "地区"];
+
 /// The class that a code or type states, whatever else is there.
 pub(super) fn by_code(code: &str) -> Option<Class> {
     look_up(CODES, |word| code.eq_ignore_ascii_case(word))
@@ -279,17 +299,25 @@ pub(super) fn by_vague_code(code: &str) -> Option<Class> {
     look_up(VAGUE_CODES, |word| code.eq_ignore_ascii_case(word))
 }
 
-/// The first class whose saying is found in `text` (lower case) and that `admits`.
-pub(super) fn by_saying(text: &str, admits: impl Fn(Class) -> bool) -> Option<Class> {
+/// The first class whose saying is found and that `admits`.
+pub(super) fn by_saying(words: &Words, admits: impl Fn(Class) -> bool) -> Option<Class> {
     let fits = |(class, sayings): &&(Class, &[&str])| {
+        let text = words.against(*class);
         admits(*class) && sayings.iter().any(|saying| says(text, saying))
     };
     SAYINGS.iter().find(fits).map(|(class, _)| *class)
 }
 
-/// Whether `text` (lower case) speaks of a quota in words that may mean a mere rate.
-pub(super) fn perhaps_quota(text: &str) -> bool {
+/// Whether a 429 speaks of a quota in words that may mean a mere rate.
+pub(super) fn perhaps_quota(words: &Words) -> bool {
+    let text = words.against(Class::Quota);
     PERHAPS_QUOTA.iter().any(|saying| says(text, saying))
+}
+
+/// Whether a 403 speaks of the model or of the place that it is asked from.
+pub(super) fn perhaps_forbidden_model(words: &Words) -> bool {
+    let text = words.against(Class::ForbiddenModel);
+    PERHAPS_FORBIDDEN_MODEL.iter().any(|saying| says(text, saying))
 }
 
 fn look_up(table: &[(Class, &[&str])], fits: impl Fn(&str) -> bool) -> Option<Class> {
