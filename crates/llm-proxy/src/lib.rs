@@ -5,3 +5,5 @@
 pub mod base;
 pub mod config;
 pub mod upstream;
+pub mod health;
+pub mod routing;

@@ -1,0 +1,730 @@
+//! Layer three: who is cooling, who may probe, who is warming up (`reliability.md` 5.4).
+//!
+//! State is kept for each scope that an attempt says something about, by identity. A request asks [`Registry::gate`],
+//! takes a [`Probe`] where one is due, and reports what it came to. What is no fault of the backend gives the probe
+//! back without a verdict (C03, C04) and leaves no trace.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::cooldown::Stage;
+use super::entry::{Cooled, Entry, Failure};
+use super::policy::{Policy, is_hard};
+use super::scope::{Place, Scope, Target};
+use crate::base::Class;
+
+/// So many scopes are remembered; models that clients invent must not fill the memory.
+const CAPACITY: usize = 10_000;
+
+/// Whether a target may be used now. Of its scopes the worst decides.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Gate {
+    /// Yes. `share` is the part of its weight that it should get: less than 1 while it warms up after a recovery.
+    Open {
+        /// From 0.1 to 1.
+        share: f32,
+    },
+    /// Its cooldown is over: one live request may probe it, see [`Registry::take_probe`].
+    Due,
+    /// Another request is probing it.
+    Probing,
+    /// Not before `until`.
+    Cooling {
+        /// When the last of its scopes will be due.
+        until: Instant,
+        /// Why; a hard class where any of its scopes cools for one.
+        class: Class,
+    },
+}
+
+/// The right and the duty to probe. Hand it back with the outcome, or with [`Registry::release`]; if it is
+/// dropped, its lease lapses.
+#[derive(Debug)]
+#[must_use = "a probe that is not handed back blocks its scopes until its lease lapses"]
+pub struct Probe {
+    token: u64,
+    target: Target,
+}
+
+/// A scope that is out, for `/api/status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CoolingView {
+    /// What is out.
+    pub scope: Scope,
+    /// The backend's identity.
+    pub backend: u64,
+    /// The key's, where the scope has one.
+    pub key: Option<u64>,
+    /// The model's, where the scope has one.
+    pub model: Option<u64>,
+    /// Why.
+    pub class: Class,
+    /// Until when; a past time means that it waits for a probe.
+    pub until: Instant,
+    /// How many times in a row it has cooled.
+    pub times: u32,
+    /// Whether a probe is under way.
+    pub probing: bool,
+}
+
+/// The health of everything that was asked.
+#[derive(Debug)]
+pub struct Registry {
+    policy: Policy,
+    entries: HashMap<Place, Entry>,
+    last_token: u64,
+}
+
+impl Registry {
+    /// A registry in which everything is healthy.
+    pub fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            entries: HashMap::new(),
+            last_token: 0,
+        }
+    }
+
+    /// Takes a new policy at a reload. What cools goes on cooling as it was decided.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
+    /// Whether `target` may be used.
+    pub fn gate(&self, target: &Target, now: Instant) -> Gate {
+        let stages = target
+            .places()
+            .into_iter()
+            .filter_map(|place| Some(self.entries.get(&place)?.stage(now)));
+        stages.fold(Gate::Open { share: 1.0 }, worse)
+    }
+
+    /// The probe of a target that is due, for one request at a time. `lease`: how long it may take at most
+    /// (`timeout.first_byte`).
+    pub fn take_probe(&mut self, target: &Target, now: Instant, lease: Duration) -> Option<Probe> {
+        (self.gate(target, now) == Gate::Due).then(|| self.lend(target, now + lease))
+    }
+
+    /// A probe before the cooldown is over, for when everything cools; `None` while another request probes.
+    pub fn force_probe(&mut self, target: &Target, now: Instant, lease: Duration) -> Option<Probe> {
+        let probed = |place| {
+            self.entries
+                .get(&place)
+                .is_some_and(|entry: &Entry| entry.cooldown.is_probed(now))
+        };
+        let free = !target.places().into_iter().any(probed);
+        free.then(|| self.lend(target, now + lease))
+    }
+
+    /// Takes a probe back that learnt nothing: the client left, a limit refused, the request was at fault.
+    pub fn release(&mut self, probe: Probe) {
+        for place in probe.target.places() {
+            if let Some(entry) = self.entries.get_mut(&place) {
+                entry.cooldown.take_back(probe.token);
+            }
+        }
+    }
+
+    /// An answer reached its commit point. A probe closes all that it held; without one, what is out stays out.
+    pub fn success(&mut self, target: &Target, probe: Option<Probe>, now: Instant) {
+        self.entry(target.place(Scope::BackendModel), now).succeed(now);
+        if let Some(entry) = self.entries.get_mut(&target.place(Scope::Backend)) {
+            entry.succeed(now);
+        }
+        if let Some(probe) = probe {
+            for place in probe.target.places() {
+                self.recover(place, probe.token, now);
+            }
+        }
+    }
+
+    /// An attempt failed. `Some` where a scope begins to cool by it: once per transition, for the log.
+    ///
+    /// Classes that are no fault over there only give the probe back.
+    pub fn failure(
+        &mut self,
+        target: &Target,
+        probe: Option<Probe>,
+        failure: Failure,
+        now: Instant,
+    ) -> Option<Cooled> {
+        let Some(scope) = Scope::of(failure.class) else {
+            if let Some(probe) = probe {
+                self.release(probe);
+            }
+            return None;
+        };
+        if failure.class != Class::Connect {
+            self.reached(target, probe.as_ref(), now);
+        }
+        let place = target.place(scope);
+        let probed = probe.is_some_and(|probe| self.settle(probe, place));
+        self.entry(place, now);
+        let entry = self.entries.get_mut(&place)?;
+        entry.fail(failure, probed, &self.policy, now)
+    }
+
+    /// All that is out.
+    pub fn cooling(&self, now: Instant) -> Vec<CoolingView> {
+        self.entries
+            .iter()
+            .filter_map(|(place, entry)| view(*place, entry, now))
+            .collect()
+    }
+
+    /// Forgets what is held against a backend, its models and its keys.
+    pub fn reset(&mut self, backend: u64) {
+        self.entries.retain(|place, _| place.backend != backend);
+    }
+
+    fn lend(&mut self, target: &Target, until: Instant) -> Probe {
+        self.last_token = self.last_token.wrapping_add(1);
+        for place in target.places() {
+            if let Some(entry) = self.entries.get_mut(&place) {
+                entry.cooldown.lend(self.last_token, until);
+            }
+        }
+        Probe {
+            token: self.last_token,
+            target: *target,
+        }
+    }
+
+    /// Hands back all that a failed probe held, but for the scope that it speaks about; whether it held that one.
+    fn settle(&mut self, probe: Probe, about: Place) -> bool {
+        let held = self
+            .entries
+            .get(&about)
+            .is_some_and(|entry| entry.cooldown.is_lent_to(probe.token));
+        self.release(probe);
+        held
+    }
+
+    /// Whatever else failed, a connection came about: the backend itself is there.
+    fn reached(&mut self, target: &Target, probe: Option<&Probe>, now: Instant) {
+        let place = target.place(Scope::Backend);
+        if let Some(probe) = probe {
+            self.recover(place, probe.token, now);
+        }
+        if let Some(entry) = self.entries.get_mut(&place) {
+            entry.succeed(now);
+        }
+    }
+
+    fn recover(&mut self, place: Place, token: u64, now: Instant) {
+        if let Some(entry) = self.entries.get_mut(&place) {
+            entry.cooldown.recover(token, now);
+        }
+    }
+
+    fn entry(&mut self, place: Place, now: Instant) -> &mut Entry {
+        if self.entries.len() >= CAPACITY && !self.entries.contains_key(&place) {
+            self.make_room();
+        }
+        let fresh = || Entry::new(place.scope, &self.policy, now);
+        self.entries.entry(place).or_insert_with(fresh)
+    }
+
+    /// Forgets a quarter: the healthy first, then models before keys and backends, of each the longest untouched.
+    fn make_room(&mut self) {
+        let rank =
+            |place: &Place, entry: &Entry| (entry.cooldown.is_out(), place.model.is_none(), entry.touched);
+        let mut all: Vec<_> = self
+            .entries
+            .iter()
+            .map(|(place, entry)| (rank(place, entry), *place))
+            .collect();
+        all.sort_unstable_by_key(|(rank, _)| *rank);
+        for (_, place) in all.iter().take(CAPACITY / 4) {
+            self.entries.remove(place);
+        }
+    }
+}
+
+/// The gate of several scopes: cooling before probing before due before open. A hard class outlives a soft one's
+/// later end, so that who may ignore soft ones cannot overlook it.
+fn worse(gate: Gate, stage: Stage) -> Gate {
+    match (gate, stage) {
+        (
+            Gate::Cooling {
+                until: a,
+                class: of_a,
+            },
+            Stage::Cooling {
+                until: b,
+                class: of_b,
+            },
+        ) => {
+            let b_tells = (is_hard(of_b), b) > (is_hard(of_a), a);
+            Gate::Cooling {
+                until: a.max(b),
+                class: if b_tells { of_b } else { of_a },
+            }
+        }
+        (_, Stage::Cooling { until, class }) => Gate::Cooling { until, class },
+        (Gate::Cooling { .. } | Gate::Probing, _) => gate,
+        (_, Stage::Probing) => Gate::Probing,
+        (Gate::Due, _) | (_, Stage::Due) => Gate::Due,
+        (Gate::Open { share }, Stage::In { share: other }) => Gate::Open {
+            share: share.min(other),
+        },
+    }
+}
+
+fn view(place: Place, entry: &Entry, now: Instant) -> Option<CoolingView> {
+    let Cooled {
+        scope,
+        class,
+        until,
+        times,
+    } = entry.cooled()?;
+    let Place {
+        backend, key, model, ..
+    } = place;
+    let probing = entry.cooldown.is_probed(now);
+    Some(CoolingView {
+        scope,
+        backend,
+        key,
+        model,
+        class,
+        until,
+        times,
+        probing,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::Sole;
+    use super::*;
+    use crate::base::clock;
+    use crate::health::policy::tests::policy;
+
+    const A: Target = Target {
+        backend: 1,
+        key: 10,
+        model: 100,
+    };
+    const A_KEY2: Target = Target { key: 11, ..A };
+    const A_MODEL2: Target = Target { model: 101, ..A };
+    const A_OTHER: Target = Target {
+        backend: 1,
+        key: 11,
+        model: 101,
+    };
+    const SECOND: Duration = Duration::from_secs(1);
+    const LEASE: Duration = Duration::from_mins(2);
+
+    fn registry(cooldown: Duration) -> Registry {
+        Registry::new(policy(cooldown))
+    }
+
+    fn of(class: Class) -> Failure {
+        Failure {
+            class,
+            reset: None,
+            firm: false,
+            sole: Sole::No,
+            jitter: 0.5,
+        }
+    }
+
+    fn is_open(registry: &Registry, target: &Target, now: Instant) -> bool {
+        matches!(registry.gate(target, now), Gate::Open { .. })
+    }
+
+    /// Lets that class fail so many times; what the last one cooled.
+    fn fail(registry: &mut Registry, class: Class, times: usize, now: Instant) -> Option<Cooled> {
+        (0..times)
+            .map(|_| registry.failure(&A, None, of(class), now))
+            .last()
+            .flatten()
+    }
+
+    #[test]
+    fn each_class_cools_its_own_scope_after_so_many_failures() {
+        for (id, class, needed, scope, seconds) in [
+            ("F01", Class::Connect, 2, Scope::Backend, 5),
+            (
+                "F04: counts double",
+                Class::TtftTimeout,
+                2,
+                Scope::BackendModel,
+                15,
+            ),
+            ("F06", Class::Reset, 3, Scope::BackendModel, 15),
+            ("F09", Class::Server, 3, Scope::BackendModel, 15),
+            ("a bare 503", Class::Unavailable, 3, Scope::BackendModel, 15),
+            ("F12", Class::Overloaded, 1, Scope::BackendModel, 15),
+            ("F14", Class::Rate, 1, Scope::KeyModel, 5),
+            ("F17", Class::Quota, 1, Scope::Key, 1_800),
+            ("F19", Class::Auth, 1, Scope::Key, 600),
+            ("F21", Class::ForbiddenModel, 1, Scope::KeyModel, 1_800),
+            ("F22", Class::NotFound, 1, Scope::BackendModel, 600),
+            ("F32", Class::BadResponse, 3, Scope::BackendModel, 15),
+            ("S: broken streams", Class::Midstream, 3, Scope::BackendModel, 15),
+        ] {
+            let now = clock::now();
+            let mut registry = registry(SECOND * 15);
+            assert_eq!(
+                fail(&mut registry, class, needed - 1, now),
+                None,
+                "{id}: too early"
+            );
+            let cooled = fail(&mut registry, class, 1, now);
+            let until = now + SECOND * seconds;
+            assert_eq!(
+                cooled,
+                Some(Cooled {
+                    scope,
+                    class,
+                    until,
+                    times: 1
+                }),
+                "{id}"
+            );
+            assert_eq!(registry.gate(&A, now), Gate::Cooling { until, class }, "{id}");
+            let reach = [&A_KEY2, &A_MODEL2, &A_OTHER].map(|target| !is_open(&registry, target, now));
+            let expected = match scope {
+                Scope::Backend => [true, true, true],
+                Scope::BackendModel => [true, false, false],
+                Scope::Key => [false, true, false],
+                Scope::KeyModel => [false, false, false],
+            };
+            assert_eq!(reach, expected, "{id} (C12): other key, other model, both other");
+        }
+    }
+
+    #[test]
+    fn c04_what_is_no_fault_of_the_backend_leaves_no_trace() {
+        for class in Class::ALL.into_iter().filter(|class| Scope::of(*class).is_none()) {
+            let now = clock::now();
+            let mut registry = registry(SECOND);
+            assert_eq!(fail(&mut registry, class, 50, now), None, "F24: {class}");
+            assert_eq!(registry.gate(&A, now), Gate::Open { share: 1.0 }, "{class}");
+            assert!(registry.entries.is_empty(), "{class}");
+        }
+    }
+
+    #[test]
+    fn f11_f13_f16_a_stated_reset_replaces_or_is_a_floor() {
+        let day = Duration::from_hours(24);
+        for (id, class, reset, expected) in [
+            (
+                "F11: 503 with Retry-After",
+                Class::Unavailable,
+                SECOND * 2,
+                SECOND * 2,
+            ),
+            (
+                "a floor, not a ceiling",
+                Class::Overloaded,
+                SECOND / 10,
+                SECOND * 3 / 10,
+            ),
+            (
+                "F13: shorter than the base",
+                Class::Rate,
+                SECOND / 10,
+                SECOND / 10,
+            ),
+            ("F17", Class::Quota, SECOND * 3, SECOND * 3),
+            ("F16: clamped", Class::Rate, day * 9, day),
+        ] {
+            let now = clock::now();
+            let failure = Failure {
+                reset: Some(reset),
+                ..of(class)
+            };
+            let cooled = registry(SECOND * 3 / 10).failure(&A, None, failure, now).unwrap();
+            assert_eq!(cooled.until - now, expected, "{id}");
+        }
+    }
+
+    #[test]
+    fn f45_a_503_in_words_cools_at_once() {
+        let failure = Failure {
+            firm: true,
+            ..of(Class::Unavailable)
+        };
+        assert!(
+            registry(SECOND)
+                .failure(&A, None, failure, clock::now())
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn c01_one_request_probes_and_a_success_opens_with_a_slow_start() {
+        let now = clock::now();
+        let mut registry = registry(SECOND * 3 / 10);
+        fail(&mut registry, Class::Server, 3, now);
+        let now = now + SECOND;
+        let probes: Vec<Probe> = (0..50)
+            .filter_map(|_| registry.take_probe(&A, now, LEASE))
+            .collect();
+        assert_eq!(probes.len(), 1);
+        assert_eq!(registry.gate(&A, now), Gate::Probing);
+        for probe in probes {
+            registry.success(&A, Some(probe), now);
+        }
+        assert_eq!(registry.gate(&A, now), Gate::Open { share: 0.1 });
+        assert_eq!(registry.gate(&A, now + SECOND * 10), Gate::Open { share: 1.0 });
+    }
+
+    #[test]
+    fn c02_a_probe_that_fails_doubles_the_cooldown() {
+        let now = clock::now();
+        let mut registry = registry(SECOND);
+        fail(&mut registry, Class::Server, 3, now);
+        let now = now + SECOND;
+        let probe = registry.take_probe(&A, now, LEASE);
+        let cooled = registry.failure(&A, probe, of(Class::Server), now).unwrap();
+        assert_eq!((cooled.times, cooled.until), (2, now + SECOND * 2));
+    }
+
+    #[test]
+    fn c03_c04_a_probe_without_a_verdict_goes_to_the_next_request() {
+        let now = clock::now();
+        let mut registry = registry(SECOND);
+        fail(&mut registry, Class::Server, 3, now);
+        let now = now + SECOND;
+        let probe = registry.take_probe(&A, now, LEASE).unwrap();
+        registry.release(probe);
+        assert_eq!(registry.gate(&A, now), Gate::Due, "C03: the client left");
+        let probe = registry.take_probe(&A, now, LEASE);
+        assert_eq!(registry.failure(&A, probe, of(Class::Client), now), None);
+        assert_eq!(registry.gate(&A, now), Gate::Due, "C04: a 400 is no verdict");
+    }
+
+    #[test]
+    fn c06_a_forced_probe_is_single_too_and_can_end_the_cooldown_early() {
+        let now = clock::now();
+        let mut registry = registry(SECOND * 60);
+        fail(&mut registry, Class::Server, 3, now);
+        assert!(registry.take_probe(&A, now, LEASE).is_none(), "it is not due");
+        let probe = registry.force_probe(&A, now, LEASE).unwrap();
+        assert!(registry.force_probe(&A, now, LEASE).is_none());
+        assert!(
+            matches!(registry.gate(&A, now), Gate::Cooling { .. }),
+            "the others still learn the end"
+        );
+        registry.success(&A, Some(probe), now);
+        assert!(is_open(&registry, &A, now));
+    }
+
+    #[test]
+    fn a_probe_of_two_scopes_judges_each_by_itself() {
+        let now = clock::now();
+        let mut registry = registry(SECOND);
+        fail(&mut registry, Class::Connect, 2, now);
+        fail(&mut registry, Class::Server, 3, now);
+        let now = now + SECOND;
+        let probe = registry.take_probe(&A, now, LEASE);
+        let cooled = registry.failure(&A, probe, of(Class::Auth), now).unwrap();
+        assert_eq!(cooled.scope, Scope::Key);
+        assert!(
+            is_open(&registry, &A_OTHER, now),
+            "an answer came, so the backend is there"
+        );
+        assert_eq!(
+            registry.gate(&A_KEY2, now),
+            Gate::Due,
+            "of the model it said nothing"
+        );
+    }
+
+    #[test]
+    fn c09_the_only_backend_is_benched_for_hard_faults_alone() {
+        let now = clock::now();
+        for class in Class::ALL {
+            let mut registry = registry(SECOND);
+            let failure = Failure {
+                sole: Sole::Candidate,
+                reset: Some(SECOND),
+                firm: true,
+                ..of(class)
+            };
+            for _ in 0..10 {
+                registry.failure(&A, None, failure, now);
+            }
+            assert_eq!(is_open(&registry, &A, now), !is_hard(class), "{class}");
+        }
+        let mut registry = registry(SECOND);
+        registry.failure(
+            &A,
+            None,
+            Failure {
+                sole: Sole::Backend,
+                ..of(Class::Rate)
+            },
+            now,
+        );
+        assert!(
+            !is_open(&registry, &A, now) && is_open(&registry, &A_KEY2, now),
+            "F13: the other key is used"
+        );
+    }
+
+    #[test]
+    fn late_failures_are_no_trips_of_their_own() {
+        let now = clock::now();
+        let mut registry = registry(SECOND);
+        fail(&mut registry, Class::Server, 3, now);
+        assert_eq!(
+            fail(&mut registry, Class::Server, 100, now),
+            None,
+            "C10: a burst that was under way"
+        );
+        assert_eq!(registry.gate(&A, now + SECOND), Gate::Due);
+        let later = Failure {
+            reset: Some(SECOND * 40),
+            firm: true,
+            ..of(Class::Unavailable)
+        };
+        assert_eq!(
+            registry.failure(&A, None, later, now),
+            None,
+            "known to cool already"
+        );
+        assert!(
+            matches!(registry.gate(&A, now + SECOND * 39), Gate::Cooling { .. }),
+            "max(current, new)"
+        );
+        assert_eq!(registry.cooling(now).first().unwrap().times, 1);
+    }
+
+    #[test]
+    fn a_success_that_began_before_the_trip_opens_nothing() {
+        let now = clock::now();
+        let mut registry = registry(SECOND);
+        fail(&mut registry, Class::Server, 3, now);
+        registry.success(&A, None, now);
+        assert!(!is_open(&registry, &A, now));
+    }
+
+    #[test]
+    fn refused_connections_must_follow_one_another() {
+        let now = clock::now();
+        let mut registry = registry(SECOND);
+        for between in [Class::Server, Class::Rate] {
+            fail(&mut registry, Class::Connect, 1, now);
+            registry.failure(&A_OTHER, None, of(between), now);
+        }
+        fail(&mut registry, Class::Connect, 1, now);
+        registry.success(&A, None, now);
+        assert_eq!(fail(&mut registry, Class::Connect, 1, now), None);
+    }
+
+    #[test]
+    fn a_hard_fault_shows_through_a_later_end_of_a_soft_one() {
+        let now = clock::now();
+        let mut registry = registry(SECOND);
+        registry.failure(
+            &A,
+            None,
+            Failure {
+                reset: Some(SECOND),
+                ..of(Class::Quota)
+            },
+            now,
+        );
+        registry.failure(
+            &A,
+            None,
+            Failure {
+                reset: Some(SECOND * 9),
+                ..of(Class::Rate)
+            },
+            now,
+        );
+        assert_eq!(
+            registry.gate(&A, now),
+            Gate::Cooling {
+                until: now + SECOND * 9,
+                class: Class::Quota
+            }
+        );
+    }
+
+    #[test]
+    fn reset_forgets_one_backend() {
+        let now = clock::now();
+        let mut registry = registry(SECOND);
+        fail(&mut registry, Class::Auth, 1, now);
+        registry.reset(2);
+        assert_eq!(registry.cooling(now).len(), 1);
+        registry.reset(1);
+        assert!(registry.cooling(now).is_empty() && is_open(&registry, &A, now));
+    }
+
+    #[test]
+    fn a_flood_of_models_neither_fills_the_memory_nor_frees_a_bad_key() {
+        let now = clock::now();
+        let mut registry = registry(SECOND);
+        fail(&mut registry, Class::Auth, 1, now);
+        for model in 0..(2 * CAPACITY as u64) {
+            let now = now + Duration::from_micros(model);
+            registry.failure(&Target { model, key: 11, ..A }, None, of(Class::NotFound), now);
+            assert!(registry.entries.len() <= CAPACITY);
+        }
+        assert!(
+            !is_open(&registry, &A, now + SECOND),
+            "the key is still known to be bad"
+        );
+    }
+
+    /// Six hours at two requests a second against a backend that is down for the second hour and half of the fifth.
+    #[test]
+    fn hours_of_outage_cost_few_requests_and_recovery_comes_soon() {
+        let start = clock::now();
+        let mut registry = registry(SECOND * 15);
+        let mut dice = fastrand::Rng::with_seed(1);
+        let hour = 3_600.0;
+        let is_down = |at: f64| (hour..2.0 * hour).contains(&at) || (4.0 * hour..4.5 * hour).contains(&at);
+        let (mut burnt, mut skipped_in_health) = (0, 0);
+        for half in 0..(6 * 3_600 * 2) {
+            let at = f64::from(half) / 2.0;
+            let now = start + Duration::from_secs_f64(at);
+            let probe = match registry.gate(&A, now) {
+                Gate::Open { .. } => None,
+                Gate::Due => registry.take_probe(&A, now, LEASE),
+                Gate::Probing | Gate::Cooling { .. } => {
+                    skipped_in_health += u32::from(!is_down(at));
+                    continue;
+                }
+            };
+            if is_down(at) {
+                burnt += 1;
+                let jitter = dice.f64();
+                registry.failure(
+                    &A,
+                    probe,
+                    Failure {
+                        jitter,
+                        ..of(Class::Server)
+                    },
+                    now,
+                );
+            } else {
+                registry.success(&A, probe, now);
+            }
+        }
+        // An hour at up to 5 minutes a probe, half an hour likewise, the doubling at their start, 3 to trip.
+        assert!(
+            (20..=45).contains(&burnt),
+            "{burnt} users' requests met the dead backend"
+        );
+        // After each outage at most one cooldown (5 minutes) passes before the probe that succeeds.
+        assert!(
+            skipped_in_health <= 2 * 300 * 2,
+            "{skipped_in_health} requests were kept from a healthy backend"
+        );
+        assert_eq!(
+            registry.gate(&A, start + Duration::from_hours(6)),
+            Gate::Open { share: 1.0 }
+        );
+        assert!(registry.cooling(start + Duration::from_hours(6)).is_empty());
+    }
+}
