@@ -1,0 +1,66 @@
+//! Logs.
+
+use std::path::PathBuf;
+
+/// Logs.
+#[derive(Clone, Debug)]
+pub struct Logging {
+    /// A level, perhaps by module.
+    pub level: String,
+    /// Their form.
+    pub format: LogFormat,
+    /// A file beside standard error.
+    pub file: Option<LogFile>,
+    /// One line a request.
+    pub access: bool,
+    /// Which bodies are logged.
+    pub bodies: Bodies,
+    /// What is masked.
+    pub mask: Mask,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON elsewhere.
+    Auto,
+    /// For eyes.
+    Pretty,
+    /// For machines.
+    Json,
+}
+
+/// A log file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFile {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// Whether a new one begins each day.
+    pub daily: bool,
+    /// The size after which a new one begins.
+    pub max_size: Option<u64>,
+    /// How many are kept.
+    pub max_files: u32,
+    /// Whether old ones are compressed.
+    pub compress: bool,
+}
+
+/// Which bodies are logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bodies {
+    /// None.
+    Off,
+    /// Those of failed requests.
+    Errors,
+    /// All.
+    All,
+}
+
+/// What is masked in logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mask {
+    /// Keys and tokens.
+    Standard,
+    /// E-mail and network addresses too.
+    Strict,
+}

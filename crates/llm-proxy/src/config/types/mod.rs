@@ -1,0 +1,74 @@
+//! The config as the rest of the program sees it: checked, complete, with every default filled in.
+
+mod backends;
+mod bounds;
+mod clients;
+mod failure;
+mod logging;
+mod models;
+mod prompts;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::base::Secret;
+
+pub use backends::{Auth, Backend, ClientTls, HttpVersion, OnDisconnect, OutboundProxy, Protocol};
+pub use bounds::{Concurrency, Limits, Rate, RateLimits, Stream, TimeoutOverrides, Timeouts};
+pub use clients::{Admin, ApiKey, Budget, Listen, Period, ServerTls};
+pub use failure::{Detection, ErrorMap, Fallback, StatusPattern, TextPattern, Trip, WhenAllCooling};
+pub use logging::{Bodies, LogFile, LogFormat, Logging, Mask};
+pub use models::{Model, Route, Strategy};
+pub use prompts::{InlinePrompt, PromptPosition, PromptSource};
+
+/// The whole config.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where clients are served; never empty.
+    pub listen: Vec<Listen>,
+    /// The certificate for the TCP listeners; none: plain HTTP.
+    pub tls: Option<ServerTls>,
+    /// Whose `X-Forwarded-For` and `Forwarded` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The admin listener.
+    pub admin: Admin,
+    /// Keys that clients present; none: anybody may come (loopback only).
+    pub api_keys: Vec<ApiKey>,
+    /// The backends, in the file's order; names are unique.
+    pub backends: Vec<Backend>,
+    /// The aliases by name; a name with `*` is a glob.
+    pub models: BTreeMap<String, Model>,
+    /// How requests fall back and what cools down for how long.
+    pub fallback: Fallback,
+    /// What counts as a failure, on top of the built-in classes.
+    pub detection: Detection,
+    /// The clocks of a request.
+    pub timeout: Timeouts,
+    /// Rates; none: no limits.
+    pub rate_limit: Option<RateLimits>,
+    /// Requests at once; none: the section is not in the file.
+    pub concurrency: Option<Concurrency>,
+    /// Prompts that are injected.
+    pub system_prompts: Vec<PromptSource>,
+    /// Sizes.
+    pub limits: Limits,
+    /// Streams.
+    pub stream: Stream,
+    /// How long a drain waits for requests in flight.
+    pub shutdown_grace: Duration,
+    /// Whether a changed file reloads by itself.
+    pub watch: bool,
+    /// Logs.
+    pub logging: Logging,
+    /// Usage store; none: off.
+    pub ledger: Option<Secret>,
+    /// Redis of the cluster; none: this node alone.
+    pub cluster: Option<Secret>,
+    /// OTLP endpoint; none: off.
+    pub telemetry: Option<String>,
+    /// A price table that overrides the built-in one.
+    pub prices: Option<PathBuf>,
+}
