@@ -57,6 +57,8 @@ impl Speech {
     /// A text as its deltas: as many as were asked for, else one a word.
     pub(crate) fn pieces(&self, text: &str) -> Vec<String> {
         match self.deltas {
+            // Nothing to say is no delta, rather than many empty ones.
+            _ if text.is_empty() => Vec::new(),
             None => text.split_inclusive(' ').map(str::to_owned).collect(),
             Some(deltas) => even(text, deltas),
         }
@@ -117,6 +119,7 @@ mod tests {
         let pieces = speech.pieces(&text);
         assert_eq!(pieces.len(), 7);
         assert_eq!(pieces.concat(), text);
+        assert!(speech.pieces("").is_empty(), "nothing is not said in pieces");
         assert!(
             pieces.iter().all(|piece| !piece.is_empty()),
             "an empty delta says nothing: {pieces:?}"
