@@ -30,7 +30,7 @@ pub struct Answer {
 pub(crate) enum Kind {
     /// The request is checked, then answered from `speech`.
     Healthy,
-    /// The usual error of the status, in the request's dialect.
+    /// The usual error of the status, in the request's dialect; nothing where it is no error.
     Status,
     /// One body, given `times` times over.
     Body {
@@ -134,7 +134,8 @@ impl Answer {
         Self::of(Kind::Healthy, 200)
     }
 
-    /// A status with the usual error body in the dialect of the request; [`Answer::body`] replaces it.
+    /// A status with the usual error body in the dialect of the request, or below 400 with an empty body;
+    /// [`Answer::body`] and [`Answer::raw_body`] replace it.
     pub fn status(status: u16) -> Self {
         Self::of(Kind::Status, status)
     }

@@ -98,6 +98,14 @@ impl Api {
         }
     }
 
+    /// Whether text is asked and text is answered, possibly as a stream.
+    pub(crate) fn converses(self) -> bool {
+        matches!(
+            self,
+            Self::Chat | Self::Responses | Self::Messages | Self::Completions
+        )
+    }
+
     /// Whether events carry an `event:` line; the others have `data:` alone.
     pub(crate) fn names_its_events(self) -> bool {
         matches!(self, Self::Messages | Self::Responses)

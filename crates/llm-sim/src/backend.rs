@@ -32,7 +32,7 @@ impl Backend {
             plans: Plans::default(),
             close_idle: watch::Sender::new(()),
             rules: Mutex::new(Arc::new(Rules {
-                port,
+                port: Some(port),
                 ..Rules::default()
             })),
             paths: Mutex::default(),

@@ -74,6 +74,6 @@ pub use sim::{Broken, Sim};
 /// Those of binding, such as an address in use.
 pub async fn run(addr: SocketAddr) -> io::Result<()> {
     let sim = Sim::start_on(addr, Speaks::All).await?;
-    sim.forget();
+    sim.forget().any_host();
     std::future::pending().await
 }

@@ -104,6 +104,7 @@ fn payload(answer: &Answer, ask: &Ask) -> Payload {
             is_stream: false,
         },
         Kind::Events(events) => stream(answer, events.clone()),
+        Kind::Status if answer.status < 400 => Payload::whole(Bytes::new(), "application/json"),
         Kind::Status => {
             let body = Fault::of_status(answer.status).body(ask.envelope).into_string();
             Payload::whole(Bytes::from(body), "application/json")

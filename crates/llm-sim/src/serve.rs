@@ -22,12 +22,17 @@ use crate::strict;
 
 /// Serves a connection until either side ends it.
 pub(crate) async fn serve(stream: TcpStream, backend: Arc<Backend>) {
+    // Subscribed before the journal calls it idle: who sees it idle there can be sure that it hears.
+    let mut close_idle = backend.close_idle.subscribe();
     let mut visit = backend.journal.enter();
     let Ok(mut line) = Line::new(stream) else { return };
-    let mut close_idle = backend.close_idle.subscribe();
     loop {
         match exchange(&mut line, &mut visit, &backend, &mut close_idle).await {
-            End::KeepAlive => visit.idle(),
+            End::KeepAlive => {
+                // A call to close the idle ones meant those of its own time, not this one.
+                close_idle.mark_unchanged();
+                visit.idle();
+            }
             End::Reset => return line.reset(),
             End::Close | End::Stall => return,
         }
@@ -41,8 +46,6 @@ async fn exchange(
     backend: &Backend,
     close_idle: &mut watch::Receiver<()>,
 ) -> End {
-    // Only those are meant that are idle at the time of the call, not those that are so later.
-    close_idle.mark_unchanged();
     let begun = tokio::select! {
         begun = line.begun() => begun,
         _ = close_idle.changed() => return End::Close,

@@ -134,6 +134,12 @@ impl Sim {
         self
     }
 
+    /// Takes any `host`, as behind a mapped port; otherwise it must name the backend's own port.
+    pub fn any_host(&self) -> &Self {
+        self.backend.change_rules(|rules| rules.port = None);
+        self
+    }
+
     /// The API also answers at this path, to the letter.
     pub fn also_at(&self, path: &str, api: Api) -> &Self {
         self.backend.add_path(path, api);

@@ -62,6 +62,10 @@ impl Plans {
         if !ask.model.starts_with("sim-") {
             return None;
         }
+        if !ask.api.converses() {
+            // What these answer depends on more than the key holds.
+            return answer(&ask.model).map(|answer| Arc::new(Plan::of(&answer, ask)));
+        }
         let key = (ask.api, ask.model.clone(), ask.stream, ask.include_usage);
         let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(plan) = plans.get(&key) {

@@ -21,8 +21,8 @@ use field::At;
 /// What a backend has been told to insist on.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rules {
-    /// The backend's own port, which `host` must name.
-    pub(crate) port: u16,
+    /// The backend's own port, which `host` must name; none: any host will do.
+    pub(crate) port: Option<u16>,
     /// None: any key will do.
     pub(crate) keys: Vec<String>,
     pub(crate) canaries: Vec<String>,
@@ -94,8 +94,8 @@ fn head(seen: &Seen, rules: &Rules) -> Result<(), Fault> {
         ));
     }
     let host = seen.header("host").unwrap_or_default();
-    let port = host.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-    if port != Some(rules.port) {
+    let port = host.rsplit_once(':').map_or("80", |(_, port)| port).parse().ok();
+    if rules.port.is_some() && port != rules.port {
         return Err(Fault::new(400, format!("the host {host} is not this backend")));
     }
     Ok(())

@@ -64,6 +64,21 @@ async fn bodies_are_given_as_they_are() {
 }
 
 #[tokio::test]
+async fn a_status_that_is_no_error_has_an_empty_body() {
+    let sim = Sim::start(Speaks::Chat).await.unwrap();
+    sim.next(Answer::status(200))
+        .next(Answer::status(302).header("location", "http://192.0.2.1/"));
+    let mut client = Client::connect(&sim).await;
+    let empty = client.ask(Dialect::Chat, false).await;
+    assert_eq!((empty.status, empty.text().as_str()), (200, ""));
+    let moved = client.ask(Dialect::Chat, false).await;
+    assert_eq!(
+        (moved.status, moved.header("location")),
+        (302, Some("http://192.0.2.1/"))
+    );
+}
+
+#[tokio::test]
 async fn a_reset_is_an_rst_without_an_answer() {
     let sim = Sim::start(Speaks::Chat).await.unwrap();
     sim.next(Answer::reset());

@@ -45,6 +45,10 @@ async fn each_has_a_small_valid_answer() {
         Some(1),
         "a list of tokens is one input"
     );
+    let one = post("/v1/embeddings", json!({"model": "sim-small", "input": "a"}))
+        .await
+        .json();
+    assert_eq!(one["data"].as_array().map(Vec::len), Some(1));
     let moderation = post("/v1/moderations", json!({"model": "m", "input": "x"}))
         .await
         .json();

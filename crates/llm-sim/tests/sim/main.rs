@@ -11,6 +11,8 @@ mod lesser;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod shape;
 #[cfg(test)]
 mod strictness;
