@@ -40,22 +40,24 @@ impl RetryBudget {
         self.saved = (self.saved + self.share.max(0.0)).min(SAVINGS);
     }
 
+    /// Whether [`take`](Self::take) would grant a further attempt.
+    pub fn has_left(&mut self, now: Instant) -> bool {
+        self.fill(now);
+        self.share >= 1.0 || self.free >= 1.0 || self.saved >= 1.0
+    }
+
     /// Takes one further attempt out; `false`: the budget is spent.
     pub fn take(&mut self, now: Instant) -> bool {
-        if self.share >= 1.0 {
-            return true;
+        if !self.has_left(now) {
+            return false;
         }
-        self.fill(now);
         let purse = if self.free >= 1.0 {
             &mut self.free
         } else {
             &mut self.saved
         };
-        let affordable = *purse >= 1.0;
-        if affordable {
-            *purse -= 1.0;
-        }
-        affordable
+        *purse = (*purse - 1.0).max(0.0);
+        true
     }
 
     fn fill(&mut self, now: Instant) {

@@ -81,6 +81,12 @@ impl Entry {
         }
     }
 
+    /// Whether it is out for a soft fault that `sole` disregards.
+    pub(super) fn is_spared(&self, sole: Sole) -> bool {
+        let soft = |(_, class, _): (Instant, Class, u32)| !is_hard(class);
+        sole.spares(self.scope) && self.cooldown.out().is_some_and(soft)
+    }
+
     pub(super) fn succeed(&mut self, now: Instant) {
         self.touched = now;
         if !self.cooldown.is_out() {

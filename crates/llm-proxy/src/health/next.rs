@@ -79,7 +79,7 @@ pub struct Spent {
     pub asked_again: bool,
     /// Whether the request was already repaired.
     pub repaired: bool,
-    /// Whether [`RetryBudget::take`](super::RetryBudget::take) would grant one; ask it only for [`Next::Another`].
+    /// Whether [`RetryBudget::has_left`](super::RetryBudget::has_left); who then gets [`Next::Another`] takes it.
     pub budget_left: bool,
 }
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::cooldown::Stage;
-use super::entry::{Cooled, Entry, Failure};
+use super::entry::{Cooled, Entry, Failure, Sole};
 use super::policy::{Policy, is_hard};
 use super::scope::{Place, Scope, Target};
 use crate::base::Class;
@@ -90,19 +90,29 @@ impl Registry {
         self.policy = policy;
     }
 
-    /// Whether `target` may be used.
-    pub fn gate(&self, target: &Target, now: Instant) -> Gate {
-        let stages = target
+    /// Whether `target` may be used by an alias that has that much to choose from: what `sole` spares does not count
+    /// here, whoever benched it.
+    pub fn gate(&self, target: &Target, sole: Sole, now: Instant) -> Gate {
+        let entries = target
             .places()
             .into_iter()
-            .filter_map(|place| Some(self.entries.get(&place)?.stage(now)));
-        stages.fold(Gate::Open { share: 1.0 }, worse)
+            .filter_map(|place| self.entries.get(&place));
+        let counted = entries.filter(|entry| !entry.is_spared(sole));
+        counted
+            .map(|entry| entry.stage(now))
+            .fold(Gate::Open { share: 1.0 }, worse)
     }
 
-    /// The probe of a target that is due, for one request at a time. `lease`: how long it may take at most
-    /// (`timeout.first_byte`).
-    pub fn take_probe(&mut self, target: &Target, now: Instant, lease: Duration) -> Option<Probe> {
-        (self.gate(target, now) == Gate::Due).then(|| self.lend(target, now + lease))
+    /// The probe of a target whose [`gate`](Self::gate) is [`Gate::Due`], for one request at a time. `lease`: how
+    /// long it may take at most (`timeout.first_byte`).
+    pub fn take_probe(
+        &mut self,
+        target: &Target,
+        sole: Sole,
+        now: Instant,
+        lease: Duration,
+    ) -> Option<Probe> {
+        (self.gate(target, sole, now) == Gate::Due).then(|| self.lend(target, now + lease))
     }
 
     /// A probe before the cooldown is over, for when everything cools; `None` while another request probes.
@@ -296,7 +306,6 @@ fn view(place: Place, entry: &Entry, now: Instant) -> Option<CoolingView> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::entry::Sole;
     use super::*;
     use crate::base::clock;
     use crate::health::policy::tests::policy;
@@ -331,7 +340,7 @@ mod tests {
     }
 
     fn is_open(registry: &Registry, target: &Target, now: Instant) -> bool {
-        matches!(registry.gate(target, now), Gate::Open { .. })
+        matches!(registry.gate(target, Sole::No, now), Gate::Open { .. })
     }
 
     /// Lets that class fail so many times; what the last one cooled.
@@ -384,7 +393,11 @@ mod tests {
                 }),
                 "{id}"
             );
-            assert_eq!(registry.gate(&A, now), Gate::Cooling { until, class }, "{id}");
+            assert_eq!(
+                registry.gate(&A, Sole::No, now),
+                Gate::Cooling { until, class },
+                "{id}"
+            );
             let reach = [&A_KEY2, &A_MODEL2, &A_OTHER].map(|target| !is_open(&registry, target, now));
             let expected = match scope {
                 Scope::Backend => [true, true, true],
@@ -402,7 +415,11 @@ mod tests {
             let now = clock::now();
             let mut registry = registry(SECOND);
             assert_eq!(fail(&mut registry, class, 50, now), None, "F24: {class}");
-            assert_eq!(registry.gate(&A, now), Gate::Open { share: 1.0 }, "{class}");
+            assert_eq!(
+                registry.gate(&A, Sole::No, now),
+                Gate::Open { share: 1.0 },
+                "{class}"
+            );
             assert!(registry.entries.is_empty(), "{class}");
         }
     }
@@ -462,15 +479,18 @@ mod tests {
         fail(&mut registry, Class::Server, 3, now);
         let now = now + SECOND;
         let probes: Vec<Probe> = (0..50)
-            .filter_map(|_| registry.take_probe(&A, now, LEASE))
+            .filter_map(|_| registry.take_probe(&A, Sole::No, now, LEASE))
             .collect();
         assert_eq!(probes.len(), 1);
-        assert_eq!(registry.gate(&A, now), Gate::Probing);
+        assert_eq!(registry.gate(&A, Sole::No, now), Gate::Probing);
         for probe in probes {
             registry.success(&A, Some(probe), now);
         }
-        assert_eq!(registry.gate(&A, now), Gate::Open { share: 0.1 });
-        assert_eq!(registry.gate(&A, now + SECOND * 10), Gate::Open { share: 1.0 });
+        assert_eq!(registry.gate(&A, Sole::No, now), Gate::Open { share: 0.1 });
+        assert_eq!(
+            registry.gate(&A, Sole::No, now + SECOND * 10),
+            Gate::Open { share: 1.0 }
+        );
     }
 
     #[test]
@@ -479,7 +499,7 @@ mod tests {
         let mut registry = registry(SECOND);
         fail(&mut registry, Class::Server, 3, now);
         let now = now + SECOND;
-        let probe = registry.take_probe(&A, now, LEASE);
+        let probe = registry.take_probe(&A, Sole::No, now, LEASE);
         let cooled = registry.failure(&A, probe, of(Class::Server), now).unwrap();
         assert_eq!((cooled.times, cooled.until), (2, now + SECOND * 2));
     }
@@ -490,12 +510,20 @@ mod tests {
         let mut registry = registry(SECOND);
         fail(&mut registry, Class::Server, 3, now);
         let now = now + SECOND;
-        let probe = registry.take_probe(&A, now, LEASE).unwrap();
+        let probe = registry.take_probe(&A, Sole::No, now, LEASE).unwrap();
         registry.release(probe);
-        assert_eq!(registry.gate(&A, now), Gate::Due, "C03: the client left");
-        let probe = registry.take_probe(&A, now, LEASE);
+        assert_eq!(
+            registry.gate(&A, Sole::No, now),
+            Gate::Due,
+            "C03: the client left"
+        );
+        let probe = registry.take_probe(&A, Sole::No, now, LEASE);
         assert_eq!(registry.failure(&A, probe, of(Class::Client), now), None);
-        assert_eq!(registry.gate(&A, now), Gate::Due, "C04: a 400 is no verdict");
+        assert_eq!(
+            registry.gate(&A, Sole::No, now),
+            Gate::Due,
+            "C04: a 400 is no verdict"
+        );
     }
 
     #[test]
@@ -503,11 +531,14 @@ mod tests {
         let now = clock::now();
         let mut registry = registry(SECOND * 60);
         fail(&mut registry, Class::Server, 3, now);
-        assert!(registry.take_probe(&A, now, LEASE).is_none(), "it is not due");
+        assert!(
+            registry.take_probe(&A, Sole::No, now, LEASE).is_none(),
+            "it is not due"
+        );
         let probe = registry.force_probe(&A, now, LEASE).unwrap();
         assert!(registry.force_probe(&A, now, LEASE).is_none());
         assert!(
-            matches!(registry.gate(&A, now), Gate::Cooling { .. }),
+            matches!(registry.gate(&A, Sole::No, now), Gate::Cooling { .. }),
             "the others still learn the end"
         );
         registry.success(&A, Some(probe), now);
@@ -521,7 +552,7 @@ mod tests {
         fail(&mut registry, Class::Connect, 2, now);
         fail(&mut registry, Class::Server, 3, now);
         let now = now + SECOND;
-        let probe = registry.take_probe(&A, now, LEASE);
+        let probe = registry.take_probe(&A, Sole::No, now, LEASE);
         let cooled = registry.failure(&A, probe, of(Class::Auth), now).unwrap();
         assert_eq!(cooled.scope, Scope::Key);
         assert!(
@@ -529,7 +560,7 @@ mod tests {
             "an answer came, so the backend is there"
         );
         assert_eq!(
-            registry.gate(&A_KEY2, now),
+            registry.gate(&A_KEY2, Sole::No, now),
             Gate::Due,
             "of the model it said nothing"
         );
@@ -568,6 +599,24 @@ mod tests {
     }
 
     #[test]
+    fn c09_what_others_benched_is_open_to_whom_it_is_all_that_there_is() {
+        let now = clock::now();
+        let mut registry = registry(SECOND);
+        fail(&mut registry, Class::Server, 3, now);
+        assert!(!is_open(&registry, &A, now));
+        assert_eq!(registry.gate(&A, Sole::Backend, now), Gate::Open { share: 1.0 });
+        fail(&mut registry, Class::Auth, 1, now);
+        assert!(matches!(
+            registry.gate(&A, Sole::Candidate, now),
+            Gate::Cooling { .. }
+        ));
+        let later = now + Duration::from_hours(1);
+        let probe = registry.take_probe(&A, Sole::Candidate, later, LEASE);
+        registry.success(&A, probe, later);
+        assert!(is_open(&registry, &A, later), "its probe speaks for all scopes");
+    }
+
+    #[test]
     fn late_failures_are_no_trips_of_their_own() {
         let now = clock::now();
         let mut registry = registry(SECOND);
@@ -577,7 +626,7 @@ mod tests {
             None,
             "C10: a burst that was under way"
         );
-        assert_eq!(registry.gate(&A, now + SECOND), Gate::Due);
+        assert_eq!(registry.gate(&A, Sole::No, now + SECOND), Gate::Due);
         let later = Failure {
             reset: Some(SECOND * 40),
             firm: true,
@@ -589,7 +638,10 @@ mod tests {
             "known to cool already"
         );
         assert!(
-            matches!(registry.gate(&A, now + SECOND * 39), Gate::Cooling { .. }),
+            matches!(
+                registry.gate(&A, Sole::No, now + SECOND * 39),
+                Gate::Cooling { .. }
+            ),
             "max(current, new)"
         );
         assert_eq!(registry.cooling(now).first().unwrap().times, 1);
@@ -640,7 +692,7 @@ mod tests {
             now,
         );
         assert_eq!(
-            registry.gate(&A, now),
+            registry.gate(&A, Sole::No, now),
             Gate::Cooling {
                 until: now + SECOND * 9,
                 class: Class::Quota
@@ -687,9 +739,9 @@ mod tests {
         for half in 0..(6 * 3_600 * 2) {
             let at = f64::from(half) / 2.0;
             let now = start + Duration::from_secs_f64(at);
-            let probe = match registry.gate(&A, now) {
+            let probe = match registry.gate(&A, Sole::No, now) {
                 Gate::Open { .. } => None,
-                Gate::Due => registry.take_probe(&A, now, LEASE),
+                Gate::Due => registry.take_probe(&A, Sole::No, now, LEASE),
                 Gate::Probing | Gate::Cooling { .. } => {
                     skipped_in_health += u32::from(!is_down(at));
                     continue;
@@ -722,7 +774,7 @@ mod tests {
             "{skipped_in_health} requests were kept from a healthy backend"
         );
         assert_eq!(
-            registry.gate(&A, start + Duration::from_hours(6)),
+            registry.gate(&A, Sole::No, start + Duration::from_hours(6)),
             Gate::Open { share: 1.0 }
         );
         assert!(registry.cooling(start + Duration::from_hours(6)).is_empty());
