@@ -66,8 +66,9 @@ impl Fault {
         }
     }
 
-    /// The events that tell of this error inside a stream; none of them ends it as if it were whole.
-    pub(crate) fn events(&self, api: Api) -> Vec<String> {
+    /// The events that tell of this error inside a stream, after `told` others; none of them ends it as if
+    /// it were whole.
+    pub(crate) fn events(&self, api: Api, told: usize) -> Vec<String> {
         match api {
             Api::Messages => {
                 vec![format!(
@@ -75,18 +76,18 @@ impl Fault {
                     self.body(Envelope::Anthropic).as_str()
                 )]
             }
-            Api::Responses => self.responses_events(),
+            Api::Responses => self.responses_events(told),
             _ => vec![format!("data: {}\n\n", self.body(Envelope::OpenAi).as_str())],
         }
     }
 
     /// OpenAI nests the error in the `error` event and repeats it in `response.failed`.
-    fn responses_events(&self) -> Vec<String> {
+    fn responses_events(&self, told: usize) -> Vec<String> {
         let code = self.code.or(openai_code(self.status)).unwrap_or("server_error");
-        let error = object! {"type": "error", "sequence_number": 1_000_000_u64, "error": self.openai()};
+        let error = object! {"type": "error", "sequence_number": told, "error": self.openai()};
         let failed = object! {
             "type": "response.failed",
-            "sequence_number": 1_000_001_u64,
+            "sequence_number": told + 1,
             "response": object! {
                 "id": "resp_sim", "object": "response", "status": "failed", "model": "sim",
                 "error": object! {"code": code, "message": self.message},
@@ -168,7 +169,7 @@ mod tests {
         let fault = Fault::of_status(429);
         let heads = |api| {
             fault
-                .events(api)
+                .events(api, 3)
                 .iter()
                 .map(|e| e.lines().next().unwrap_or("")[..12].to_owned())
                 .collect::<Vec<_>>()

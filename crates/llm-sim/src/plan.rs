@@ -240,6 +240,7 @@ fn cut(answer: &Answer, ask: &Ask, pieces: &mut Vec<Bytes>) -> (End, bool) {
         Point::Deltas(k) => k + ask.api.events_before_deltas(),
     });
     let newline = answer.shape.newline;
+    let told = pieces.len();
     let mut tell = |events: Vec<String>| {
         pieces.extend(
             events
@@ -253,7 +254,7 @@ fn cut(answer: &Answer, ask: &Ask, pieces: &mut Vec<Bytes>) -> (End, bool) {
         Cut::Fin => (End::Close, false),
         Cut::Stall => (End::Stall, false),
         Cut::End => (End::KeepAlive, true),
-        Cut::Fault(status) => tell(Fault::of_status(*status).events(ask.api)),
+        Cut::Fault(status) => tell(Fault::of_status(*status).events(ask.api, told)),
         Cut::Error(json) => {
             let name = if ask.api.names_its_events() {
                 "event: error\n"
