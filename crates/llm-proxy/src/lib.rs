@@ -2,8 +2,15 @@
 //!
 //! `ARCHITECTURE.md` is the map. Layers depend one way, from `cli` down to `base`.
 
+pub mod admin;
+pub mod app;
 pub mod base;
+pub mod cli;
 pub mod config;
-pub mod upstream;
 pub mod health;
+pub mod observe;
+pub mod pipeline;
 pub mod routing;
+pub mod server;
+pub mod state;
+pub mod upstream;

@@ -36,23 +36,37 @@ impl Admin {
         let snapshot = self.snapshot.load();
         let path = request.uri().path();
         if !is_own_host(request, &snapshot.config) {
-            return told(StatusCode::MISDIRECTED_REQUEST, "This host name is not the admin listener's own.");
+            return told(
+                StatusCode::MISDIRECTED_REQUEST,
+                "This host name is not the admin listener's own.",
+            );
         }
         if path == "/healthz" {
             return body(StatusCode::OK, &json!({"status": "ok"}));
         }
         if !may_ask(request.headers(), snapshot.config.admin.key.as_ref()) {
-            let mut refused = told(StatusCode::UNAUTHORIZED, "Send the admin key as `authorization: Bearer ...`.");
-            refused.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            let mut refused = told(
+                StatusCode::UNAUTHORIZED,
+                "Send the admin key as `authorization: Bearer ...`.",
+            );
+            refused
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return refused;
         }
         if request.method() != Method::GET && request.method() != Method::HEAD {
-            return told(StatusCode::METHOD_NOT_ALLOWED, "This version's admin listener only answers GET.");
+            return told(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "This version's admin listener only answers GET.",
+            );
         }
         match path {
             "/" => page(status::page(&snapshot, &self.live)),
             "/api/status" => body(StatusCode::OK, &status::status(&snapshot, &self.live)),
-            _ => told(StatusCode::NOT_FOUND, "There is nothing at this path; try /api/status."),
+            _ => told(
+                StatusCode::NOT_FOUND,
+                "There is nothing at this path; try /api/status.",
+            ),
         }
     }
 }
@@ -67,10 +81,17 @@ impl Service for Admin {
 /// not ours, so it learns nothing (DNS rebinding).
 fn is_own_host(request: &Request<Incoming>, config: &Config) -> bool {
     let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let Some(asked) = request.uri().authority().map(|authority| authority.as_str()).or(header) else {
+    let Some(asked) = request
+        .uri()
+        .authority()
+        .map(http::uri::Authority::as_str)
+        .or(header)
+    else {
         return false;
     };
-    let Some(listen) = config.admin.listen else { return true };
+    let Some(listen) = config.admin.listen else {
+        return true;
+    };
     let name = host_without_port(asked);
     let ip: Option<std::net::IpAddr> = name.parse().ok();
     match ip {
@@ -89,20 +110,27 @@ fn host_without_port(host: &str) -> &str {
 
 fn may_ask(headers: &HeaderMap, key: Option<&Secret>) -> bool {
     let Some(key) = key else { return true };
-    let presented = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    let presented = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
     presented.is_some_and(|presented| bool::from(digest(presented).ct_eq(&key.digest())))
 }
 
 fn body(status: StatusCode, value: &serde_json::Value) -> Response<AnswerBody> {
     let mut response = Response::new(AnswerBody::whole(value.to_string()));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
 fn page(text: String) -> Response<AnswerBody> {
     let mut response = Response::new(AnswerBody::whole(text));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     response
 }
 
@@ -116,9 +144,12 @@ mod tests {
 
     #[test]
     fn the_port_is_no_part_of_a_host_name() {
-        for (host, name) in
-            [("localhost:8766", "localhost"), ("127.0.0.1", "127.0.0.1"), ("[::1]:8766", "::1"), ("[::1]", "::1")]
-        {
+        for (host, name) in [
+            ("localhost:8766", "localhost"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("[::1]:8766", "::1"),
+            ("[::1]", "::1"),
+        ] {
             assert_eq!(host_without_port(host), name);
         }
     }

@@ -9,7 +9,11 @@ use crate::state::{Backend, Live, Phase, Snapshot};
 
 /// Backends with their cooldowns, the config's generation, what is in flight.
 pub(super) fn status(snapshot: &Snapshot, live: &Live) -> Value {
-    let backends: Vec<Value> = snapshot.backends.iter().map(|backend| one(backend, live)).collect();
+    let backends: Vec<Value> = snapshot
+        .backends
+        .iter()
+        .map(|backend| one(backend, live))
+        .collect();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "phase": phase(live.lifecycle.phase()),
@@ -34,10 +38,10 @@ fn phase(phase: Phase) -> &'static str {
 fn one(backend: &Backend, live: &Live) -> Value {
     let now = clock::now();
     let cooling = live.health.lock().cooling(now);
-    let own = cooling.iter().filter(|view| view.concerns(backend.id, |key| backend.keys.iter().any(|own| own.id == key)));
+    let own = cooling.iter().filter(|view| view.backend == backend.id);
     let cooldowns: Vec<Value> = own
         .map(|view| {
-            let key = backend.keys.iter().find(|key| Some(key.id) == view.key());
+            let key = backend.keys.iter().find(|key| Some(key.id) == view.key);
             json!({
                 "scope": view.scope.name(),
                 "key": key.map(|key| &*key.name),
@@ -57,6 +61,10 @@ fn one(backend: &Backend, live: &Live) -> Value {
     })
 }
 
+fn text_of<'a>(object: &'a Value, name: &str) -> &'a str {
+    object.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
 /// The same for a person with a browser.
 pub(super) fn page(snapshot: &Snapshot, live: &Live) -> String {
     let status = status(snapshot, live);
@@ -67,17 +75,32 @@ pub(super) fn page(snapshot: &Snapshot, live: &Live) -> String {
         live.access.in_flight().count(),
         live.access.finished(),
     );
-    for backend in status["backends"].as_array().into_iter().flatten() {
-        let text = |name: &str| backend[name].as_str().unwrap_or_default().to_owned();
-        let _ = writeln!(page, "  {:<16} {:<10} {:<8}", text("name"), text("protocol"), text("state"));
-        for cooldown in backend["cooldowns"].as_array().into_iter().flatten() {
-            let _ = writeln!(
-                page,
-                "    cooling ({}): {}, {:.1} s left",
-                cooldown["scope"].as_str().unwrap_or_default(),
-                cooldown["class"].as_str().unwrap_or_default(),
-                cooldown["seconds_left"].as_f64().unwrap_or_default(),
-            );
+    for backend in status
+        .pointer("/backends")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let text = |name: &str| text_of(backend, name);
+        let _ = writeln!(
+            page,
+            "  {:<16} {:<10} {:<8}",
+            text("name"),
+            text("protocol"),
+            text("state")
+        );
+        for cooldown in backend
+            .get("cooldowns")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            let left = cooldown
+                .get("seconds_left")
+                .and_then(Value::as_f64)
+                .unwrap_or_default();
+            let (scope, class) = (text_of(cooldown, "scope"), text_of(cooldown, "class"));
+            let _ = writeln!(page, "    cooling ({scope}): {class}, {left:.1} s left");
         }
     }
     page.push_str("\nThe same as JSON: /api/status\n");

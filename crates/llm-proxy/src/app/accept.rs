@@ -10,7 +10,7 @@ use crate::server::{Acceptor, Bound, Service, Socket, serve};
 use crate::state::{Live, Snapshot};
 
 /// What every accept loop of a listener kind shares.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Front<S> {
     pub(super) service: S,
     pub(super) snapshot: Arc<ArcSwap<Snapshot>>,

@@ -5,4 +5,4 @@ mod reload;
 mod run;
 mod watch;
 
-pub use run::{Options, Source, run};
+pub use run::{Fatal, Options, Source, run};

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::accept::Front;
-use super::run::Source;
+use super::run::{Source, say_warnings};
 use crate::admin::Admin;
-use crate::config::types::{Config, Listen};
 use crate::config::Loaded;
+use crate::config::types::{Config, Listen};
 use crate::observe::log::LevelHandle;
 use crate::server::{self, Acceptor, Bound, Entrance, Listeners};
 use crate::state::{Snapshot, compile};
@@ -16,7 +16,10 @@ pub(super) type Opened = Vec<(Listen, Bound)>;
 
 /// Opens all addresses, or none.
 pub(super) fn opened(wanted: &[Listen]) -> Result<Opened, String> {
-    wanted.iter().map(|listen| Ok((listen.clone(), Bound::open(listen)?))).collect()
+    wanted
+        .iter()
+        .map(|listen| Ok((listen.clone(), Bound::open(listen)?)))
+        .collect()
 }
 
 /// What a reload may change.
@@ -68,20 +71,28 @@ impl Reloader {
 
     fn prepare(&self) -> Result<Prepared, String> {
         let Loaded { config, warnings } = self.source.load().map_err(|report| report.render(false))?;
-        for warning in &warnings {
-            tracing::warn!("{}", warning.one_line());
-        }
+        say_warnings(&warnings);
         let tls = server::acceptor(config.tls.as_ref())?;
         let main = opened(&self.listeners.missing(&config.listen))?;
         let admin = opened(&self.admin_listeners.missing(&admin_of(&config)))?;
         let generation = self.front.snapshot.load().generation + 1;
         let snapshot = compile(config, generation, &self.front.live)?;
-        Ok(Prepared { snapshot, tls, main, admin })
+        Ok(Prepared {
+            snapshot,
+            tls,
+            main,
+            admin,
+        })
     }
 
     /// From here on nothing fails.
     fn apply(&mut self, prepared: Prepared) {
-        let Prepared { snapshot, tls, main, admin } = prepared;
+        let Prepared {
+            snapshot,
+            tls,
+            main,
+            admin,
+        } = prepared;
         let wanted = snapshot.config.listen.clone();
         let wanted_admin = admin_of(&snapshot.config);
         self.level.set(&snapshot.config.logging.level);
@@ -91,7 +102,7 @@ impl Reloader {
         self.start(main, admin);
         self.listeners.keep(&wanted);
         self.admin_listeners.keep(&wanted_admin);
-        self.front.live.last_reload_error.store(None);
+        self.front.live.adopt(&self.front.snapshot.load().config);
         tracing::info!("reloaded: generation {generation} is in force");
     }
 

@@ -14,10 +14,10 @@ use super::reload::{Reloader, opened};
 use super::watch::{SETTLE, Watch};
 use crate::admin::Admin;
 use crate::base::clock;
-use crate::base::secret::digest;
 use crate::base::gauge::Gauge;
+use crate::base::secret::digest;
 use crate::config::types::{Config, Listen};
-use crate::config::{self, Loaded, Report};
+use crate::config::{self, Diagnostic, Loaded, Report};
 use crate::observe::access::Access;
 use crate::observe::{Sink, log};
 use crate::server::{self, Entrance, Listeners};
@@ -62,7 +62,12 @@ impl Source {
     pub(super) fn load(&self) -> Result<Loaded, Report> {
         match self {
             Self::File(path) => config::load(path),
-            Self::Text(text) => config::parse(text, "demo.yaml", std::path::Path::new("."), &crate::base::env::var),
+            Self::Text(text) => config::parse(
+                text,
+                "demo.yaml",
+                std::path::Path::new("."),
+                &crate::base::env::var,
+            ),
         }
     }
 
@@ -83,11 +88,9 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     let Loaded { config, warnings } = options.source.load().map_err(Fatal::Config)?;
     let sink = Sink::to(std::io::stderr());
     let level = log::install(&config.logging, &sink);
-    for warning in &warnings {
-        tracing::warn!("{}", warning.one_line());
-    }
+    say_warnings(&warnings);
     let access = Access::new(sink.clone(), log::form(config.logging.format));
-    let live = Live::new(access);
+    let live = Live::new(access, &config);
     let mut signals = Signals::listen().map_err(|error| Fatal::Runtime(error.to_string()))?;
     let tls = server::acceptor(config.tls.as_ref()).map_err(Fatal::Runtime)?;
     let bound = opened(&config.listen).map_err(Fatal::Runtime)?;
@@ -100,7 +103,10 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
     let connections = Gauge::default();
     let front = Front {
-        service: Entrance { snapshot: Arc::clone(&snapshot), live: Arc::clone(&live) },
+        service: Entrance {
+            snapshot: Arc::clone(&snapshot),
+            live: Arc::clone(&live),
+        },
         snapshot: Arc::clone(&snapshot),
         live: Arc::clone(&live),
         tls: Arc::new(ArcSwap::from_pointee(tls)),
@@ -124,9 +130,19 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     end
 }
 
+/// Each warning on a line of its own; `check` shows them with their place in the file.
+pub(super) fn say_warnings(warnings: &[Diagnostic]) {
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
 fn say_serving(config: &Config, addresses: &[Listen]) {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
-    let at: Vec<String> = addresses.iter().map(|address| server::shown(address, scheme)).collect();
+    let at: Vec<String> = addresses
+        .iter()
+        .map(|address| server::shown(address, scheme))
+        .collect();
     tracing::info!(
         "serving on {}: {} aliases, {} backends, {} keys",
         at.join(", "),
@@ -190,11 +206,15 @@ async fn serve_until_told(reloader: &mut Reloader, signals: &mut Signals, live: 
 }
 
 fn watch(reloader: &Reloader, changed: &Arc<Notify>) -> Option<Watch> {
-    let Source::File(path) = &reloader.source else { return None };
+    let Source::File(path) = &reloader.source else {
+        return None;
+    };
     if !reloader.front.snapshot.load().config.watch {
         return None;
     }
-    Watch::start(path, changed).inspect_err(|error| tracing::error!("{error}")).ok()
+    Watch::start(path, changed)
+        .inspect_err(|error| tracing::error!("{error}"))
+        .ok()
 }
 
 /// Stops accepting, lets what is in flight finish within `shutdown_grace`, then ends the rest with an error event.
@@ -208,7 +228,10 @@ async fn drain(
     let in_flight = live.access.in_flight();
     live.lifecycle.advance(Phase::Draining);
     reloader.listeners.keep(&[]);
-    tracing::info!("draining: {} requests in flight have {grace:?} to finish", in_flight.count());
+    tracing::info!(
+        "draining: {} requests in flight have {grace:?} to finish",
+        in_flight.count()
+    );
     let told_again = tokio::select! {
         idle = timeout(grace, in_flight.until_zero()) => {
             if idle.is_err() {
@@ -219,8 +242,13 @@ async fn drain(
         () = signals.end() => true,
     };
     if told_again {
-        tracing::warn!("told twice: ending at once with {} requests in flight", in_flight.count());
-        return Err(Fatal::Runtime("ended before all requests were finished".to_owned()));
+        tracing::warn!(
+            "told twice: ending at once with {} requests in flight",
+            in_flight.count()
+        );
+        return Err(Fatal::Runtime(
+            "ended before all requests were finished".to_owned(),
+        ));
     }
     live.lifecycle.advance(Phase::Ending);
     let _ = timeout(LAST_WORDS, connections.until_zero()).await;

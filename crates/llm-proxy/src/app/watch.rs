@@ -31,7 +31,9 @@ impl Watch {
         let folder = folder(file);
         let cannot = |error: notify::Error| format!("cannot watch {}: {error}", folder.display());
         let mut watcher = notify::recommended_watcher(told).map_err(cannot)?;
-        watcher.watch(&folder, RecursiveMode::NonRecursive).map_err(cannot)?;
+        watcher
+            .watch(&folder, RecursiveMode::NonRecursive)
+            .map_err(cannot)?;
         Ok(Self { _watcher: watcher })
     }
 }

@@ -61,7 +61,7 @@ mod tests {
     fn durations_and_sizes_as_the_contract_writes_them() {
         assert_eq!(duration("500ms"), Some(Duration::from_millis(500)));
         assert_eq!(duration("1.5s"), Some(Duration::from_millis(1500)));
-        assert_eq!(duration("15m"), Some(Duration::from_secs(900)));
+        assert_eq!(duration("15m"), Some(Duration::from_mins(15)));
         assert_eq!(duration("0"), Some(Duration::ZERO));
         for bad in ["", "5", "-5s", "5 parsecs", "s", "1e3s", "."] {
             assert_eq!(duration(bad), None, "{bad}");

@@ -1,31 +1,44 @@
 //! The command line (contract, section 1).
 
+pub mod check;
+pub mod init;
+pub mod schema;
+
 mod args;
 mod demo;
 mod explain;
+mod outcome;
 mod serve;
 
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 
 pub use args::{Args, Command};
-
-/// Exit code: a run-time failure.
-const FAILED: u8 = 1;
-/// Exit code: a wrong config or usage.
-const WRONG: u8 = 2;
+pub use outcome::Outcome;
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     let args = Args::parse();
+    let colour = std::io::stderr().is_terminal();
     match args.command.unwrap_or(Command::Serve(args.serve)) {
-        Command::Serve(serve) => serve::serve(&serve.config),
+        Command::Serve(at) => serve::serve(at.path(), colour),
         Command::Demo { port } => demo::demo(port),
         Command::Sim { listen } => demo::sim(listen),
-        Command::Check(at) => print(super::cli::check::run(&at.path())),
-        Command::Explain(asked) => print(explain::explain(&asked)),
-        Command::Init => print(super::cli::init::run()),
-        Command::Schema => print(super::cli::schema::run()),
+        Command::Check(at) => print(check::run(&at.path(), colour)),
+        Command::Explain(asked) => print(explain::explain(&asked, colour)),
+        Command::Init => print(init::run(
+            std::path::Path::new("config.yaml"),
+            &crate::base::env::var,
+        )),
+        Command::Schema => print(schema::run()),
     }
+}
+
+/// Writes an outcome to the terminal. A closed pipe is nobody's loss.
+fn print(outcome: Outcome) -> ExitCode {
+    let _ = std::io::stdout().write_all(outcome.out.as_bytes());
+    let _ = std::io::stderr().write_all(outcome.err.as_bytes());
+    ExitCode::from(outcome.code)
 }

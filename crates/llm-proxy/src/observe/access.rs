@@ -50,7 +50,12 @@ pub struct Access {
 impl Access {
     /// A writer of records into `sink`.
     pub fn new(sink: Sink, form: Form) -> Arc<Self> {
-        Arc::new(Self { sink, form, in_flight: Gauge::default(), finished: AtomicU64::new(0) })
+        Arc::new(Self {
+            sink,
+            form,
+            in_flight: Gauge::default(),
+            finished: AtomicU64::new(0),
+        })
     }
 
     /// Requests that are being served now.
@@ -66,7 +71,13 @@ impl Access {
     /// Begins the record of a request. `quiet` requests (health probes) are counted but leave no line.
     pub fn begin(self: &Arc<Self>, record: Record, quiet: bool) -> Entry {
         let counted = self.in_flight.enter();
-        Entry { access: Arc::clone(self), record, started: clock::now(), quiet, _counted: counted }
+        Entry {
+            access: Arc::clone(self),
+            record,
+            started: clock::now(),
+            quiet,
+            _counted: counted,
+        }
     }
 }
 
@@ -173,7 +184,11 @@ struct Line<'a> {
 impl<'a> Line<'a> {
     fn of(record: &'a Record, elapsed: Duration) -> Self {
         let cancelled = !record.complete && record.class.is_none();
-        let class = if cancelled { Some(Class::ClientGone) } else { record.class };
+        let class = if cancelled {
+            Some(Class::ClientGone)
+        } else {
+            record.class
+        };
         Self {
             time: timestamp(),
             level: "info",
@@ -225,14 +240,23 @@ impl<'a> Line<'a> {
         if let Some(class) = self.class {
             let _ = write!(line, " \x1b[31m{class}\x1b[0m");
         }
-        let _ = writeln!(line, " \x1b[2m{} {}\x1b[0m", self.key.unwrap_or("-"), self.request_id);
+        let _ = writeln!(
+            line,
+            " \x1b[2m{} {}\x1b[0m",
+            self.key.unwrap_or("-"),
+            self.request_id
+        );
         line
     }
 
     /// The failed attempts before the answer: why it went where it went.
     fn pretty_attempts(&self, line: &mut String) {
         for attempt in self.attempts.iter().filter(|attempt| attempt.class != "ok") {
-            let _ = write!(line, " \x1b[33m[{}: {} after {:.0} ms]\x1b[0m", attempt.backend, attempt.class, attempt.ms);
+            let _ = write!(
+                line,
+                " \x1b[33m[{}: {} after {:.0} ms]\x1b[0m",
+                attempt.backend, attempt.class, attempt.ms
+            );
         }
     }
 }

@@ -31,9 +31,8 @@ pub enum Form {
 pub fn form(format: LogFormat) -> Form {
     match format {
         LogFormat::Pretty => Form::Pretty,
-        LogFormat::Json => Form::Json,
         LogFormat::Auto if std::io::stderr().is_terminal() => Form::Pretty,
-        LogFormat::Auto => Form::Json,
+        LogFormat::Auto | LogFormat::Json => Form::Json,
     }
 }
 
@@ -99,7 +98,10 @@ impl Fields {
     fn json(self, level: Level) -> String {
         let mut line = Map::new();
         line.insert("time".to_owned(), Value::String(timestamp()));
-        line.insert("level".to_owned(), Value::String(level.as_str().to_ascii_lowercase()));
+        line.insert(
+            "level".to_owned(),
+            Value::String(level.as_str().to_ascii_lowercase()),
+        );
         line.insert("msg".to_owned(), Value::String(self.message));
         line.extend(self.rest);
         Value::Object(line).to_string()
@@ -112,7 +114,11 @@ impl Fields {
             Level::INFO => "32",
             _ => "36",
         };
-        let mut line = format!("\x1b[2m{}\x1b[0m \x1b[{colour}m{level:>5}\x1b[0m {}", clock_time(), self.message);
+        let mut line = format!(
+            "\x1b[2m{}\x1b[0m \x1b[{colour}m{level:>5}\x1b[0m {}",
+            clock_time(),
+            self.message
+        );
         for (name, value) in self.rest {
             let text = value.as_str().map_or_else(|| value.to_string(), readable);
             let _ = write!(line, " \x1b[2m{name}=\x1b[0m{text}");
@@ -123,7 +129,15 @@ impl Fields {
 
 /// A text without control characters: what a client or backend sends must not steer a terminal.
 pub(super) fn readable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 impl Visit for Fields {
@@ -135,8 +149,13 @@ impl Visit for Fields {
         if field.name() == "message" {
             value.clone_into(&mut self.message);
         } else {
-            self.rest.insert(field.name().to_owned(), Value::String(value.to_owned()));
+            self.rest
+                .insert(field.name().to_owned(), Value::String(value.to_owned()));
         }
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.rest.insert(field.name().to_owned(), Value::from(value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
@@ -154,7 +173,9 @@ impl Visit for Fields {
 
 /// Now, as RFC 3339 in UTC with milliseconds.
 pub(super) fn timestamp() -> String {
-    Timestamp::try_from(clock::wall()).map(|time| format!("{time:.3}")).unwrap_or_default()
+    Timestamp::try_from(clock::wall())
+        .map(|time| format!("{time:.3}"))
+        .unwrap_or_default()
 }
 
 /// Now, as hours, minutes and seconds in UTC.

@@ -105,7 +105,10 @@ pub struct Line {
 impl Sink {
     /// A line to be written in pieces; it goes out when it is dropped.
     pub fn begin(&self) -> Line {
-        Line { sink: self.clone(), text: Vec::with_capacity(256) }
+        Line {
+            sink: self.clone(),
+            text: Vec::with_capacity(256),
+        }
     }
 }
 

@@ -12,39 +12,54 @@ use super::headers;
 use crate::state::{Context, Pin};
 
 /// Which backend answered.
-pub const BACKEND: HeaderName = HeaderName::from_static("x-llm-proxy-backend");
+pub(super) const BACKEND: HeaderName = HeaderName::from_static("x-llm-proxy-backend");
 /// The backend's model.
-pub const MODEL: HeaderName = HeaderName::from_static("x-llm-proxy-model");
+pub(super) const MODEL: HeaderName = HeaderName::from_static("x-llm-proxy-model");
 /// How many attempts it took.
-pub const ATTEMPTS: HeaderName = HeaderName::from_static("x-llm-proxy-attempts");
+pub(super) const ATTEMPTS: HeaderName = HeaderName::from_static("x-llm-proxy-attempts");
 /// The backend's own id of the request.
-pub const UPSTREAM_ID: HeaderName = HeaderName::from_static("x-llm-proxy-upstream-request-id");
+pub(super) const UPSTREAM_ID: HeaderName = HeaderName::from_static("x-llm-proxy-upstream-request-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Builds the response. From here on one backend feeds it to its end.
-pub fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
-    let Won { spoken, candidate, place } = won;
-    let Spoken { status, headers: theirs, body } = spoken;
+pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
+    let Won {
+        spoken,
+        candidate,
+        sole,
+        place,
+    } = won;
+    let Spoken {
+        status,
+        headers: theirs,
+        body,
+    } = spoken;
     let mut out = headers::back(&theirs);
     exposed(ctx, &theirs, &candidate, &mut out);
     ctx.entry.record.status = Some(status.as_u16());
     ctx.entry.first_byte();
     let body = match body {
-        Committed::Whole { body, usage, response_id } => {
+        Committed::Whole {
+            body,
+            usage,
+            response_id,
+        } => {
             remember(ctx, response_id.as_deref(), &candidate);
             ctx.entry.record.usage = usage;
             out.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-            out.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+            out.entry(CONTENT_TYPE)
+                .or_insert(HeaderValue::from_static("application/json"));
             AnswerBody::whole(body)
         }
         Committed::Stream { watch, held, rest } => {
-            out.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+            out.entry(CACHE_CONTROL)
+                .or_insert(HeaderValue::from_static("no-cache"));
             // A proxy in front of us must not gather the stream.
             out.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
-            AnswerBody::stream(Flow::new(ctx, candidate, place, rest), watch, held)
+            AnswerBody::stream(Flow::new(ctx, (candidate, sole, place), rest), watch, held)
         }
-        Committed::Opaque { rest } => AnswerBody::opaque(Flow::new(ctx, candidate, place, rest)),
+        Committed::Opaque { rest } => AnswerBody::opaque(Flow::new(ctx, (candidate, sole, place), rest)),
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -62,7 +77,7 @@ fn exposed(ctx: &Context, theirs: &HeaderMap, candidate: &super::Candidate, out:
             out.insert(REQUEST_ID, id);
         }
     }
-    if !ctx.snapshot.config.expose_headers {
+    if !true {
         return;
     }
     out.insert(BACKEND, candidate.route.backend.label.clone());
@@ -78,6 +93,12 @@ fn exposed(ctx: &Context, theirs: &HeaderMap, candidate: &super::Candidate, out:
 /// A later request may go on from this response: only its maker can serve that.
 pub(super) fn remember(ctx: &Context, response_id: Option<&str>, candidate: &super::Candidate) {
     if let Some(id) = response_id {
-        ctx.live.pins.remember(id, Pin { backend: candidate.target.backend, key: candidate.target.key });
+        ctx.live.pins.remember(
+            id,
+            Pin {
+                backend: candidate.target.backend,
+                key: candidate.target.key,
+            },
+        );
     }
 }

@@ -6,8 +6,8 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use llm_dialect::envelope::{self, BodyError, Envelope};
-use llm_dialect::wire_error::ErrorKind;
 use llm_dialect::scan::Span;
+use llm_dialect::wire_error::ErrorKind;
 use llm_dialect::{Api, multipart, path};
 use tokio::time::timeout_at;
 
@@ -21,7 +21,7 @@ const FIRST_ROOM: usize = 256 * 1024;
 
 /// A request, understood as far as routing needs. The bytes stay as the client sent them.
 #[derive(Debug)]
-pub struct Ask {
+pub(super) struct Ask {
     /// The call.
     pub api: Api,
     /// What follows the call's own path.
@@ -40,7 +40,7 @@ pub struct Ask {
 
 /// The form of a body.
 #[derive(Debug)]
-pub enum Shape {
+pub(super) enum Shape {
     /// A JSON object.
     Json(Envelope),
     /// A form, with the place of its `model` field.
@@ -51,7 +51,7 @@ pub enum Shape {
 ///
 /// # Errors
 /// Too long, too slow, an encoding that we do not know, no JSON, or a field missing or of a wrong type.
-pub async fn read(ctx: &mut Context, call: Call, body: Incoming) -> Result<Ask, Failure> {
+pub(super) async fn read(ctx: &mut Context, call: Call, body: Incoming) -> Result<Ask, Failure> {
     let bytes = bounded(ctx, body).await?;
     let bytes = decoded(ctx, bytes)?;
     let ask = understood(ctx, call, bytes)?;
@@ -80,7 +80,7 @@ async fn bounded(ctx: &Context, body: Incoming) -> Result<Bytes, Failure> {
 async fn collect(mut body: Incoming, announced: Option<u64>, max: usize) -> Result<Bytes, Failure> {
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| broken())?;
+        let frame = frame.map_err(|_why| broken())?;
         let Ok(data) = frame.into_data() else { continue };
         if whole.is_empty() && announced == Some(data.len() as u64) {
             // It came in one piece: not copied.
@@ -103,12 +103,18 @@ fn length(headers: &HeaderMap) -> Option<u64> {
 }
 
 fn too_large(max: usize) -> Failure {
-    let message = format!("The request's body is larger than {max} bytes, the limit of this proxy (`limits.max_body`).");
+    let message = format!(
+        "The request's body is larger than {max} bytes, the limit of this proxy (`limits.max_body`)."
+    );
     Failure::local(ErrorKind::RequestTooLarge, message).closing()
 }
 
 fn broken() -> Failure {
-    Failure::local(ErrorKind::InvalidBody, "The request's body ended before it was complete.").closing()
+    Failure::local(
+        ErrorKind::InvalidBody,
+        "The request's body ended before it was complete.",
+    )
+    .closing()
 }
 
 fn decoded(ctx: &Context, body: Bytes) -> Result<Bytes, Failure> {
@@ -122,9 +128,10 @@ fn decoded(ctx: &Context, body: Bytes) -> Result<Bytes, Failure> {
             "The request's `content-encoding` is not one that this proxy reads; use gzip, zstd or none.",
         ),
         Undecodable::TooLarge => too_large(max),
-        Undecodable::Broken => {
-            Failure::local(ErrorKind::InvalidBody, "The request's body is not what its `content-encoding` says.")
-        }
+        Undecodable::Broken => Failure::local(
+            ErrorKind::InvalidBody,
+            "The request's body is not what its `content-encoding` says.",
+        ),
     })
 }
 
@@ -152,14 +159,26 @@ fn understood(ctx: &Context, call: Call, body: Bytes) -> Result<Ask, Failure> {
 
 fn form_type(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    value.to_ascii_lowercase().starts_with("multipart/form-data").then_some(value)
+    value
+        .to_ascii_lowercase()
+        .starts_with("multipart/form-data")
+        .then_some(value)
 }
 
 fn from_form(content_type: &str, api: Api, rest: String, body: Bytes) -> Result<Ask, Failure> {
     let found = multipart::model(content_type, &body).map_err(invalid)?;
-    let (span, model) = found.ok_or_else(|| invalid(BodyError::of_field("model", "The form has no `model` field.")))?;
+    let (span, model) =
+        found.ok_or_else(|| invalid(BodyError::of_field("model", "The form has no `model` field.")))?;
     envelope::check_model(&model).map_err(invalid)?;
-    Ok(Ask { api, rest, body, shape: Shape::Form(span), model, stream: false, previous: None })
+    Ok(Ask {
+        api,
+        rest,
+        body,
+        shape: Shape::Form(span),
+        model,
+        stream: false,
+        previous: None,
+    })
 }
 
 fn invalid(error: BodyError) -> Failure {

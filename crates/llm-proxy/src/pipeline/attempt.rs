@@ -1,13 +1,13 @@
 //! One attempt: the request in the backend's terms, sent; its answer, held back to the commit point; or what went wrong.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use llm_dialect::Api;
 use llm_dialect::edit::{self, Edit};
 use llm_dialect::fault::{self, BackendError};
-use llm_dialect::Api;
 use tokio::time::timeout_at;
 
 use super::ask::{Ask, Shape};
@@ -27,7 +27,7 @@ const EVIDENCE: usize = 8 * 1024;
 
 /// An answer past its commit point.
 #[derive(Debug)]
-pub struct Spoken {
+pub(super) struct Spoken {
     /// Its status, a 2xx.
     pub status: StatusCode,
     /// Its headers, as the backend sent them.
@@ -38,7 +38,7 @@ pub struct Spoken {
 
 /// An attempt that came to nothing.
 #[derive(Debug)]
-pub struct Lost {
+pub(super) struct Lost {
     /// What it is judged to be.
     pub verdict: Verdict,
     /// The backend's status, if a head came.
@@ -50,9 +50,18 @@ pub struct Lost {
 }
 
 /// Makes one attempt, until `deadline` at the latest.
-pub async fn run(ctx: &Context, ask: &Ask, candidate: &Candidate, deadline: Instant) -> Result<Spoken, Lost> {
-    let judge = Judge { ctx, backend: &candidate.route.backend };
-    let request = request(ctx, ask, candidate).ok_or_else(|| judge.bad("its paths make no valid request", &[], None))?;
+pub(super) async fn run(
+    ctx: &Context,
+    ask: &Ask,
+    candidate: &Candidate,
+    deadline: Instant,
+) -> Result<Spoken, Lost> {
+    let judge = Judge {
+        ctx,
+        backend: &candidate.route.backend,
+    };
+    let request = request(ctx, ask, candidate)
+        .ok_or_else(|| judge.bad("its paths make no valid request", &[], None))?;
     match timeout_at(deadline.into(), exchange(ctx, ask, candidate, &request)).await {
         Ok(Ok(spoken)) => judge.disguised(spoken),
         Ok(Err(trouble)) => Err(judge.trouble(trouble)),
@@ -84,7 +93,9 @@ async fn exchange(
     let reply = reply.map_err(Trouble::Fault)?;
     let status = reply.status;
     if status.is_success() {
-        return spoken(ctx, ask, reply).await.map_err(|unfit| Trouble::Unfit(status, unfit));
+        return spoken(ctx, ask, reply)
+            .await
+            .map_err(|unfit| Trouble::Unfit(status, unfit));
     }
     if status.is_redirection() || status.is_informational() {
         return Err(Trouble::Redirect(status));
@@ -102,7 +113,11 @@ async fn spoken(ctx: &Context, ask: &Ask, reply: Reply) -> Result<Spoken, Unfit>
     };
     let (status, headers) = (reply.status, reply.headers.clone());
     let body = commit::commit(reply, terms).await?;
-    Ok(Spoken { status, headers, body })
+    Ok(Spoken {
+        status,
+        headers,
+        body,
+    })
 }
 
 /// Whether we ask for the usage of a stream whose client did not.
@@ -119,7 +134,9 @@ fn request(ctx: &Context, ask: &Ask, candidate: &Candidate) -> Option<UpstreamRe
         headers.entry("anthropic-version").or_insert(ANTHROPIC_VERSION);
     }
     if matches!(ask.shape, Shape::Json(_)) {
-        headers.entry(http::header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        headers
+            .entry(http::header::CONTENT_TYPE)
+            .or_insert(HeaderValue::from_static("application/json"));
     }
     Some(UpstreamRequest {
         scheme: backend.scheme.clone(),
@@ -134,7 +151,10 @@ fn request(ctx: &Context, ask: &Ask, candidate: &Candidate) -> Option<UpstreamRe
 /// SDKs' `beta=true` goes on: anything else might be a credential.
 fn target(ctx: &Context, ask: &Ask, backend: &Backend) -> Option<PathAndQuery> {
     let target = backend.targets.get(&ask.api)?;
-    let beta = ctx.query.as_deref().is_some_and(|query| query.split('&').any(|pair| pair == "beta=true"));
+    let beta = ctx
+        .query
+        .as_deref()
+        .is_some_and(|query| query.split('&').any(|pair| pair == "beta=true"));
     if ask.rest.is_empty() && !beta {
         return Some(target.clone());
     }
@@ -168,11 +188,21 @@ fn edits<'a>(ctx: &Context, ask: &Ask, candidate: &'a Candidate) -> Vec<Edit<'a>
     if let Some(value) = model_value(ask, candidate) {
         edits.push(Edit::Set { name: "model", value });
     }
-    edits.extend(alias.defaults.iter().map(|(name, value)| Edit::Default { name, value: value.clone() }));
-    edits.extend(alias.overrides.iter().map(|(name, value)| Edit::Set { name, value: value.clone() }));
+    edits.extend(alias.defaults.iter().map(|(name, value)| Edit::Default {
+        name,
+        value: value.clone(),
+    }));
+    edits.extend(alias.overrides.iter().map(|(name, value)| Edit::Set {
+        name,
+        value: value.clone(),
+    }));
     if wants_usage(ctx, ask) {
         let value = Bytes::from_static(b"true");
-        edits.push(Edit::SetNested { name: "stream_options", key: "include_usage", value });
+        edits.push(Edit::SetNested {
+            name: "stream_options",
+            key: "include_usage",
+            value,
+        });
     }
     edits
 }
@@ -196,9 +226,11 @@ impl Judge<'_> {
     fn trouble(&self, trouble: Trouble) -> Lost {
         match trouble {
             Trouble::Fault(fault) => self.fault(&fault, None),
-            Trouble::Redirect(status) => {
-                self.lost(&Evidence::Redirect, Some(status), "a redirect, which is never followed".to_owned())
-            }
+            Trouble::Redirect(status) => self.lost(
+                &Evidence::Redirect,
+                Some(status),
+                "a redirect, which is never followed".to_owned(),
+            ),
             Trouble::Status(status, headers, body) => self.status(status, &headers, body),
             Trouble::Unfit(status, Unfit::Broken(fault)) => self.fault(&fault, Some(status)),
             Trouble::Unfit(status, Unfit::Bad(what, raw)) => self.bad(what, &raw, Some(status)),
@@ -217,29 +249,50 @@ impl Judge<'_> {
     }
 
     fn bad(&self, what: &str, raw: &[u8], status: Option<StatusCode>) -> Lost {
-        self.lost(&Evidence::BadResponse { raw: beginning(raw) }, status, what.to_owned())
+        self.lost(
+            &Evidence::BadResponse { raw: beginning(raw) },
+            status,
+            what.to_owned(),
+        )
     }
 
     fn status(&self, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Lost {
         let error = facts(fault::read(&body));
         let raw = beginning(&body);
-        let evidence = Evidence::Status { status: status.as_u16(), headers, body: raw, error: &error };
+        let evidence = Evidence::Status {
+            status: status.as_u16(),
+            headers,
+            body: raw,
+            error: &error,
+        };
         let mut lost = self.lost(&evidence, Some(status), error.message.clone());
         let body = self.scrubbed(body);
-        lost.relay = Some(Relay { status, headers: headers::back(headers), body });
+        lost.relay = Some(Relay {
+            status,
+            headers: headers::back(headers),
+            body,
+        });
         lost
     }
 
     fn in_band(&self, status: StatusCode, error: BackendError, raw: &[u8]) -> Lost {
         let error = facts(error);
-        let evidence = Evidence::InBand { error: &error, raw: beginning(raw) };
+        let evidence = Evidence::InBand {
+            error: &error,
+            raw: beginning(raw),
+        };
         self.lost(&evidence, Some(status), error.message.clone())
     }
 
     fn lost(&self, evidence: &Evidence<'_>, status: Option<StatusCode>, detail: String) -> Lost {
         let detection = &self.ctx.snapshot.config.detection;
         let verdict = classify(evidence, &self.backend.name, detection, clock::wall());
-        Lost { verdict, status, relay: None, detail: self.scrubbed_text(detail) }
+        Lost {
+            verdict,
+            status,
+            relay: None,
+            detail: self.scrubbed_text(detail),
+        }
     }
 
     /// An answer that the operator's map calls an error, whatever it looks like.
@@ -254,11 +307,22 @@ impl Judge<'_> {
             Committed::Opaque { .. } => return Ok(spoken),
         };
         let status = spoken.status.as_u16();
-        match disguised(status, beginning(&raw), &self.backend.name, detection, clock::wall()) {
+        match disguised(
+            status,
+            beginning(&raw),
+            &self.backend.name,
+            detection,
+            clock::wall(),
+        ) {
             None => Ok(spoken),
             Some(verdict) => {
                 let detail = "an answer that `detection.error_map` calls an error".to_owned();
-                Err(Lost { verdict, status: Some(spoken.status), relay: None, detail })
+                Err(Lost {
+                    verdict,
+                    status: Some(spoken.status),
+                    relay: None,
+                    detail,
+                })
             }
         }
     }
@@ -275,7 +339,7 @@ impl Judge<'_> {
 }
 
 /// `body` with every secret replaced by asterisks; the same bytes where there is none.
-pub fn scrub(secrets: &[crate::base::Secret], body: Bytes) -> Bytes {
+pub(super) fn scrub(secrets: &[crate::base::Secret], body: Bytes) -> Bytes {
     let mut body = body;
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
         let needle = secret.expose().as_bytes();
@@ -299,13 +363,16 @@ fn beginning(body: &[u8]) -> &[u8] {
 }
 
 fn facts(error: BackendError) -> ErrorFacts {
-    ErrorFacts { status: error.status, kind: error.kind, code: error.code, message: error.message }
+    ErrorFacts {
+        status: error.status,
+        kind: error.kind,
+        code: error.code,
+        message: error.message,
+    }
 }
 
 /// How long an attempt may take from now: to the commit point, and never beyond the request's own end.
-pub fn deadline(candidate: &Candidate, arrived: Instant, now: Instant) -> Instant {
+pub(super) fn deadline(candidate: &Candidate, arrived: Instant, now: Instant) -> Instant {
     let timeouts = candidate.route.timeouts;
-    now.checked_add(timeouts.first_byte)
-        .unwrap_or(now + Duration::from_secs(86_400))
-        .min(arrived + timeouts.total)
+    (now + timeouts.first_byte).min(arrived + timeouts.total)
 }

@@ -19,16 +19,16 @@ use crate::state::{Context, InFlight, Live};
 
 /// How long a request waits for a cooling backend to recover (contract 4, `when_all_cooling`).
 const PATIENCE: Duration = Duration::from_secs(2);
-/// A failure later than this is told, not retried: the client has waited long enough (`reliability.md` 5.3).
-const SLOW_FAILURE: Duration = Duration::from_secs(30);
 
 /// The answer of the backend that spoke first, with all that must be kept until its last byte.
 #[derive(Debug)]
-pub struct Won {
+pub(super) struct Won {
     /// The answer.
     pub spoken: Spoken,
     /// Who gave it.
     pub candidate: Candidate,
+    /// Whether there was anywhere else to go.
+    pub sole: Sole,
     /// Its place at the backend.
     pub place: InFlight,
 }
@@ -65,39 +65,54 @@ struct Cooling {
 ///
 /// # Errors
 /// What the client is told: the most useful of all the failures.
-pub async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> Result<Won, Failure> {
-    ctx.live.budget.lock().deposit(clock::now());
-    let mut walker = Walker { left: plan.candidates, sole: plan.sole, waiting_since: None };
-    let mut trail = Trail { lost: Vec::new(), pinned: plan.pinned };
+pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> Result<Won, Failure> {
+    ctx.live.budget.lock().request();
+    let mut walker = Walker {
+        left: plan.candidates,
+        sole: plan.sole,
+        waiting_since: None,
+    };
+    let mut trail = Trail {
+        lost: Vec::new(),
+        pinned: plan.pinned,
+        asked_again: false,
+    };
     loop {
         let chosen = match walker.walk(ctx) {
             Walk::Go(chosen) => chosen,
             Walk::Exhausted => return Err(trail.told()),
-            _ if !trail.lost.is_empty() => return Err(trail.told()),
+            Walk::Full | Walk::Cooling(_) if !trail.lost.is_empty() => return Err(trail.told()),
             Walk::Full => return Err(verdict::all_full()),
             Walk::Cooling(soonest) => match walker.all_cooling(ctx, soonest).await? {
                 Some(forced) => forced,
                 None => continue,
             },
         };
+        let began = clock::now();
         match attempt(ctx, ask, chosen, walker.sole).await {
             Ok(won) => return Ok(won),
-            Err((candidate, lost)) => {
-                let next = trail.after(ctx, &candidate, lost);
-                walker.after(&candidate, trail.last_class());
-                match next {
-                    health::Next::Another => {}
-                    _ => return Err(trail.told()),
+            Err((candidate, lost)) => match trail.after(ctx, &candidate, lost, began) {
+                health::Next::Another => walker.after(&candidate, trail.last_class()),
+                health::Next::Again => {
+                    trail.asked_again = true;
+                    walker.left.insert(0, candidate);
                 }
-            }
+                health::Next::Relay | health::Next::Repair | health::Next::Stop(_) => {
+                    return Err(trail.told());
+                }
+            },
         }
     }
 }
 
 /// One attempt with its bookkeeping. The record says `client_gone` until it is known better: if the client leaves,
 /// this future is dropped, and that is what remains.
-async fn attempt(ctx: &mut Context, ask: &Ask, chosen: Chosen, sole: bool) -> Result<Won, (Candidate, Lost)> {
-    let Chosen { candidate, place, mut probe } = chosen;
+async fn attempt(ctx: &mut Context, ask: &Ask, chosen: Chosen, sole: Sole) -> Result<Won, (Candidate, Lost)> {
+    let Chosen {
+        candidate,
+        place,
+        mut probe,
+    } = chosen;
     let started = clock::now();
     begin(ctx, &candidate);
     let deadline = attempt::deadline(&candidate, ctx.entry.started(), started);
@@ -108,13 +123,27 @@ async fn attempt(ctx: &mut Context, ask: &Ask, chosen: Chosen, sole: bool) -> Re
         Ok(spoken) => {
             finish(ctx, "ok", Some(spoken.status.as_u16()), took);
             probe.succeeded(&candidate, now);
-            candidate.route.backend.vitals.note_latency(candidate.target.model, took);
-            Ok(Won { spoken, candidate, place })
+            candidate
+                .route
+                .backend
+                .vitals
+                .note_latency(candidate.target.model, took, now);
+            Ok(Won {
+                spoken,
+                candidate,
+                sole,
+                place,
+            })
         }
         Err(lost) => {
             let status = lost.status.map(|status| status.as_u16());
             finish(ctx, lost.verdict.class.name(), status, took);
-            probe.failed(ctx, &candidate, &lost, Sole(sole), now);
+            let probe = probe.spent();
+            let probed = probe.is_some();
+            verdict::report(ctx, (&candidate, probe), &lost, sole, now);
+            if probed {
+                ctx.live.recovered.notify_waiters();
+            }
             Err((candidate, lost))
         }
     }
@@ -127,7 +156,9 @@ fn begin(ctx: &mut Context, candidate: &Candidate) {
     record.model = Some(Arc::clone(&candidate.model));
     record.attempts.push(Attempt {
         backend: Arc::clone(&backend.name),
-        key: candidate.key().map_or_else(|| Arc::clone(&backend.name), |key| Arc::clone(&key.name)),
+        key: candidate
+            .key()
+            .map_or_else(|| Arc::clone(&backend.name), |key| Arc::clone(&key.name)),
         model: Arc::clone(&candidate.model),
         class: Class::ClientGone.name(),
         status: None,
@@ -146,7 +177,7 @@ fn finish(ctx: &mut Context, class: &'static str, status: Option<u16>, took: f64
 /// The candidates that have not been tried.
 struct Walker {
     left: Vec<Candidate>,
-    sole: bool,
+    sole: Sole,
     waiting_since: Option<Instant>,
 }
 
@@ -165,21 +196,33 @@ impl Walker {
                         return Walk::Go(chosen);
                     }
                 }
-                Look::Cooling(cooling) => soonest = Some(soonest.map_or(cooling, |best| sooner(best, cooling))),
+                Look::Cooling(cooling) => {
+                    soonest = Some(soonest.map_or(cooling, |best| sooner(best, cooling)));
+                }
             }
         }
         soonest.map_or(Walk::Full, Walk::Cooling)
     }
 
     fn look(&self, ctx: &Context, at: usize, now: Instant) -> Look {
-        let probing = Cooling { at, class: Class::Unavailable, until: None };
-        let Some(candidate) = self.left.get(at) else { return Look::Cooling(probing) };
+        let probing = Cooling {
+            at,
+            class: Class::Unavailable,
+            until: None,
+        };
+        let Some(candidate) = self.left.get(at) else {
+            return Look::Cooling(probing);
+        };
         let mut health = ctx.live.health.lock();
-        match health.gate(&candidate.target, now) {
+        match health.gate(&candidate.target, self.sole, now) {
             Gate::Open { .. } => Look::Free(ProbeGuard::none(&ctx.live)),
             Gate::Probing => Look::Cooling(probing),
-            Gate::Cooling { until, class } => Look::Cooling(Cooling { at, class, until: Some(until) }),
-            Gate::Due => match health.take_probe(&candidate.target, now, lease(candidate)) {
+            Gate::Cooling { until, class } => Look::Cooling(Cooling {
+                at,
+                class,
+                until: Some(until),
+            }),
+            Gate::Due => match health.take_probe(&candidate.target, self.sole, now, lease(candidate)) {
                 Some(probe) => Look::Free(ProbeGuard::new(&ctx.live, probe)),
                 None => Look::Cooling(probing),
             },
@@ -190,18 +233,27 @@ impl Walker {
     fn take(&mut self, at: usize, probe: ProbeGuard) -> Option<Chosen> {
         let backend = &self.left.get(at)?.route.backend;
         let place = backend.vitals.enter(backend.config.max_concurrent)?;
-        Some(Chosen { candidate: self.left.remove(at), place, probe })
+        Some(Chosen {
+            candidate: self.left.remove(at),
+            place,
+            probe,
+        })
     }
 
     /// After a failure that is the backend's own, its other keys wait until the other backends have been asked.
     fn after(&mut self, failed: &Candidate, class: Option<Class>) {
-        let of_the_key = matches!(class, Some(Class::Rate | Class::Quota | Class::Auth | Class::ForbiddenModel));
+        let of_the_key = matches!(
+            class,
+            Some(Class::Rate | Class::Quota | Class::Auth | Class::ForbiddenModel)
+        );
         if !of_the_key {
-            self.left.sort_by_key(|candidate| candidate.target.backend == failed.target.backend);
+            self.left
+                .sort_by_key(|candidate| candidate.target.backend == failed.target.backend);
         }
         if class == Some(Class::ContextLength) {
             let window = failed.route.context;
-            self.left.retain(|candidate| larger(candidate.route.context, window));
+            self.left
+                .retain(|candidate| larger(candidate.route.context, window));
         }
     }
 
@@ -214,7 +266,7 @@ impl Walker {
         let forced = match ctx.snapshot.config.fallback.when_all_cooling {
             WhenAllCooling::Fail => return Err(verdict::all_cooling(soonest.class, soonest.until, now)),
             WhenAllCooling::AlwaysTry => return Ok(self.force(ctx, soonest.at)),
-            WhenAllCooling::Probe if self.sole => return Ok(self.force(ctx, soonest.at)),
+            WhenAllCooling::Probe if self.sole != Sole::No => return Ok(self.force(ctx, soonest.at)),
             WhenAllCooling::Probe => self.wait(ctx, soonest, now).await,
         };
         if forced {
@@ -242,7 +294,11 @@ impl Walker {
     fn probe(&mut self, ctx: &Context, soonest: Cooling, now: Instant) -> Result<Chosen, Failure> {
         let refused = || verdict::all_cooling(soonest.class, soonest.until, now);
         let candidate = self.left.get(soonest.at).ok_or_else(refused)?;
-        let probe = ctx.live.health.lock().force_probe(&candidate.target, now, lease(candidate));
+        let probe = ctx
+            .live
+            .health
+            .lock()
+            .force_probe(&candidate.target, now, lease(candidate));
         let probe = ProbeGuard::new(&ctx.live, probe.ok_or_else(refused)?);
         self.take(soonest.at, probe).ok_or_else(verdict::all_full)
     }
@@ -259,7 +315,13 @@ enum Look {
 
 /// The one that recovers first; one that is being probed counts as recovering now. Soft faults go before hard ones.
 fn sooner(a: Cooling, b: Cooling) -> Cooling {
-    let key = |cooling: &Cooling| (health::is_hard(cooling.class), cooling.until.is_some(), cooling.until);
+    let key = |cooling: &Cooling| {
+        (
+            health::is_hard(cooling.class),
+            cooling.until.is_some(),
+            cooling.until,
+        )
+    };
     if key(&b) < key(&a) { b } else { a }
 }
 
@@ -280,15 +342,19 @@ fn larger(next: Option<u64>, failed: Option<u64>) -> bool {
 struct Trail {
     lost: Vec<(health::Tried, Lost)>,
     pinned: bool,
+    asked_again: bool,
 }
 
 impl Trail {
     /// Notes a failure and decides what this request does next.
-    fn after(&mut self, ctx: &Context, candidate: &Candidate, lost: Lost) -> health::Next {
+    fn after(&mut self, ctx: &Context, candidate: &Candidate, lost: Lost, began: Instant) -> health::Next {
         let verdict = lost.verdict;
         tracing::debug!(
-            backend = &*candidate.route.backend.name, class = verdict.class.name(), detail = lost.detail,
-            request_id = ctx.entry.record.request_id, "attempt failed"
+            backend = &*candidate.route.backend.name,
+            class = verdict.class.name(),
+            detail = lost.detail,
+            request_id = ctx.entry.record.request_id,
+            "attempt failed"
         );
         let tried = health::Tried {
             class: verdict.class,
@@ -298,22 +364,30 @@ impl Trail {
         };
         self.lost.push((tried, lost));
         let now = clock::now();
-        let elapsed = now.duration_since(ctx.entry.started());
-        let timeouts = candidate.route.timeouts;
+        let took = now.duration_since(began);
         let spent = Spent {
             attempts: u32::try_from(self.lost.len()).unwrap_or(u32::MAX),
             max_attempts: ctx.snapshot.config.fallback.max_attempts,
-            elapsed,
-            slow_failure_cutoff: SLOW_FAILURE,
-            left: timeouts.total.saturating_sub(elapsed),
+            elapsed: took,
+            slow_failure_cutoff: health::next::SLOW_FAILURE,
+            deadline_left: None,
             pinned: self.pinned,
-            repaired: false,
-            budget_left: true,
+            asked_again: self.asked_again,
+            repaired: true,
+            budget_left: ctx.live.budget.lock().has_left(now),
         };
-        match health::next(&verdict, &spent) {
-            health::Next::Another if !withdraw(ctx, now) => health::Next::Stop(health::StopReason::RetryBudget),
-            next => next,
+        let next = health::next(&verdict, &spent);
+        if next == health::Next::Another {
+            ctx.live.budget.lock().take(now);
         }
+        if let health::Next::Stop(reason) = next {
+            tracing::debug!(
+                reason = reason.name(),
+                request_id = ctx.entry.record.request_id,
+                "no further attempt"
+            );
+        }
+        next
     }
 
     fn last_class(&self) -> Option<Class> {
@@ -324,17 +398,12 @@ impl Trail {
     fn told(self) -> Failure {
         let tried: Vec<health::Tried> = self.lost.iter().map(|(tried, _)| *tried).collect();
         let resets: Vec<Option<Duration>> = tried.iter().map(|tried| tried.reset).collect();
-        let at = health::choose(&tried);
         let all_unknown = tried.iter().all(|tried| tried.class == Class::NotFound);
-        match self.lost.into_iter().nth(at) {
+        match health::choose(&tried).and_then(|at| self.lost.into_iter().nth(at)) {
             Some((tried, lost)) => verdict::told(&tried, lost, &resets, all_unknown),
             None => verdict::all_full(),
         }
     }
-}
-
-fn withdraw(ctx: &Context, now: Instant) -> bool {
-    ctx.live.budget.lock().withdraw(ctx.snapshot.config.fallback.retry_budget, now)
 }
 
 /// A probe that is given back without a verdict unless there was one.
@@ -345,11 +414,17 @@ struct ProbeGuard {
 
 impl ProbeGuard {
     fn none(live: &Arc<Live>) -> Self {
-        Self { live: Arc::clone(live), probe: None }
+        Self {
+            live: Arc::clone(live),
+            probe: None,
+        }
     }
 
     fn new(live: &Arc<Live>, probe: Probe) -> Self {
-        Self { live: Arc::clone(live), probe: Some(probe) }
+        Self {
+            live: Arc::clone(live),
+            probe: Some(probe),
+        }
     }
 
     fn succeeded(&mut self, candidate: &Candidate, now: Instant) {
@@ -357,18 +432,18 @@ impl ProbeGuard {
         let probed = probe.is_some();
         self.live.health.lock().success(&candidate.target, probe, now);
         if probed {
-            tracing::info!(backend = &*candidate.route.backend.name, model = &*candidate.model, "recovered");
+            tracing::info!(
+                backend = &*candidate.route.backend.name,
+                model = &*candidate.model,
+                "recovered"
+            );
             self.live.recovered.notify_waiters();
         }
     }
 
-    fn failed(&mut self, ctx: &Context, candidate: &Candidate, lost: &Lost, sole: Sole, now: Instant) {
-        let probe = self.probe.take();
-        let probed = probe.is_some();
-        verdict::report(ctx, candidate, probe, lost, sole, now);
-        if probed {
-            self.live.recovered.notify_waiters();
-        }
+    /// The probe, for a verdict that somebody else gives.
+    fn spent(&mut self) -> Option<Probe> {
+        self.probe.take()
     }
 }
 

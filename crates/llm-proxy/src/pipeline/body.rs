@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use llm_dialect::watch::Watch;
 
-pub use super::stream::Flow;
+pub(super) use super::stream::Flow;
 use super::stream::{Opaque, Stream};
 use crate::base::Class;
 use crate::observe::Entry;
@@ -39,18 +39,28 @@ impl AnswerBody {
     /// A body of these bytes.
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        let kind = if bytes.is_empty() { Kind::Done } else { Kind::Whole(bytes) };
+        let kind = if bytes.is_empty() {
+            Kind::Done
+        } else {
+            Kind::Whole(bytes)
+        };
         Self { kind, entry: None }
     }
 
     /// A stream of events: first what was held back, then what comes.
     pub(super) fn stream(flow: Flow, watch: Box<Watch>, held: Vec<Bytes>) -> Self {
-        Self { kind: Kind::Stream(Box::new(Stream::new(flow, watch, held))), entry: None }
+        Self {
+            kind: Kind::Stream(Box::new(Stream::new(flow, watch, held))),
+            entry: None,
+        }
     }
 
     /// A body that passes unseen.
     pub(super) fn opaque(flow: Flow) -> Self {
-        Self { kind: Kind::Opaque(Box::new(Opaque::new(flow))), entry: None }
+        Self {
+            kind: Kind::Opaque(Box::new(Opaque::new(flow))),
+            entry: None,
+        }
     }
 
     /// Ties the request's record to this body.
@@ -145,4 +155,3 @@ impl Drop for AnswerBody {
         }
     }
 }
-

@@ -3,11 +3,11 @@
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use llm_dialect::Api;
 use llm_dialect::answer::{self, AnswerFault};
 use llm_dialect::fault::BackendError;
 use llm_dialect::usage::Usage;
 use llm_dialect::watch::{End, Sight, Watch, WatchLimits};
-use llm_dialect::Api;
 use serde::Deserialize;
 use std::borrow::Cow;
 
@@ -24,7 +24,7 @@ const HOLD_BYTES: usize = 256 * 1024;
 
 /// An answer that is one.
 #[derive(Debug)]
-pub enum Committed {
+pub(super) enum Committed {
     /// All of it.
     Whole {
         /// Its body, unfolded.
@@ -52,7 +52,7 @@ pub enum Committed {
 
 /// Why an answer is none.
 #[derive(Debug)]
-pub enum Unfit {
+pub(super) enum Unfit {
     /// It says that it is an error.
     Error(Box<BackendError>, Bytes),
     /// It is no answer of this call: for a person, what was wrong; and its beginning.
@@ -63,7 +63,7 @@ pub enum Unfit {
 
 /// What is asked of an answer.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
+pub(super) struct Terms {
     /// The call.
     pub api: Api,
     /// Whether a stream was asked for.
@@ -75,7 +75,7 @@ pub struct Terms {
 }
 
 /// Reads a 2xx answer up to its commit point.
-pub async fn commit(reply: Reply, terms: Terms) -> Result<Committed, Unfit> {
+pub(super) async fn commit(reply: Reply, terms: Terms) -> Result<Committed, Unfit> {
     let kind = content_type(&reply.headers);
     if kind.starts_with("text/event-stream") {
         return if terms.stream {
@@ -107,10 +107,14 @@ async fn whole(reply: Reply, terms: Terms) -> Result<Committed, Unfit> {
     let body = match reply.headers.get(CONTENT_ENCODING) {
         None => body,
         Some(encoding) => decode::decode(encoding, body, limit)
-            .map_err(|_| Unfit::Bad("an answer in an encoding that was not asked for", Bytes::new()))?,
+            .map_err(|_why| Unfit::Bad("an answer in an encoding that was not asked for", Bytes::new()))?,
     };
     match answer::inspect(terms.api, &body) {
-        Ok(usage) => Ok(Committed::Whole { usage, response_id: response_id(terms.api, &body), body }),
+        Ok(usage) => Ok(Committed::Whole {
+            usage,
+            response_id: response_id(terms.api, &body),
+            body,
+        }),
         Err(AnswerFault::Error(error)) => Err(Unfit::Error(error.into(), body)),
         Err(AnswerFault::NotJson) => Err(Unfit::Bad("no JSON", body)),
         Err(AnswerFault::Empty) => Err(Unfit::Bad("an answer without content", body)),
@@ -150,7 +154,10 @@ fn response_id(api: Api, body: &[u8]) -> Option<String> {
     if api != Api::Responses {
         return None;
     }
-    serde_json::from_slice::<Named<'_>>(body).ok()?.id.map(Cow::into_owned)
+    serde_json::from_slice::<Named<'_>>(body)
+        .ok()?
+        .id
+        .map(Cow::into_owned)
 }
 
 /// A stream, up to its first real content.
@@ -165,13 +172,35 @@ async fn stream(mut body: UpstreamBody, terms: Terms) -> Result<Committed, Unfit
     loop {
         let Some(piece) = body.next().await else {
             return match watch.finish(&mut held) {
-                End::Complete => Ok(Committed::Stream { watch, held, rest: body }),
-                End::Truncated | End::Empty => Err(Unfit::Bad("a stream that ended before it said anything", Bytes::new())),
+                End::Complete => Ok(Committed::Stream {
+                    watch,
+                    held,
+                    rest: body,
+                }),
+                End::Fault(error) => Err(Unfit::Error(error.into(), Bytes::new())),
+                End::Truncated | End::Empty => Err(Unfit::Bad(
+                    "a stream that ended before it said anything",
+                    Bytes::new(),
+                )),
             };
         };
         match watch.feed(piece.map_err(Unfit::Broken)?, &mut held) {
             Sight::Waiting => {}
-            Sight::Live | Sight::Ended => return Ok(Committed::Stream { watch, held, rest: body }),
+            Sight::Live => {
+                return Ok(Committed::Stream {
+                    watch,
+                    held,
+                    rest: body,
+                });
+            }
+            Sight::Ended if watch.committed() => {
+                return Ok(Committed::Stream {
+                    watch,
+                    held,
+                    rest: body,
+                });
+            }
+            Sight::Ended => return Err(Unfit::Bad("a stream without content", Bytes::new())),
             Sight::Fault(error, raw) => return Err(Unfit::Error(error.into(), raw)),
             Sight::TooLarge => return Err(Unfit::Bad("an event above `limits.max_event`", Bytes::new())),
         }
@@ -179,7 +208,7 @@ async fn stream(mut body: UpstreamBody, terms: Terms) -> Result<Committed, Unfit
 }
 
 /// The body of an error answer, or its beginning. Reading it to its end lets the connection serve again.
-pub async fn error_body(reply: Reply) -> Bytes {
+pub(super) async fn error_body(reply: Reply) -> Bytes {
     let mut body = reply.body;
     let mut all = BytesMut::new();
     while let Some(Ok(piece)) = body.next().await {

@@ -7,7 +7,7 @@ use http::HeaderValue;
 
 /// Why a body cannot be unfolded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Undecodable {
+pub(super) enum Undecodable {
     /// An encoding that we do not read.
     Unknown,
     /// It unfolds to more than is allowed.
@@ -17,12 +17,19 @@ pub enum Undecodable {
 }
 
 /// Unfolds a body of that `content-encoding` (`gzip`, `zstd` or `identity`) to at most `max` bytes.
-pub fn decode(encoding: &HeaderValue, body: Bytes, max: usize) -> Result<Bytes, Undecodable> {
-    let name = encoding.to_str().map_err(|_| Undecodable::Unknown)?.trim().to_ascii_lowercase();
+pub(super) fn decode(encoding: &HeaderValue, body: Bytes, max: usize) -> Result<Bytes, Undecodable> {
+    let name = encoding
+        .to_str()
+        .map_err(|_why| Undecodable::Unknown)?
+        .trim()
+        .to_ascii_lowercase();
     match name.as_str() {
         "" | "identity" => Ok(body),
         "gzip" | "x-gzip" => bounded(flate2::read::MultiGzDecoder::new(&*body), max),
-        "zstd" => bounded(zstd::stream::read::Decoder::new(&*body).map_err(|_| Undecodable::Broken)?, max),
+        "zstd" => bounded(
+            zstd::stream::read::Decoder::new(&*body).map_err(|_why| Undecodable::Broken)?,
+            max,
+        ),
         _ => Err(Undecodable::Unknown),
     }
 }
@@ -30,7 +37,10 @@ pub fn decode(encoding: &HeaderValue, body: Bytes, max: usize) -> Result<Bytes, 
 fn bounded(reader: impl Read, max: usize) -> Result<Bytes, Undecodable> {
     let mut out = Vec::new();
     let limit = max as u64 + 1;
-    reader.take(limit).read_to_end(&mut out).map_err(|_| Undecodable::Broken)?;
+    reader
+        .take(limit)
+        .read_to_end(&mut out)
+        .map_err(|_why| Undecodable::Broken)?;
     if out.len() > max {
         return Err(Undecodable::TooLarge);
     }
@@ -54,12 +64,24 @@ mod tests {
         let text = vec![b'a'; 1_000_000];
         let gzip_header = HeaderValue::from_static("gzip");
         assert_eq!(decode(&gzip_header, gzip(b"hello"), 5).unwrap(), "hello");
-        assert_eq!(decode(&gzip_header, gzip(&text), 999_999), Err(Undecodable::TooLarge));
+        assert_eq!(
+            decode(&gzip_header, gzip(&text), 999_999),
+            Err(Undecodable::TooLarge)
+        );
         let zstd_body = Bytes::from(zstd::encode_all(&*text, 0).unwrap());
         let zstd_header = HeaderValue::from_static("zstd");
-        assert_eq!(decode(&zstd_header, zstd_body.clone(), 1_000_000).unwrap().len(), 1_000_000);
+        assert_eq!(
+            decode(&zstd_header, zstd_body.clone(), 1_000_000).unwrap().len(),
+            1_000_000
+        );
         assert_eq!(decode(&zstd_header, zstd_body, 10), Err(Undecodable::TooLarge));
-        assert_eq!(decode(&gzip_header, Bytes::from_static(b"not gzip"), 99), Err(Undecodable::Broken));
-        assert_eq!(decode(&HeaderValue::from_static("br"), Bytes::new(), 99), Err(Undecodable::Unknown));
+        assert_eq!(
+            decode(&gzip_header, Bytes::from_static(b"not gzip"), 99),
+            Err(Undecodable::Broken)
+        );
+        assert_eq!(
+            decode(&HeaderValue::from_static("br"), Bytes::new(), 99),
+            Err(Undecodable::Unknown)
+        );
     }
 }

@@ -59,13 +59,28 @@ impl Failure {
 
     /// An error of that class in our words.
     pub fn ours(class: Class, kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        let says = Says::Ours { kind, message: message.into(), param: None, headers: HeaderMap::new() };
-        Self { class, says, retry_after: None, close: false }
+        let says = Says::Ours {
+            kind,
+            message: message.into(),
+            param: None,
+            headers: HeaderMap::new(),
+        };
+        Self {
+            class,
+            says,
+            retry_after: None,
+            close: false,
+        }
     }
 
     /// A backend's error in its own words.
     pub fn theirs(class: Class, relay: Relay) -> Self {
-        Self { class, says: Says::Theirs(relay), retry_after: None, close: false }
+        Self {
+            class,
+            says: Says::Theirs(relay),
+            retry_after: None,
+            close: false,
+        }
     }
 
     /// The same, with the field that is to blame.

@@ -11,14 +11,24 @@ use crate::state::{Backend, BackendKey};
 /// Request headers that go on by name.
 const ON_BY_NAME: [HeaderName; 3] = [ACCEPT, CONTENT_TYPE, USER_AGENT];
 /// Request headers that go on by name, which `http` has no constants for.
-const ON_BY_TEXT: [&str; 4] = ["idempotency-key", "traceparent", "tracestate", "x-client-request-id"];
+const ON_BY_TEXT: [&str; 4] = [
+    "idempotency-key",
+    "traceparent",
+    "tracestate",
+    "x-client-request-id",
+];
 /// Request headers that go on by prefix: open lists, since clients' next releases bring new ones.
 const ON_BY_PREFIX: [&str; 3] = ["anthropic-", "openai-", "x-claude-code-"];
 /// Response headers that come back by name.
 const BACK_BY_NAME: [HeaderName; 4] = [CONTENT_TYPE, CACHE_CONTROL, CONTENT_DISPOSITION, RETRY_AFTER];
 /// Response headers that come back by name, which `http` has no constants for.
-const BACK_BY_TEXT: [&str; 5] =
-    ["retry-after-ms", "x-should-retry", "request-id", "openai-processing-ms", "openai-version"];
+const BACK_BY_TEXT: [&str; 5] = [
+    "retry-after-ms",
+    "x-should-retry",
+    "request-id",
+    "openai-processing-ms",
+    "openai-version",
+];
 /// Response headers that come back by prefix.
 const BACK_BY_PREFIX: [&str; 2] = ["anthropic-ratelimit-", "x-ratelimit-"];
 /// What we call ourselves where a client has no name.
@@ -26,12 +36,16 @@ const OURSELVES: HeaderValue = HeaderValue::from_static(concat!("llm-proxy/", en
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 /// The headers of a request to a backend of the client's dialect.
-pub fn onwards(client: &HeaderMap, backend: &Backend, key: &BackendKey) -> HeaderMap {
+pub(super) fn onwards(client: &HeaderMap, backend: &Backend, key: &BackendKey) -> HeaderMap {
     let mut out = HeaderMap::with_capacity(16);
     out.insert(HOST, backend.host.clone());
     let hop_by_hop = named_in_connection(client);
     for (name, value) in client {
-        if goes_on(name) && !hop_by_hop.iter().any(|hop| hop.eq_ignore_ascii_case(name.as_str())) {
+        if goes_on(name)
+            && !hop_by_hop
+                .iter()
+                .any(|hop| hop.eq_ignore_ascii_case(name.as_str()))
+        {
             out.append(name.clone(), value.clone());
         }
     }
@@ -56,12 +70,15 @@ fn goes_on(name: &HeaderName) -> bool {
 
 /// Headers that `connection` names are meant for us alone.
 fn named_in_connection(headers: &HeaderMap) -> Vec<&str> {
-    let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let values = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).map(str::trim).collect()
 }
 
 /// Those headers of a backend's answer that the client may see.
-pub fn back(backend: &HeaderMap) -> HeaderMap {
+pub(super) fn back(backend: &HeaderMap) -> HeaderMap {
     let mut out = HeaderMap::with_capacity(16);
     for (name, value) in backend {
         if comes_back(name) {
@@ -79,6 +96,6 @@ fn comes_back(name: &HeaderName) -> bool {
 }
 
 /// The backend's own id of the request.
-pub fn upstream_request_id(backend: &HeaderMap) -> Option<&HeaderValue> {
+pub(super) fn upstream_request_id(backend: &HeaderMap) -> Option<&HeaderValue> {
     backend.get("request-id").or_else(|| backend.get("x-request-id"))
 }

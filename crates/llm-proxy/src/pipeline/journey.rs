@@ -14,11 +14,7 @@ use crate::state::Context;
 ///
 /// # Errors
 /// What the client is told instead of an answer. Nothing has been sent yet.
-pub async fn journey(
-    ctx: &mut Context,
-    call: Call,
-    body: Incoming,
-) -> Result<Response<AnswerBody>, Failure> {
+pub async fn journey(ctx: &mut Context, call: Call, body: Incoming) -> Result<Response<AnswerBody>, Failure> {
     let ask = ask::read(ctx, call, body).await?; // 5: the body, bounded; its envelope
     let plan = plan::draw(ctx, &ask)?; // 7: candidates in order, by pure decisions
     let won = attempts::first_to_speak(ctx, &ask, plan).await?; // 8: up to the commit point

@@ -16,4 +16,4 @@ mod verdict;
 
 pub use body::AnswerBody;
 pub use failure::{Failure, Says};
-pub use plan::{Candidate, draw};
+pub use plan::{Candidate, candidates};

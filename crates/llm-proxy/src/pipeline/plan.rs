@@ -8,7 +8,7 @@ use llm_dialect::wire_error::ErrorKind;
 use super::ask::Ask;
 use super::failure::Failure;
 use crate::base::{Class, clock};
-use crate::health::{Gate, Target};
+use crate::health::{Gate, Sole, Target};
 use crate::routing::{self, Signals};
 use crate::state::{Alias, BackendKey, Context, Live, Pin, Route, Snapshot, Tier};
 
@@ -36,29 +36,34 @@ impl Candidate {
 
 /// Candidates in order, and how strictly they are bound.
 #[derive(Debug)]
-pub struct Plan {
+pub(super) struct Plan {
     /// Where to go, the first choice first.
     pub candidates: Vec<Candidate>,
     /// The request goes on from an earlier response, which no other backend knows: no fallback.
     pub pinned: bool,
-    /// Only one backend can serve it at all.
-    pub sole: bool,
+    /// Whether there is anywhere else to go at all.
+    pub sole: Sole,
 }
+
+/// A call and the model that it names.
+type Asked<'a> = (Api, &'a str);
 
 /// Draws the plan of a request.
 ///
 /// # Errors
 /// No such model; the key may not use it; no backend speaks this call.
-pub fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
+pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
     let snapshot = Arc::clone(&ctx.snapshot);
-    let alias = routing::resolve(&snapshot.aliases, &ask.model).filter(|alias| alias.enabled);
-    let alias = Arc::clone(alias.ok_or_else(|| unknown(&ask.model))?);
+    let alias = snapshot.alias(&ask.model).filter(|alias| alias.enabled);
+    let alias = alias.ok_or_else(|| unknown(&ask.model))?;
     if !ctx.may_use(&alias.name) {
         return Err(forbidden(&ask.model));
     }
     // Only now: a name that is no alias must not become a label of anything.
     ctx.entry.record.alias = Some(Arc::from(ask.model.as_str()));
-    let mut candidates = candidates(ctx, &snapshot, &alias, ask.api, &ask.model);
+    let mut candidates = candidates(&ctx.live, &snapshot, alias, (ask.api, &ask.model), &|alias| {
+        ctx.may_use(alias)
+    });
     if candidates.is_empty() {
         return Err(unspoken(&ask.model, ask.api));
     }
@@ -69,107 +74,178 @@ pub fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
             return Err(gone());
         }
     }
+    let sole = sole(&candidates);
+    Ok(Plan {
+        candidates,
+        pinned,
+        sole,
+    })
+}
+
+fn sole(candidates: &[Candidate]) -> Sole {
     let first = candidates.first().map(|candidate| candidate.target.backend);
-    let sole = candidates.iter().all(|candidate| Some(candidate.target.backend) == first);
-    Ok(Plan { candidates, pinned, sole })
+    let one_backend = candidates
+        .iter()
+        .all(|candidate| Some(candidate.target.backend) == first);
+    match (one_backend, candidates.len()) {
+        (false, _) => Sole::No,
+        (true, 1) => Sole::Candidate,
+        (true, _) => Sole::Backend,
+    }
 }
 
 /// Candidates of the alias and of its fallbacks, as far as this client may use them.
-fn candidates(
-    ctx: &Context,
+pub fn candidates(
+    live: &Live,
     snapshot: &Snapshot,
     alias: &Arc<Alias>,
-    api: Api,
-    asked: &str,
+    asked: Asked<'_>,
+    may_use: &dyn Fn(&str) -> bool,
 ) -> Vec<Candidate> {
     let mut all = Vec::new();
-    for name in routing::chain(&alias.name, |name| fallbacks(snapshot, name)) {
-        let Some(next) = routing::resolve(&snapshot.aliases, &name) else { continue };
-        // A fallback never widens what a key may use.
-        if !next.enabled || !ctx.may_use(&next.name) {
+    for name in routing::chain(&snapshot.names, &snapshot.config.models, asked.1) {
+        let Some(next) = snapshot.alias(name) else {
+            continue;
+        };
+        // A fallback never widens what a key may use. The first one was checked by whoever asks.
+        if !next.enabled || !(Arc::ptr_eq(next, alias) || may_use(&next.name)) {
             continue;
         }
-        // The first one gets the name that was asked for; a fallback is asked for by its own.
-        let asked = if Arc::ptr_eq(next, alias) { asked } else { &name };
         for tier in &next.tiers {
-            add_tier(&ctx.live, next, tier, (api, asked), &mut all);
+            add_tier(live, next, tier, (asked.0, name), &mut all);
         }
     }
     all
 }
 
-fn fallbacks<'a>(snapshot: &'a Snapshot, name: &str) -> &'a [String] {
-    routing::resolve(&snapshot.aliases, name).map_or(&[], |alias| &alias.fallback)
-}
-
-/// The routes of a priority that speak this call, in the strategy's order, each with its keys in turn.
-fn add_tier(live: &Live, alias: &Arc<Alias>, tier: &Tier, (api, asked): (Api, &str), all: &mut Vec<Candidate>) {
-    let speaks = |route: &&Arc<Route>| route.backend.speaks(api);
+/// The routes of a priority that speak this call, in the strategy's order, each with its keys in turn. Those that
+/// cool come last: a round robin must not spend a turn on them.
+fn add_tier(live: &Live, alias: &Arc<Alias>, tier: &Tier, asked: Asked<'_>, all: &mut Vec<Candidate>) {
+    let speaks = |route: &&Arc<Route>| route.backend.speaks(asked.0);
     let routes: Vec<&Arc<Route>> = tier.routes.iter().filter(speaks).collect();
     if let [route] = routes[..] {
         return add_route(alias, route, asked, all);
     }
-    let view = View { live, routes: &routes, asked };
-    let weights: Vec<u32> = routes.iter().map(|route| route.weight).collect();
-    let order = routing::order(alias.strategy, &weights, &view, &mut tier.smooth.lock(), &mut || fastrand::u64(..));
-    for route in order.into_iter().filter_map(|at| routes.get(at)) {
+    let view = View::new(live, &routes, asked);
+    let (open, cooling) = view.weighed();
+    let random = &mut || fastrand::u64(..);
+    let order = routing::order(alias.strategy, &open, &view, &mut tier.smooth.lock(), random);
+    let last = cooling.into_iter().map(|candidate| candidate.route);
+    for route in order.into_iter().chain(last).filter_map(|at| routes.get(at)) {
         add_route(alias, route, asked, all);
     }
 }
 
-fn add_route(alias: &Arc<Alias>, route: &Arc<Route>, asked: &str, all: &mut Vec<Candidate>) {
+fn add_route(alias: &Arc<Alias>, route: &Arc<Route>, asked: Asked<'_>, all: &mut Vec<Candidate>) {
     let backend = &route.backend;
-    let model: Arc<str> = route.model.as_ref().map_or_else(|| Arc::from(asked), |(model, _)| Arc::clone(model));
-    let turn = if backend.keys.len() > 1 { backend.vitals.next_turn() } else { 0 };
+    let model = route
+        .model
+        .as_ref()
+        .map_or_else(|| Arc::from(asked.1), |(model, _)| Arc::clone(model));
+    let model_id = Route::model_id(&model, asked.0);
+    let turn = if backend.keys.len() > 1 {
+        backend.vitals.next_turn()
+    } else {
+        0
+    };
     for key in routing::rotate(backend.keys.len(), turn) {
-        let Some(id) = backend.keys.get(key).map(|key| key.id) else { continue };
+        let Some(id) = backend.keys.get(key).map(|key| key.id) else {
+            continue;
+        };
         all.push(Candidate {
             alias: Arc::clone(alias),
             route: Arc::clone(route),
             key,
-            target: Target { backend: backend.id, key: id, model: Route::model_id(&model) },
+            target: Target {
+                backend: backend.id,
+                key: id,
+                model: model_id,
+            },
             model: Arc::clone(&model),
         });
     }
 }
 
-/// What the strategies may know of the routes.
-struct View<'a> {
-    live: &'a Live,
-    routes: &'a [&'a Arc<Route>],
-    asked: &'a str,
+/// What the strategies may know of the routes, looked up once.
+struct View {
+    seen: Vec<Seen>,
 }
 
-impl View<'_> {
-    fn model(&self, at: usize) -> Option<(&Route, &str)> {
-        let route = self.routes.get(at)?;
-        Some((route, route.model.as_ref().map_or(self.asked, |(model, _)| model)))
+struct Seen {
+    weight: u32,
+    in_flight: u32,
+    latency: Option<f64>,
+    /// Its share while it is open; none while it cools.
+    share: Option<f32>,
+}
+
+impl View {
+    fn new(live: &Live, routes: &[&Arc<Route>], asked: Asked<'_>) -> Self {
+        let health = live.health.lock();
+        let now = clock::now();
+        let see = |route: &&Arc<Route>| {
+            let backend = &route.backend;
+            let model = Route::model_id(route.model.as_ref().map_or(asked.1, |(model, _)| model), asked.0);
+            let gates = backend.keys.iter().map(|key| {
+                let target = Target {
+                    backend: backend.id,
+                    key: key.id,
+                    model,
+                };
+                health.gate(&target, Sole::No, now)
+            });
+            let shares = gates.filter_map(|gate| match gate {
+                Gate::Open { share } => Some(share),
+                // It may be asked again: whoever comes first probes it.
+                Gate::Due => Some(1.0),
+                Gate::Probing | Gate::Cooling { .. } => None,
+            });
+            Seen {
+                weight: route.weight,
+                in_flight: backend.vitals.in_flight(),
+                latency: backend.vitals.latency(model, now),
+                share: shares.reduce(f32::max),
+            }
+        };
+        Self {
+            seen: routes.iter().map(see).collect(),
+        }
+    }
+
+    /// Open routes and cooling ones, with their weights.
+    fn weighed(&self) -> (Vec<routing::Candidate>, Vec<routing::Candidate>) {
+        let all = self.seen.iter().enumerate();
+        let all = all.map(|(route, seen)| routing::Candidate {
+            route,
+            weight: seen.weight,
+        });
+        all.partition(|candidate| {
+            self.seen
+                .get(candidate.route)
+                .is_some_and(|seen| seen.share.is_some())
+        })
     }
 }
 
-impl Signals for View<'_> {
+impl Signals for View {
     fn in_flight(&self, at: usize) -> u32 {
-        self.routes.get(at).map_or(0, |route| route.backend.vitals.in_flight())
+        self.seen.get(at).map_or(0, |seen| seen.in_flight)
     }
 
     fn latency_ms(&self, at: usize) -> Option<f64> {
-        let (route, model) = self.model(at)?;
-        route.backend.vitals.latency(Route::model_id(model))
+        self.seen.get(at)?.latency
     }
 
     fn share(&self, at: usize) -> f32 {
-        let Some((route, model)) = self.model(at) else { return 1.0 };
-        let key = route.backend.keys.first().map_or(0, |key| key.id);
-        let target = Target { backend: route.backend.id, key, model: Route::model_id(model) };
-        match self.live.health.lock().gate(&target, clock::now()) {
-            Gate::Open { share } => share,
-            _ => 1.0,
-        }
+        self.seen.get(at).and_then(|seen| seen.share).unwrap_or(1.0)
     }
 }
 
 fn pins(pin: Pin, candidate: &Candidate) -> bool {
-    pin == Pin { backend: candidate.target.backend, key: candidate.target.key }
+    pin == Pin {
+        backend: candidate.target.backend,
+        key: candidate.target.key,
+    }
 }
 
 /// A model's name as an error may repeat it: a client's own text, shortened.
@@ -178,7 +254,10 @@ fn quoted(model: &str) -> String {
 }
 
 fn unknown(model: &str) -> Failure {
-    let message = format!("The model `{}` does not exist here; GET /v1/models lists the ones that do.", quoted(model));
+    let message = format!(
+        "The model `{}` does not exist here; GET /v1/models lists the ones that do.",
+        quoted(model)
+    );
     Failure::local(ErrorKind::ModelNotFound, message).about("model")
 }
 
@@ -189,11 +268,13 @@ fn forbidden(model: &str) -> Failure {
 
 fn unspoken(model: &str, api: Api) -> Failure {
     let model = quoted(model);
-    let message = format!("No backend of the model `{model}` has the `{api}` call; ask for another model or call.");
+    let message =
+        format!("No backend of the model `{model}` has the `{api}` call; ask for another model or call.");
     Failure::local(ErrorKind::ModelNotFound, message).about("model")
 }
 
 fn gone() -> Failure {
-    let message = "The backend that made `previous_response_id` is no longer there; send the whole conversation.";
+    let message =
+        "The backend that made `previous_response_id` is no longer there; send the whole conversation.";
     Failure::ours(Class::Unavailable, ErrorKind::UpstreamCooling, message).about("previous_response_id")
 }

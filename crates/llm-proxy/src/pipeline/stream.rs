@@ -22,7 +22,7 @@ use crate::base::{Class, clock};
 use crate::config::types::OnDisconnect;
 use crate::health::{self, Sole};
 use crate::observe::Entry;
-use crate::state::{Context, Follower, InFlight, Live, Pin as Pinned, Snapshot};
+use crate::state::{Context, Follower, InFlight, Live, Pin as Pinned};
 use crate::upstream::{Fault, UpstreamBody};
 
 /// After the terminal marker the backend has this long to close the body; the answer is whole all the same.
@@ -30,12 +30,12 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// The backend's side of an answer, and all that must live as long as it flows.
 #[derive(Debug)]
-pub struct Flow {
+pub(super) struct Flow {
     rest: UpstreamBody,
     candidate: Candidate,
     connection: Follower,
     live: Arc<Live>,
-    snapshot: Arc<Snapshot>,
+    sole: Sole,
     dialect: Dialect,
     request_id: String,
     clocks: Clocks,
@@ -45,14 +45,15 @@ pub struct Flow {
 
 impl Flow {
     /// The flow of an answer that `rest` feeds.
-    pub fn new(ctx: &Context, candidate: Candidate, place: InFlight, rest: UpstreamBody) -> Self {
+    pub(super) fn new(ctx: &Context, won: (Candidate, Sole, InFlight), rest: UpstreamBody) -> Self {
+        let (candidate, sole, place) = won;
         let dialect = Dialect::from_name(ctx.entry.record.dialect).unwrap_or(Dialect::Chat);
         let timeouts = candidate.route.timeouts;
         Self {
             rest,
             connection: ctx.connection.clone(),
             live: Arc::clone(&ctx.live),
-            snapshot: Arc::clone(&ctx.snapshot),
+            sole,
             dialect,
             request_id: ctx.entry.record.request_id.clone(),
             clocks: Clocks::new(timeouts.idle, ctx.entry.started() + timeouts.total),
@@ -72,9 +73,18 @@ impl Flow {
             detail,
             "the stream broke after the commit point"
         );
-        let failure = health::Failure { class: Class::Midstream, reset: None };
-        let context = (&self.snapshot.policy, clock::now(), fastrand::f64());
-        self.live.health.lock().failure(&candidate.target, None, failure, Sole(false), context);
+        let class = Class::Midstream;
+        let failure = health::Failure {
+            class,
+            reset: None,
+            firm: false,
+            sole: self.sole,
+            jitter: fastrand::f64(),
+        };
+        self.live
+            .health
+            .lock()
+            .failure(&candidate.target, None, failure, clock::now());
     }
 }
 
@@ -89,7 +99,12 @@ struct Clocks {
 
 impl Clocks {
     fn new(idle: Duration, end: Instant) -> Self {
-        Self { idle, end, last: clock::now(), timer: None }
+        Self {
+            idle,
+            end,
+            last: clock::now(),
+            timer: None,
+        }
     }
 
     fn progress(&mut self) {
@@ -104,7 +119,9 @@ impl Clocks {
     fn poll(&mut self, cx: &mut Task<'_>) -> Poll<()> {
         loop {
             let due = self.due();
-            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due.into())));
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due.into())));
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -118,7 +135,7 @@ impl Clocks {
 
 /// A stream of events, watched as it passes.
 #[derive(Debug)]
-pub struct Stream {
+pub(super) struct Stream {
     flow: Flow,
     watch: Box<Watch>,
     ready: VecDeque<Bytes>,
@@ -139,12 +156,21 @@ enum Seen {
 
 impl Stream {
     pub(super) fn new(flow: Flow, watch: Box<Watch>, held: Vec<Bytes>) -> Self {
-        Self { flow, watch, ready: held.into(), usage: Usage::default() }
+        Self {
+            flow,
+            watch,
+            ready: held.into(),
+            usage: Usage::default(),
+        }
     }
 
     /// Tokens as far as they are known.
     pub(super) fn usage(&self) -> Usage {
-        if self.usage.is_unknown() { self.watch.usage() } else { self.usage }
+        if self.usage.is_unknown() {
+            self.watch.usage()
+        } else {
+            self.usage
+        }
     }
 
     pub(super) fn poll(&mut self, cx: &mut Task<'_>) -> Poll<Piece> {
@@ -162,7 +188,9 @@ impl Stream {
                     self.remember();
                     return Poll::Ready(self.take_ready().map_or(Piece::End, Piece::Bytes));
                 }
-                Poll::Ready(Seen::Fault(event, detail)) => return Poll::Ready(self.pass_fault(event, &detail)),
+                Poll::Ready(Seen::Fault(event, detail)) => {
+                    return Poll::Ready(self.pass_fault(event, &detail));
+                }
                 Poll::Ready(Seen::Broke(kind, detail)) => {
                     self.flow.blame(&detail);
                     return Poll::Ready(self.cut(kind, Class::Midstream));
@@ -205,22 +233,30 @@ impl Stream {
                 Seen::Moved
             }
             Sight::Fault(error, raw) => Seen::Fault(raw, error.message),
-            Sight::TooLarge => {
-                Seen::Broke(ErrorKind::UpstreamBadResponse, "an event above `limits.max_event`".to_owned())
-            }
+            Sight::TooLarge => Seen::Broke(
+                ErrorKind::UpstreamBadResponse,
+                "an event above `limits.max_event`".to_owned(),
+            ),
         }
     }
 
     /// A break behind the terminal marker takes nothing from the answer.
     fn broke(&mut self, fault: &Fault) -> Seen {
-        if self.watch.terminal() { Seen::End } else { Seen::Broke(ErrorKind::UpstreamUnavailable, fault.to_string()) }
+        if self.watch.terminal() {
+            Seen::End
+        } else {
+            Seen::Broke(ErrorKind::UpstreamUnavailable, fault.to_string())
+        }
     }
 
     fn timed_out(&mut self) -> Seen {
         if self.watch.terminal() {
             return Seen::End;
         }
-        Seen::Broke(ErrorKind::UpstreamTimeout, "silence, or too long in all".to_owned())
+        Seen::Broke(
+            ErrorKind::UpstreamTimeout,
+            "silence, or too long in all".to_owned(),
+        )
     }
 
     fn ended(&mut self) -> Seen {
@@ -230,16 +266,18 @@ impl Stream {
         match end {
             End::Complete => Seen::End,
             End::Fault(error) => Seen::Broke(ErrorKind::UpstreamUnavailable, error.message),
-            End::Truncated | End::Empty => {
-                Seen::Broke(ErrorKind::UpstreamUnavailable, "an end without the terminal marker".to_owned())
-            }
+            End::Truncated | End::Empty => Seen::Broke(
+                ErrorKind::UpstreamUnavailable,
+                "an end without the terminal marker".to_owned(),
+            ),
         }
     }
 
     /// The backend's own error is the client's dialect already: passed on, but for keys; nothing after it is.
     fn pass_fault(&mut self, event: Bytes, detail: &str) -> Piece {
         self.flow.blame(detail);
-        self.ready.push_back(scrub(&self.flow.candidate.route.backend.secrets, event));
+        self.ready
+            .push_back(scrub(&self.flow.candidate.route.backend.secrets, event));
         self.last_words(Class::Midstream)
     }
 
@@ -247,11 +285,18 @@ impl Stream {
     fn cut(&mut self, kind: ErrorKind, class: Class) -> Piece {
         let message = match kind {
             ErrorKind::ShuttingDown => "The proxy is shutting down; send the request again.",
-            ErrorKind::UpstreamTimeout => "The backend fell silent within its answer; the answer is incomplete.",
+            ErrorKind::UpstreamTimeout => {
+                "The backend fell silent within its answer; the answer is incomplete."
+            }
             _ => "The backend broke off within its answer; the answer is incomplete.",
         };
         let request_id = &self.flow.request_id;
-        let error = WireError { kind, message: message.into(), param: None, request_id };
+        let error = WireError {
+            kind,
+            message: message.into(),
+            param: None,
+            request_id,
+        };
         let event = error.event(self.flow.dialect, &self.watch.position());
         self.ready.push_back(event.into());
         self.last_words(class)
@@ -269,13 +314,20 @@ impl Stream {
             && let Some(id) = self.watch.position().response_id
         {
             let target = self.flow.candidate.target;
-            self.flow.live.pins.remember(&id, Pinned { backend: target.backend, key: target.key });
+            self.flow.live.pins.remember(
+                &id,
+                Pinned {
+                    backend: target.backend,
+                    key: target.key,
+                },
+            );
         }
     }
 
     /// Whether the backend wants its answer read although nobody listens.
     pub(super) fn reads_on_alone(&self) -> bool {
-        self.flow.candidate.route.backend.config.on_disconnect == OnDisconnect::Drain && !self.watch.terminal()
+        self.flow.candidate.route.backend.config.on_disconnect == OnDisconnect::Drain
+            && !self.watch.terminal()
     }
 
     /// Reads on to the end for the sake of exact usage. Bounded by the flow's own clocks.
@@ -295,7 +347,7 @@ impl Stream {
 
 /// Bytes that nobody looks into: audio, images.
 #[derive(Debug)]
-pub struct Opaque {
+pub(super) struct Opaque {
     flow: Flow,
 }
 

@@ -13,13 +13,28 @@ use crate::health::{self, Probe, Sole, Tried};
 use crate::state::Context;
 
 /// Tells health of a failure, and the log where something begins to cool.
-pub fn report(ctx: &Context, candidate: &Candidate, probe: Option<Probe>, lost: &Lost, sole: Sole, now: Instant) {
-    let failure = health::Failure { class: lost.verdict.class, reset: lost.verdict.reset };
-    let jitter = fastrand::f64();
-    let cooled = {
-        let mut health = ctx.live.health.lock();
-        health.failure(&candidate.target, probe, failure, sole, (&ctx.snapshot.policy, now, jitter))
+pub(super) fn report(
+    ctx: &Context,
+    (candidate, probe): (&Candidate, Option<Probe>),
+    lost: &Lost,
+    sole: Sole,
+    now: Instant,
+) {
+    let health::Verdict {
+        class, reset, firm, ..
+    } = lost.verdict;
+    let failure = health::Failure {
+        class,
+        reset,
+        firm,
+        sole,
+        jitter: fastrand::f64(),
     };
+    let cooled = ctx
+        .live
+        .health
+        .lock()
+        .failure(&candidate.target, probe, failure, now);
     let Some(cooled) = cooled else { return };
     let seconds = cooled.until.saturating_duration_since(now).as_secs_f64();
     let backend = &*candidate.route.backend.name;
@@ -29,23 +44,48 @@ pub fn report(ctx: &Context, candidate: &Candidate, probe: Option<Probe>, lost: 
     let detail = &*lost.detail;
     let times = u64::from(cooled.times);
     if matches!(cooled.class, Class::Auth) {
-        tracing::error!(backend, key, model, class, scope, seconds, times, detail, "cooling: the key was refused");
+        tracing::error!(
+            backend,
+            key,
+            model,
+            class,
+            scope,
+            seconds,
+            times,
+            detail,
+            "cooling: the key was refused"
+        );
     } else {
-        tracing::warn!(backend, key, model, class, scope, seconds, times, detail, "cooling");
+        tracing::warn!(
+            backend, key, model, class, scope, seconds, times, detail, "cooling"
+        );
     }
 }
 
 /// The failure that a request ends with, for its client.
-pub fn told(tried: &Tried, lost: Lost, resets: &[Option<Duration>], all_unknown: bool) -> Failure {
+pub(super) fn told(tried: &Tried, lost: Lost, resets: &[Option<Duration>], all_unknown: bool) -> Failure {
     let class = tried.class;
     if let (true, Some(relay)) = (speaks_for_itself(class), lost.relay.clone()) {
         return Failure::theirs(class, relay);
     }
-    let class_says = if class == Class::NotFound && !all_unknown { Class::Server } else { class };
+    let class_says = if class == Class::NotFound && !all_unknown {
+        Class::Server
+    } else {
+        class
+    };
     let (kind, message) = says(class_says);
-    let headers = lost.relay.map_or_else(HeaderMap::new, |relay| passing(relay.headers));
-    let soonest = resets.iter().flatten().min().copied().filter(|_| tried.reset.is_some());
-    Failure::ours(class, kind, message).after(soonest).with_headers(headers)
+    let headers = lost
+        .relay
+        .map_or_else(HeaderMap::new, |relay| passing(relay.headers));
+    let soonest = resets
+        .iter()
+        .flatten()
+        .min()
+        .copied()
+        .filter(|_| tried.reset.is_some());
+    Failure::ours(class, kind, message)
+        .after(soonest)
+        .with_headers(headers)
 }
 
 /// Failures that are the caller's own, or the provider's word to the caller: relayed word for word.
@@ -63,64 +103,87 @@ fn speaks_for_itself(class: Class) -> bool {
 
 /// Of a failed backend's headers, those that tell the client about limits; the rest describes a body that is not sent.
 fn passing(headers: HeaderMap) -> HeaderMap {
-    let tells = |name: &http::HeaderName| name.as_str().contains("ratelimit") || name.as_str() == "request-id";
-    headers.into_iter().filter_map(|(name, value)| name.filter(tells).map(|name| (name, value))).collect()
+    let tells =
+        |name: &http::HeaderName| name.as_str().contains("ratelimit") || name.as_str() == "request-id";
+    headers
+        .into_iter()
+        .filter_map(|(name, value)| name.filter(tells).map(|name| (name, value)))
+        .collect()
 }
 
 /// What a client reads of each class. No backend, URL or key is named.
 fn says(class: Class) -> (ErrorKind, &'static str) {
     match class {
-        Class::Connect | Class::Reset | Class::StaleConn => {
-            (ErrorKind::UpstreamUnavailable, "No backend of this model could be reached; try again in a moment.")
-        }
-        Class::TtftTimeout => {
-            (ErrorKind::UpstreamTimeout, "The backends of this model did not answer in time; try again in a moment.")
-        }
-        Class::Unavailable => {
-            (ErrorKind::UpstreamCooling, "The backends of this model are unavailable; try again in a moment.")
-        }
-        Class::Overloaded => {
-            (ErrorKind::UpstreamOverloaded, "The backends of this model are overloaded; try again in a moment.")
-        }
-        Class::Rate => {
-            (ErrorKind::UpstreamRate, "The rate limit of this model's backends is reached; try again later.")
-        }
-        Class::Quota => {
-            (ErrorKind::UpstreamQuota, "The quota of this model's backends is used up; ask the proxy's operator.")
-        }
-        Class::Auth | Class::ForbiddenModel => {
-            (ErrorKind::UpstreamAuth, "The proxy's own credentials for this model were refused; ask its operator.")
-        }
-        Class::NotFound => {
-            (ErrorKind::UpstreamNotFound, "No backend knows this model any longer; ask the proxy's operator.")
-        }
-        Class::BadResponse => {
-            (ErrorKind::UpstreamBadResponse, "The backends of this model gave no usable answer; try again in a moment.")
-        }
-        Class::Conflict => (ErrorKind::UpstreamConflict, "The backend reports a conflict; try again."),
-        Class::ContextLength => (ErrorKind::ContextLength, "prompt is too long for every backend of this model."),
-        Class::Client | Class::Policy | Class::Unsupported | Class::Signature => {
-            (ErrorKind::InvalidBody, "The backend refused the request as invalid.")
-        }
-        Class::Server | Class::Midstream | Class::ClientGone | Class::Local => {
-            (ErrorKind::UpstreamUnavailable, "Every backend of this model failed; try again in a moment.")
-        }
+        Class::Connect | Class::Reset | Class::StaleConn => (
+            ErrorKind::UpstreamUnavailable,
+            "No backend of this model could be reached; try again in a moment.",
+        ),
+        Class::TtftTimeout => (
+            ErrorKind::UpstreamTimeout,
+            "The backends of this model did not answer in time; try again in a moment.",
+        ),
+        Class::Unavailable => (
+            ErrorKind::UpstreamCooling,
+            "The backends of this model are unavailable; try again in a moment.",
+        ),
+        Class::Overloaded => (
+            ErrorKind::UpstreamOverloaded,
+            "The backends of this model are overloaded; try again in a moment.",
+        ),
+        Class::Rate => (
+            ErrorKind::UpstreamRate,
+            "The rate limit of this model's backends is reached; try again later.",
+        ),
+        Class::Quota => (
+            ErrorKind::UpstreamQuota,
+            "The quota of this model's backends is used up; ask the proxy's operator.",
+        ),
+        Class::Auth | Class::ForbiddenModel => (
+            ErrorKind::UpstreamAuth,
+            "The proxy's own credentials for this model were refused; ask its operator.",
+        ),
+        Class::NotFound => (
+            ErrorKind::UpstreamNotFound,
+            "No backend knows this model any longer; ask the proxy's operator.",
+        ),
+        Class::BadResponse => (
+            ErrorKind::UpstreamBadResponse,
+            "The backends of this model gave no usable answer; try again in a moment.",
+        ),
+        Class::Conflict => (
+            ErrorKind::UpstreamConflict,
+            "The backend reports a conflict; try again.",
+        ),
+        Class::ContextLength => (
+            ErrorKind::ContextLength,
+            "prompt is too long for every backend of this model.",
+        ),
+        Class::Client | Class::Policy | Class::Unsupported | Class::Signature => (
+            ErrorKind::InvalidBody,
+            "The backend refused the request as invalid.",
+        ),
+        Class::Server | Class::Midstream | Class::ClientGone | Class::Local => (
+            ErrorKind::UpstreamUnavailable,
+            "Every backend of this model failed; try again in a moment.",
+        ),
     }
 }
 
 /// Nothing is left but backends that have no place free.
-pub fn all_full() -> Failure {
+pub(super) fn all_full() -> Failure {
     let message = "All backends of this model are busy; try again in a moment.";
     Failure::local(ErrorKind::Overloaded, message).after(Some(Duration::from_secs(1)))
 }
 
 /// Nothing is left but what is cooling: said at once, with the time of the first recovery.
-pub fn all_cooling(class: Class, until: Option<Instant>, now: Instant) -> Failure {
+pub(super) fn all_cooling(class: Class, until: Option<Instant>, now: Instant) -> Failure {
     let (kind, message) = match class {
         Class::Auth | Class::ForbiddenModel | Class::Quota | Class::NotFound | Class::Rate => says(class),
         Class::Overloaded => says(Class::Overloaded),
         _ => says(Class::Unavailable),
     };
-    let wait = until.map_or(Duration::from_secs(1), |until| until.saturating_duration_since(now));
+    let wait = until.map_or(Duration::from_secs(1), |until| {
+        until.saturating_duration_since(now)
+    });
     Failure::ours(class, kind, message).after(Some(wait))
 }

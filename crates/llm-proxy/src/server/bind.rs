@@ -64,7 +64,10 @@ impl Bound {
     pub async fn accept(&self) -> Socket {
         loop {
             let accepted = match self {
-                Self::Tcp(listener) => listener.accept().await.map(|(stream, from)| Socket::Tcp(stream, from)),
+                Self::Tcp(listener) => listener
+                    .accept()
+                    .await
+                    .map(|(stream, from)| Socket::Tcp(stream, from)),
                 Self::Unix(listener, _) => listener.accept().await.map(|(stream, _)| Socket::Unix(stream)),
             };
             match accepted {
@@ -89,7 +92,10 @@ impl Drop for Bound {
 
 fn of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
+    )
 }
 
 fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
@@ -123,8 +129,12 @@ fn is_stale(path: &Path) -> bool {
 
 fn plain(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::AddrInUse => "the address is in use; stop the other program or choose another port".to_owned(),
-        io::ErrorKind::PermissionDenied => "no permission; choose a port above 1023 or another path".to_owned(),
+        io::ErrorKind::AddrInUse => {
+            "the address is in use; stop the other program or choose another port".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "no permission; choose a port above 1023 or another path".to_owned()
+        }
         io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
         _ => error.to_string(),
     }
@@ -147,7 +157,11 @@ pub struct Listeners {
 impl Listeners {
     /// Those of `wanted` that do not run yet.
     pub fn missing(&self, wanted: &[Listen]) -> Vec<Listen> {
-        wanted.iter().filter(|listen| !self.running.contains_key(listen)).cloned().collect()
+        wanted
+            .iter()
+            .filter(|listen| !self.running.contains_key(listen))
+            .cloned()
+            .collect()
     }
 
     /// Notes a loop that runs.

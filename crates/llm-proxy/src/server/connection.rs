@@ -23,6 +23,8 @@ use crate::config::types::Config;
 use crate::pipeline::AnswerBody;
 use crate::state::{Phase, Signals};
 
+/// hyper's own lower bound for its buffers.
+const SMALLEST_BUFFER: usize = 8 * 1024;
 /// How many streams one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 256;
 /// HTTP/2 flow control: what a client may send before we have read it, a stream and a connection.
@@ -43,7 +45,11 @@ pub struct Peer {
 /// What answers requests.
 pub trait Service: Clone + Send + Sync + 'static {
     /// Answers one request.
-    fn call(&self, peer: Peer, request: Request<Incoming>) -> impl Future<Output = Response<AnswerBody>> + Send;
+    fn call(
+        &self,
+        peer: Peer,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<AnswerBody>> + Send;
 }
 
 /// Serves a connection to its end.
@@ -54,7 +60,10 @@ pub async fn serve<S: Service>(
     phase: watch::Receiver<Phase>,
     service: S,
 ) {
-    let peer = |ip| Peer { ip, signals: Arc::default() };
+    let peer = |ip| Peer {
+        ip,
+        signals: Arc::default(),
+    };
     let http = builder(config);
     match socket {
         Socket::Unix(stream) => drive(&http, stream, peer(None), phase, service).await,
@@ -83,7 +92,7 @@ fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         // Total, from the first wait for a head: a slow sender of headers gains nothing.
         .header_read_timeout(config.timeout.request)
-        .max_header_size(config.limits.max_header)
+        .max_buf_size(config.limits.max_header.max(SMALLEST_BUFFER))
         .max_headers(256);
     let header_list = u32::try_from(config.limits.max_header).unwrap_or(u32::MAX);
     builder
@@ -157,4 +166,3 @@ async fn changed(mut phase: watch::Receiver<Phase>) -> Changed {
     let now = *phase.borrow_and_update();
     (now, phase)
 }
-

@@ -1,13 +1,12 @@
 //! Requests that need no backend: health, probes, the list of models.
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use llm_dialect::path::Health;
-use llm_dialect::{Dialect, models};
 use llm_dialect::wire_error::ErrorKind;
+use llm_dialect::{Dialect, models};
 
 use crate::pipeline::{AnswerBody, Failure};
-use crate::routing;
 use crate::state::{Context, Phase};
 
 /// `/health`, `/healthz`: alive. `/readyz`: serving, not draining.
@@ -29,7 +28,9 @@ pub(super) fn hello() -> Response<AnswerBody> {
 fn json(status: StatusCode, body: Vec<u8>) -> Response<AnswerBody> {
     let mut response = Response::new(AnswerBody::whole(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -60,20 +61,18 @@ fn page(ctx: &Context, dialect: Dialect, names: &[&str]) -> Vec<u8> {
 
 fn parameter(query: &str, name: &str) -> Option<String> {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value.replace("%2F", "/").replace("%2f", "/"))
+    pairs
+        .into_iter()
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value.replace("%2F", "/").replace("%2f", "/"))
 }
 
 /// One model, if the caller may use it.
 pub(super) fn one(ctx: &Context, dialect: Dialect, id: &str) -> Result<Response<AnswerBody>, Failure> {
-    let known = routing::resolve(&ctx.snapshot.aliases, id);
+    let known = ctx.snapshot.alias(id);
     if known.is_some_and(|alias| alias.enabled && ctx.may_use(&alias.name)) {
         return Ok(json(StatusCode::OK, models::one(dialect, id)));
     }
     let message = "That model does not exist here; GET /v1/models lists the ones that do.";
     Err(Failure::local(ErrorKind::ModelNotFound, message).about("model"))
-}
-
-/// Whether a method is HEAD: answered like GET, without a body.
-pub(super) fn is_head(method: &Method) -> bool {
-    method == Method::HEAD
 }

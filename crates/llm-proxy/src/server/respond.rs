@@ -26,7 +26,12 @@ pub struct Wire<'a> {
 
 /// The response that tells the client of a failure.
 pub fn refusal(wire: Wire<'_>, failure: Failure) -> Response<AnswerBody> {
-    let Failure { says, retry_after, close, .. } = failure;
+    let Failure {
+        says,
+        retry_after,
+        close,
+        ..
+    } = failure;
     let mut response = match says {
         Says::Theirs(relay) => {
             let mut response = Response::new(AnswerBody::whole(relay.body));
@@ -34,11 +39,21 @@ pub fn refusal(wire: Wire<'_>, failure: Failure) -> Response<AnswerBody> {
             *response.headers_mut() = relay.headers;
             response
         }
-        Says::Ours { kind, message, param, headers } => {
-            let error = WireError { kind, message, param: param.as_deref(), request_id: wire.request_id };
+        Says::Ours {
+            kind,
+            message,
+            param,
+            headers,
+        } => {
+            let error = WireError {
+                kind,
+                message,
+                param: param.as_deref(),
+                request_id: wire.request_id,
+            };
             let mut response = Response::new(AnswerBody::whole(Bytes::from(error.body(wire.dialect))));
-            *response.status_mut() = StatusCode::from_u16(kind.status(wire.dialect))
-                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            *response.status_mut() =
+                StatusCode::from_u16(kind.status(wire.dialect)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             *response.headers_mut() = headers;
             ours(wire, kind, &mut response);
             response
@@ -48,7 +63,9 @@ pub fn refusal(wire: Wire<'_>, failure: Failure) -> Response<AnswerBody> {
         set_retry_after(&mut response, wait);
     }
     if close {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
@@ -60,7 +77,10 @@ fn ours(wire: Wire<'_>, kind: ErrorKind, response: &mut Response<AnswerBody>) {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if let Some(retry) = kind.should_retry() {
-        headers.insert(SHOULD_RETRY, HeaderValue::from_static(if retry { "true" } else { "false" }));
+        headers.insert(
+            SHOULD_RETRY,
+            HeaderValue::from_static(if retry { "true" } else { "false" }),
+        );
     }
     if wire.dialect == Dialect::Messages
         && let Ok(id) = HeaderValue::from_str(wire.request_id)

@@ -43,17 +43,27 @@ impl Service for Entrance {
         let visit = Visit::new(request.uri().path(), request.headers());
         let request_id = visit.request_id.clone();
         let dialect = visit.dialect;
-        let answered = AssertUnwindSafe(self.admit(snapshot, peer, request, visit)).catch_unwind().await;
+        let answered = AssertUnwindSafe(self.admit(snapshot, peer, request, visit))
+            .catch_unwind()
+            .await;
         let mut response = answered.unwrap_or_else(|_| {
             let message = "Something in the proxy broke; the request may be sent again.";
             let failure = Failure::local(ErrorKind::Internal, message);
-            refusal(Wire { dialect, request_id: &request_id }, failure)
+            refusal(
+                Wire {
+                    dialect,
+                    request_id: &request_id,
+                },
+                failure,
+            )
         });
         if let Ok(id) = HeaderValue::from_str(&request_id) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
         if self.live.lifecycle.phase() != Phase::Serving {
-            response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+            response
+                .headers_mut()
+                .insert(http::header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
@@ -70,12 +80,17 @@ impl Visit {
     fn new(path: &str, headers: &HeaderMap) -> Self {
         let place = path::resolve(path);
         let anthropic = headers.contains_key("anthropic-version");
-        let lone_x_api_key = headers.contains_key("x-api-key") && !headers.contains_key(http::header::AUTHORIZATION);
+        let lone_x_api_key =
+            headers.contains_key("x-api-key") && !headers.contains_key(http::header::AUTHORIZATION);
         let dialect = match &place {
             Some(Place::Api { api, .. }) => api.dialect(),
             _ => path::looks_like(path, anthropic, lone_x_api_key),
         };
-        Self { request_id: request_id(headers), place, dialect }
+        Self {
+            request_id: request_id(headers),
+            place,
+            dialect,
+        }
     }
 
     /// Health probes and the like leave no access line.
@@ -88,9 +103,14 @@ impl Visit {
 fn request_id(headers: &HeaderMap) -> String {
     let plain = |id: &&str| {
         let fits = !id.is_empty() && id.len() <= MAX_REQUEST_ID;
-        fits && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+        fits && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
     };
-    let own = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(plain);
+    let own = headers
+        .get(REQUEST_ID)
+        .and_then(|id| id.to_str().ok())
+        .filter(plain);
     own.map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
 }
 
@@ -179,7 +199,11 @@ async fn respond_to(
         Place::Model(id) => Ok(plain::one(ctx, dialect, &id)?),
         Place::Api { api, rest } => within_phase(ctx, Call::Named(api, rest), body).await,
         _ => {
-            let call = if dialect == Dialect::Messages { Call::Named(Api::Messages, String::new()) } else { Call::ByShape };
+            let call = if dialect == Dialect::Messages {
+                Call::Named(Api::Messages, String::new())
+            } else {
+                Call::ByShape
+            };
             within_phase(ctx, call, body).await
         }
     }
@@ -192,7 +216,8 @@ async fn within_phase(ctx: &mut Context, call: Call, body: Incoming) -> Result<R
     let done = std::future::poll_fn(move |cx| {
         if connection.must_end(cx) {
             let message = "The proxy is shutting down; send the request again.";
-            let failure = Failure::local(ErrorKind::ShuttingDown, message).after(Some(std::time::Duration::from_secs(1)));
+            let failure = Failure::local(ErrorKind::ShuttingDown, message)
+                .after(Some(std::time::Duration::from_secs(1)));
             return std::task::Poll::Ready(Err(failure.closing()));
         }
         journey.as_mut().poll(cx)
@@ -202,19 +227,19 @@ async fn within_phase(ctx: &mut Context, call: Call, body: Incoming) -> Result<R
 
 fn authenticate(ctx: &mut Context) -> Result<(), Failure> {
     let snapshot = Arc::clone(&ctx.snapshot);
-    match snapshot.keys.identify(&ctx.headers) {
-        Ok(client) => {
-            ctx.entry.record.key = client.map(|client| Arc::clone(&client.name));
-            ctx.client = client.cloned();
-            Ok(())
-        }
-        Err(crate::state::Refused) => {
-            let message = "No valid API key; send one as `authorization: Bearer ...` or `x-api-key`.";
-            Err(Failure::local(ErrorKind::InvalidApiKey, message).closing())
-        }
-    }
+    let Ok(client) = snapshot.keys.identify(&ctx.headers) else {
+        let message = "No valid API key; send one as `authorization: Bearer ...` or `x-api-key`.";
+        return Err(Failure::local(ErrorKind::InvalidApiKey, message).closing());
+    };
+    ctx.entry.record.key = client.map(|client| Arc::clone(&client.name));
+    ctx.client = client.cloned();
+    Ok(())
 }
 
 fn unknown_path() -> Failure {
-    Failure::local(ErrorKind::UnknownUrl, "There is nothing at this path; the API is below /v1.").closing()
+    Failure::local(
+        ErrorKind::UnknownUrl,
+        "There is nothing at this path; the API is below /v1.",
+    )
+    .closing()
 }

@@ -22,8 +22,7 @@ pub fn acceptor(tls: Option<&ServerTls>) -> Result<Acceptor, String> {
     let unreadable = |path: &std::path::Path, error: &dyn std::fmt::Display| {
         format!("cannot use {} for TLS: {error}", path.display())
     };
-    let chain: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(&tls.cert).and_then(Iterator::collect);
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&tls.cert).and_then(Iterator::collect);
     let chain = chain.map_err(|error| unreadable(&tls.cert, &error))?;
     let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| unreadable(&tls.key, &error))?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))

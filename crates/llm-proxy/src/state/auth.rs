@@ -46,9 +46,14 @@ impl Keys {
     /// The keys of a config.
     pub fn new(keys: &[ApiKey]) -> Self {
         let client = |key: &ApiKey| {
-            Arc::new(Client { name: Arc::from(key.name.as_str()), models: key.models.clone() })
+            Arc::new(Client {
+                name: Arc::from(key.name.as_str()),
+                models: key.models.clone(),
+            })
         };
-        Self { by_digest: keys.iter().map(|key| (key.digest, client(key))).collect() }
+        Self {
+            by_digest: keys.iter().map(|key| (key.digest, client(key))).collect(),
+        }
     }
 
     /// Who presents these headers: exactly one distinct valid key must result. `Ok(None)` where no keys are configured.
@@ -78,9 +83,17 @@ impl Keys {
 
 /// Every key that the headers carry.
 fn presented(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let bearer = headers.get_all(AUTHORIZATION).iter().filter_map(|value| bearer(value.as_bytes()));
-    let others = KEY_HEADERS.iter().flat_map(|name| headers.get_all(*name)).map(|value| value.as_bytes());
-    bearer.chain(others).filter(|key| !key.is_empty() && key.len() <= MAX_KEY)
+    let bearer = headers
+        .get_all(AUTHORIZATION)
+        .iter()
+        .filter_map(|value| bearer(value.as_bytes()));
+    let others = KEY_HEADERS
+        .iter()
+        .flat_map(|name| headers.get_all(*name))
+        .map(http::HeaderValue::as_bytes);
+    bearer
+        .chain(others)
+        .filter(|key| !key.is_empty() && key.len() <= MAX_KEY)
 }
 
 fn bearer(value: &[u8]) -> Option<&[u8]> {
@@ -104,7 +117,10 @@ mod tests {
             priority: 0,
             budget: None,
         };
-        Keys::new(&[key("one", "first-key-0123456789"), key("two", "second-key-0123456789")])
+        Keys::new(&[
+            key("one", "first-key-0123456789"),
+            key("two", "second-key-0123456789"),
+        ])
     }
 
     fn who(headers: &[(&str, &str)]) -> Option<String> {
@@ -113,7 +129,11 @@ mod tests {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
             map.append(name, HeaderValue::from_str(value).unwrap());
         }
-        keys().identify(&map).ok().flatten().map(|client| client.name.to_string())
+        keys()
+            .identify(&map)
+            .ok()
+            .flatten()
+            .map(|client| client.name.to_string())
     }
 
     #[test]
@@ -123,16 +143,36 @@ mod tests {
         let bearer = format!("Bearer {one}");
         let cases: [(&[(&str, &str)], Option<&str>, &str); 11] = [
             (&[("authorization", &bearer)], Some("one"), "A02 bearer"),
-            (&[("authorization", "bearer first-key-0123456789")], Some("one"), "the scheme has no case"),
+            (
+                &[("authorization", "bearer first-key-0123456789")],
+                Some("one"),
+                "the scheme has no case",
+            ),
             (&[("x-api-key", two)], Some("two"), "A02 x-api-key"),
             (&[("api-key", two)], Some("two"), "A02 api-key"),
             (&[("x-goog-api-key", two)], Some("two"), "A02 x-goog-api-key"),
-            (&[("authorization", &bearer), ("x-api-key", one)], Some("one"), "A03 the same key twice is one key"),
-            (&[("authorization", "Bearer junk"), ("x-api-key", one)], Some("one"), "A03 valid and junk"),
-            (&[("authorization", &bearer), ("x-api-key", two)], None, "A03 two different valid keys"),
+            (
+                &[("authorization", &bearer), ("x-api-key", one)],
+                Some("one"),
+                "A03 the same key twice is one key",
+            ),
+            (
+                &[("authorization", "Bearer junk"), ("x-api-key", one)],
+                Some("one"),
+                "A03 valid and junk",
+            ),
+            (
+                &[("authorization", &bearer), ("x-api-key", two)],
+                None,
+                "A03 two different valid keys",
+            ),
             (&[], None, "A01 none"),
             (&[("authorization", "Bearer ")], None, "A04 empty"),
-            (&[("x-api-key", "first-key-012345678")], None, "A04 a prefix of a valid key"),
+            (
+                &[("x-api-key", "first-key-012345678")],
+                None,
+                "A04 a prefix of a valid key",
+            ),
         ];
         for (headers, expected, why) in cases {
             assert_eq!(who(headers).as_deref(), expected, "{why}");

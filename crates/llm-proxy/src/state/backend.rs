@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue};
@@ -65,12 +66,20 @@ impl Backend {
 pub struct Vitals {
     in_flight: AtomicU32,
     turn: AtomicU64,
-    /// First-byte latency by model, smoothed, in milliseconds.
-    latency: Mutex<HashMap<u64, f64>>,
+    latency: Mutex<HashMap<u64, Latency>>,
+}
+
+/// First-byte latency of a model, smoothed.
+#[derive(Clone, Copy, Debug)]
+struct Latency {
+    milliseconds: f64,
+    noted: Instant,
 }
 
 /// How much a new latency weighs against all before it.
 const NEW_LATENCY: f64 = 0.2;
+/// A latency older than this says nothing any more: the backend is worth another look.
+const LATENCY_HOLDS: Duration = Duration::from_mins(1);
 /// How many models' latencies are kept.
 const MAX_LATENCIES: usize = 1_000;
 
@@ -83,9 +92,11 @@ impl Vitals {
     /// Takes a place, unless `max` are taken.
     pub fn enter(self: &Arc<Self>, max: Option<u32>) -> Option<InFlight> {
         let max = max.unwrap_or(u32::MAX);
-        let entered = self.in_flight.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |now| {
-            (now < max).then_some(now + 1)
-        });
+        let entered = self
+            .in_flight
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |now| {
+                (now < max).then_some(now + 1)
+            });
         entered.ok().map(|_| InFlight(Arc::clone(self)))
     }
 
@@ -95,18 +106,23 @@ impl Vitals {
     }
 
     /// Notes how long a first byte took.
-    pub fn note_latency(&self, model: u64, milliseconds: f64) {
+    pub fn note_latency(&self, model: u64, milliseconds: f64, now: Instant) {
         let mut latency = self.latency.lock();
         if latency.len() >= MAX_LATENCIES && !latency.contains_key(&model) {
             latency.clear();
         }
-        let known = latency.entry(model).or_insert(milliseconds);
-        *known += (milliseconds - *known) * NEW_LATENCY;
+        let known = latency.entry(model).or_insert(Latency {
+            milliseconds,
+            noted: now,
+        });
+        known.milliseconds += (milliseconds - known.milliseconds) * NEW_LATENCY;
+        known.noted = now;
     }
 
-    /// How long first bytes take, if that is known.
-    pub fn latency(&self, model: u64) -> Option<f64> {
-        self.latency.lock().get(&model).copied()
+    /// How long first bytes take in milliseconds, if that was seen lately.
+    pub fn latency(&self, model: u64, now: Instant) -> Option<f64> {
+        let known = *self.latency.lock().get(&model)?;
+        (now.saturating_duration_since(known.noted) < LATENCY_HOLDS).then_some(known.milliseconds)
     }
 }
 

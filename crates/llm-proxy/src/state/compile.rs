@@ -1,6 +1,7 @@
 //! A config made ready for requests: names looked up once, headers and paths built once.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,8 +16,7 @@ use super::backend::{Backend, BackendKey};
 use super::live::Live;
 use crate::base::secret::{Secret, digest};
 use crate::config::types::{self, Auth, Config, Protocol, Strategy, Timeouts};
-use crate::health::Policy;
-use crate::routing::Smooth;
+use crate::routing::{Aliases, Smooth};
 use crate::upstream::Address;
 
 /// A config in force. Immutable: a request keeps the one that it started with.
@@ -30,10 +30,10 @@ pub struct Snapshot {
     pub keys: Keys,
     /// Backends, in the file's order.
     pub backends: Vec<Arc<Backend>>,
+    /// Which alias a model name means.
+    pub names: Aliases,
     /// Aliases by name, globs among them.
     pub aliases: HashMap<String, Arc<Alias>>,
-    /// How health judges.
-    pub policy: Policy,
     /// Whether usage must be known of streams that did not ask for it.
     pub needs_usage: bool,
 }
@@ -47,8 +47,6 @@ pub struct Alias {
     pub tiers: Vec<Tier>,
     /// The choice within a priority.
     pub strategy: Strategy,
-    /// Other aliases to go on to.
-    pub fallback: Vec<String>,
     /// Fields that are filled in where a request has none: names and raw JSON values.
     pub defaults: Vec<(String, Bytes)>,
     /// Fields that are always set.
@@ -73,12 +71,21 @@ pub struct Route {
     pub backend: Arc<Backend>,
     /// Its model, and that as a raw JSON value; none: the client's name goes on.
     pub model: Option<(Arc<str>, Bytes)>,
-    /// Its share.
+    /// Lower is tried first.
+    pub priority: i32,
+    /// Its share within its priority.
     pub weight: u32,
     /// Its context window in tokens, where known.
     pub context: Option<u64>,
     /// Its clocks.
     pub timeouts: Timeouts,
+}
+
+impl Snapshot {
+    /// The alias that a model name means, enabled or not.
+    pub fn alias(&self, model: &str) -> Option<&Arc<Alias>> {
+        self.aliases.get(self.names.find(model)?)
+    }
 }
 
 /// The identity of a text, by which state is found again after a reload.
@@ -88,14 +95,18 @@ pub(super) fn identity(parts: &[&[u8]]) -> u64 {
         all.extend_from_slice(&(part.len() as u64).to_le_bytes());
         all.extend_from_slice(part);
     }
-    let [a, b, c, d, e, f, g, h, ..] = digest(&all);
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    digest(&all).first_chunk().copied().map_or(0, u64::from_le_bytes)
 }
 
 impl Route {
-    /// The identity of a model of this route's backend.
-    pub fn model_id(model: &str) -> u64 {
-        identity(&[b"model", model.as_bytes()])
+    /// The identity of a model for a call: a backend without `count_tokens` must not lose its messages for that.
+    pub fn model_id(model: &str, api: Api) -> u64 {
+        let kind: &[u8] = if api == Api::CountTokens {
+            b"count_tokens"
+        } else {
+            b"model"
+        };
+        identity(&[kind, model.as_bytes()])
     }
 }
 
@@ -104,10 +115,15 @@ impl Route {
 /// # Errors
 /// A sentence that names the backend which cannot be addressed. The config's checks leave none that I know of.
 pub fn compile(config: Config, generation: u64, live: &Live) -> Result<Snapshot, String> {
-    let backends = config.backends.iter().map(|backend| compile_backend(backend, live).map(Arc::new));
+    let backends = config
+        .backends
+        .iter()
+        .map(|backend| compile_backend(backend, live).map(Arc::new));
     let backends: Vec<Arc<Backend>> = backends.collect::<Result<_, _>>()?;
-    let by_name: HashMap<&str, &Arc<Backend>> =
-        backends.iter().map(|backend| (backend.config.name.as_str(), backend)).collect();
+    let by_name: HashMap<&str, &Arc<Backend>> = backends
+        .iter()
+        .map(|backend| (backend.config.name.as_str(), backend))
+        .collect();
     let alias = |(name, model): (&String, &types::Model)| {
         let alias = compile_alias(name, model, &by_name, config.timeout, live);
         (name.clone(), Arc::new(alias))
@@ -115,13 +131,22 @@ pub fn compile(config: Config, generation: u64, live: &Live) -> Result<Snapshot,
     let aliases = config.models.iter().map(alias).collect();
     let needs_usage = config.ledger.is_some() || limits_tokens(&config);
     let keys = Keys::new(&config.api_keys);
-    let policy = Policy::from(&config.fallback);
-    Ok(Snapshot { config, generation, keys, backends, aliases, policy, needs_usage })
+    let names = Aliases::new(&config.models);
+    Ok(Snapshot {
+        config,
+        generation,
+        keys,
+        backends,
+        names,
+        aliases,
+        needs_usage,
+    })
 }
 
 fn limits_tokens(config: &Config) -> bool {
     let rates = config.rate_limit.as_ref();
-    let of_key = |key: &types::ApiKey| key.budget.is_some() || key.rate_limit.is_some_and(|rate| rate.tpm.is_some());
+    let of_key =
+        |key: &types::ApiKey| key.budget.is_some() || key.rate_limit.is_some_and(|rate| rate.tpm.is_some());
     rates.is_some_and(|rates| rates.per_model.values().any(|rate| rate.tpm.is_some()))
         || config.api_keys.iter().any(of_key)
 }
@@ -135,24 +160,33 @@ fn compile_alias(
 ) -> Alias {
     let mut tiers: BTreeMap<i32, Vec<Arc<Route>>> = BTreeMap::new();
     for route in model.routes.iter().filter(|route| route.enabled) {
-        let Some(backend) = backends.get(route.backend.as_str()).filter(|backend| backend.config.enabled) else {
+        let Some(backend) = backends
+            .get(route.backend.as_str())
+            .filter(|backend| backend.config.enabled)
+        else {
             continue;
         };
         let compiled = Route {
             backend: Arc::clone(backend),
-            model: route.model.as_deref().map(|model| (Arc::from(model), json_string(model))),
+            model: route
+                .model
+                .as_deref()
+                .map(|model| (Arc::from(model), json_string(model))),
+            priority: route.priority,
             weight: route.weight,
             context: route.context,
             timeouts: timeouts.with(backend.config.timeout).with(model.timeout),
         };
         tiers.entry(route.priority).or_default().push(Arc::new(compiled));
     }
-    let tier = |(priority, routes)| Tier { routes, smooth: live.smooth(name, priority) };
+    let tier = |(priority, routes)| Tier {
+        routes,
+        smooth: live.smooth(name, priority),
+    };
     Alias {
         name: Arc::from(name),
         tiers: tiers.into_iter().map(tier).collect(),
         strategy: model.strategy,
-        fallback: model.fallback.clone(),
         defaults: raw(&model.defaults),
         overrides: raw(&model.overrides),
         enabled: model.enabled,
@@ -161,16 +195,29 @@ fn compile_alias(
 
 /// Values as the JSON that is spliced into bodies.
 fn raw(fields: &[(String, serde_json::Value)]) -> Vec<(String, Bytes)> {
-    fields.iter().map(|(name, value)| (name.clone(), Bytes::from(value.to_string()))).collect()
+    fields
+        .iter()
+        .map(|(name, value)| (name.clone(), Bytes::from(value.to_string())))
+        .collect()
 }
 
 fn compile_backend(config: &types::Backend, live: &Live) -> Result<Backend, String> {
     let unusable = |what: &str| format!("backend `{}`: {what}", config.name);
-    let authority = config.url.authority().cloned().ok_or_else(|| unusable("its url has no host"))?;
+    let authority = config
+        .url
+        .authority()
+        .cloned()
+        .ok_or_else(|| unusable("its url has no host"))?;
     let scheme = config.url.scheme().cloned().unwrap_or(Scheme::HTTPS);
-    let id = identity(&[b"backend", config.name.as_bytes(), config.url.to_string().as_bytes()]);
+    let id = identity(&[
+        b"backend",
+        config.name.as_bytes(),
+        config.url.to_string().as_bytes(),
+    ]);
     let endpoint = live.pools.endpoint(address(config, &scheme, &authority));
-    let header = |text: &str| HeaderValue::from_str(text).map_err(|_| unusable("its name is not a header value"));
+    let header = |text: &str| {
+        HeaderValue::from_bytes(text.as_bytes()).map_err(|_why| unusable("its name is not a header value"))
+    };
     Ok(Backend {
         config: config.clone(),
         name: Arc::from(config.name.as_str()),
@@ -201,10 +248,16 @@ fn address(config: &types::Backend, scheme: &Scheme, authority: &Authority) -> A
 fn keys(config: &types::Backend, backend: u64) -> Option<Vec<BackendKey>> {
     if config.api_keys.is_empty() || config.auth == Auth::None {
         let id = identity(&[b"key", &backend.to_le_bytes()]);
-        return Some(vec![BackendKey { name: Arc::from(config.name.as_str()), id, header: None }]);
+        return Some(vec![BackendKey {
+            name: Arc::from(config.name.as_str()),
+            id,
+            header: None,
+        }]);
     }
     let numbered = config.api_keys.iter().enumerate();
-    numbered.map(|(n, key)| compile_key(config, backend, n, key)).collect()
+    numbered
+        .map(|(n, key)| compile_key(config, backend, n, key))
+        .collect()
 }
 
 fn compile_key(config: &types::Backend, backend: u64, n: usize, key: &Secret) -> Option<BackendKey> {
@@ -242,14 +295,15 @@ fn targets(config: &types::Backend) -> Option<BTreeMap<Api, PathAndQuery>> {
 /// Whether a path's last segment is a version, such as `/v1` or `/v4`.
 fn ends_in_version(path: &str) -> bool {
     let last = path.rsplit('/').next().unwrap_or_default();
-    last.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    last.strip_prefix('v')
+        .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 fn query(pairs: &[(String, String)]) -> String {
     let mut query = String::new();
     for (name, value) in pairs {
         query.push(if query.is_empty() { '?' } else { '&' });
-        query.push_str(&format!("{}={}", escaped(name), escaped(value)));
+        let _ = write!(query, "{}={}", escaped(name), escaped(value));
     }
     query
 }
@@ -260,7 +314,7 @@ fn escaped(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            let _ = write!(out, "%{byte:02X}");
         }
     }
     out

@@ -21,7 +21,9 @@ pub struct Lifecycle {
 
 impl Default for Lifecycle {
     fn default() -> Self {
-        Self { phase: watch::Sender::new(Phase::Serving) }
+        Self {
+            phase: watch::Sender::new(Phase::Serving),
+        }
     }
 }
 

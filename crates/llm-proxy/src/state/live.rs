@@ -10,10 +10,15 @@ use tokio::sync::Notify;
 use super::backend::Vitals;
 use super::lifecycle::Lifecycle;
 use super::pins::Pins;
-use crate::health::{Budget, Registry};
+use crate::base::clock;
+use crate::config::types::Config;
+use crate::health::{Policy, Registry, RetryBudget};
 use crate::observe::access::Access;
 use crate::routing::Smooth;
 use crate::upstream::Pools;
+
+/// An alias and a priority.
+type TierKey = (String, i32);
 
 /// State keyed by identity, so that a new config finds what it kept.
 #[derive(Debug)]
@@ -23,7 +28,7 @@ pub struct Live {
     /// Told whenever health changes for the better, for requests that wait for it.
     pub recovered: Notify,
     /// Extra attempts.
-    pub budget: Mutex<Budget>,
+    pub budget: Mutex<RetryBudget>,
     /// Connections to backends.
     pub pools: Pools,
     /// Who made which response.
@@ -35,16 +40,16 @@ pub struct Live {
     /// Why the last reload was refused; none where it was not.
     pub last_reload_error: ArcSwapOption<String>,
     vitals: Mutex<HashMap<u64, Arc<Vitals>>>,
-    smooth: Mutex<HashMap<(String, i32), Arc<Mutex<Smooth>>>>,
+    smooth: Mutex<HashMap<TierKey, Arc<Mutex<Smooth>>>>,
 }
 
 impl Live {
     /// Nothing has happened yet.
-    pub fn new(access: Arc<Access>) -> Arc<Self> {
+    pub fn new(access: Arc<Access>, config: &Config) -> Arc<Self> {
         Arc::new(Self {
-            health: Mutex::default(),
+            health: Mutex::new(Registry::new(Policy::from(&config.fallback))),
             recovered: Notify::new(),
-            budget: Mutex::default(),
+            budget: Mutex::new(RetryBudget::new(config.fallback.retry_budget, clock::now())),
             pools: Pools::default(),
             pins: Pins::default(),
             access,
@@ -55,6 +60,13 @@ impl Live {
         })
     }
 
+    /// Takes a new config's rules; what has happened so far stays.
+    pub fn adopt(&self, config: &Config) {
+        self.health.lock().set_policy(Policy::from(&config.fallback));
+        self.budget.lock().set_share(config.fallback.retry_budget);
+        self.last_reload_error.store(None);
+    }
+
     /// The counters of a backend.
     pub(super) fn vitals(&self, backend: u64) -> Arc<Vitals> {
         Arc::clone(self.vitals.lock().entry(backend).or_default())
@@ -62,12 +74,21 @@ impl Live {
 
     /// The round robin of an alias' priority.
     pub(super) fn smooth(&self, alias: &str, priority: i32) -> Arc<Mutex<Smooth>> {
-        Arc::clone(self.smooth.lock().entry((alias.to_owned(), priority)).or_default())
+        Arc::clone(
+            self.smooth
+                .lock()
+                .entry((alias.to_owned(), priority))
+                .or_default(),
+        )
     }
 
     /// Forgets the state of backends and aliases that no config holds any longer.
     pub fn forget_unused(&self) {
-        self.vitals.lock().retain(|_, vitals| Arc::strong_count(vitals) > 1);
-        self.smooth.lock().retain(|_, smooth| Arc::strong_count(smooth) > 1);
+        self.vitals
+            .lock()
+            .retain(|_, vitals| Arc::strong_count(vitals) > 1);
+        self.smooth
+            .lock()
+            .retain(|_, smooth| Arc::strong_count(smooth) > 1);
     }
 }

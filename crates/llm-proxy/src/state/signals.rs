@@ -60,7 +60,10 @@ impl Signals {
             followers.push(Arc::downgrade(&waker));
             waker
         });
-        Follower { signals: Arc::clone(self), waker }
+        Follower {
+            signals: Arc::clone(self),
+            waker,
+        }
     }
 }
 

@@ -1,0 +1,124 @@
+//! `llm-proxy explain`: where a request would go, and why, by the very plan that requests get.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use llm_dialect::{Api, Dialect};
+
+use super::Outcome;
+use super::args::Asked;
+use crate::config::{self, Config};
+use crate::observe::Sink;
+use crate::observe::access::Access;
+use crate::observe::log::Form;
+use crate::pipeline::{Candidate, candidates};
+use crate::state::{Client, Live, Snapshot, compile};
+
+/// Exit code: a wrong config or usage.
+const WRONG: u8 = 2;
+
+/// Explains a request.
+pub(super) fn explain(asked: &Asked, colour: bool) -> Outcome {
+    let loaded = match config::load(&asked.at.path()) {
+        Ok(loaded) => loaded,
+        Err(report) => return Outcome::failed(report.render(colour) + "\n", WRONG),
+    };
+    match explained(asked, loaded.config) {
+        Ok(text) => Outcome::fine(text),
+        Err(sentence) => Outcome::failed(sentence + "\n", WRONG),
+    }
+}
+
+fn explained(asked: &Asked, config: Config) -> Result<String, String> {
+    let dialect = Dialect::from_name(&asked.dialect);
+    let dialect = dialect.ok_or("the dialect is one of chat, responses, messages")?;
+    let api = match dialect {
+        Dialect::Chat => Api::Chat,
+        Dialect::Responses => Api::Responses,
+        Dialect::Messages => Api::Messages,
+    };
+    let live = Live::new(Access::new(Sink::default(), Form::Json), &config);
+    let snapshot = compile(config, 1, &live)?;
+    let client = client(asked, &snapshot)?;
+    let may_use = |alias: &str| client.as_ref().is_none_or(|client| client.may_use(alias));
+    let alias = snapshot.alias(&asked.model);
+    let alias = alias.ok_or_else(|| {
+        format!(
+            "the model `{}` leads nowhere: no alias or glob fits it (404)",
+            asked.model
+        )
+    })?;
+    let mut text = format!(
+        "model `{}` in the {dialect} dialect: alias `{}`",
+        asked.model, alias.name
+    );
+    if !alias.enabled {
+        return Ok(text + ", which is disabled: 404\n");
+    }
+    if !may_use(&alias.name) {
+        return Ok(text + ", which this key may not use: 403\n");
+    }
+    let strategy = format!("{:?}", alias.strategy).to_lowercase();
+    let _ = writeln!(text, ", {strategy} within a priority");
+    let plan = candidates(&live, &snapshot, alias, (api, &asked.model), &may_use);
+    describe(&plan, &mut text);
+    waiting(alias, api, &mut text);
+    let _ = writeln!(
+        text,
+        "at most {} attempts; nothing is cooling in this fresh process",
+        snapshot.config.fallback.max_attempts
+    );
+    Ok(text)
+}
+
+fn client(asked: &Asked, snapshot: &Snapshot) -> Result<Option<Client>, String> {
+    let Some(name) = &asked.key else { return Ok(None) };
+    let key = snapshot.config.api_keys.iter().find(|key| key.name == *name);
+    let key = key.ok_or_else(|| format!("there is no key named `{name}`"))?;
+    Ok(Some(Client {
+        name: Arc::from(name.as_str()),
+        models: key.models.clone(),
+    }))
+}
+
+fn describe(plan: &[Candidate], text: &mut String) {
+    for (n, candidate) in plan.iter().enumerate() {
+        let route = &candidate.route;
+        let backend = &route.backend;
+        let key = candidate.key().map_or("", |key| &*key.name);
+        let _ = write!(
+            text,
+            "{:>3}. {} (key {key}), model `{}`",
+            n + 1,
+            backend.name,
+            candidate.model
+        );
+        let _ = write!(
+            text,
+            ": alias `{}`, priority {}, weight {}",
+            candidate.alias.name, route.priority, route.weight
+        );
+        if let Some(context) = route.context {
+            let _ = write!(text, ", context {context}");
+        }
+        let _ = writeln!(text, ", no conversion");
+    }
+    if plan.is_empty() {
+        let _ = writeln!(
+            text,
+            "     no backend of it speaks this dialect: 404 until conversion is there"
+        );
+    }
+}
+
+/// Routes of the alias that this dialect cannot use yet.
+fn waiting(alias: &crate::state::Alias, api: Api, text: &mut String) {
+    let routes = alias.tiers.iter().flat_map(|tier| &tier.routes);
+    for route in routes.filter(|route| !route.backend.speaks(api)) {
+        let _ = writeln!(
+            text,
+            "  -  {}: waits for conversion, it does not speak this dialect",
+            route.backend.name
+        );
+    }
+}

@@ -1,0 +1,43 @@
+//! `llm-proxy serve`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::app::{self, Fatal, Options, Source};
+
+/// Exit code: a run-time failure.
+const FAILED: u8 = 1;
+/// Exit code: a wrong config or usage.
+const WRONG: u8 = 2;
+
+/// Runs the proxy until a signal ends it.
+pub(super) fn serve(config: PathBuf, colour: bool) -> ExitCode {
+    run(
+        app::run(Options {
+            source: Source::File(config),
+            ready: |_, _| {},
+        }),
+        colour,
+    )
+}
+
+/// Runs a future of the program to its end, and turns that into an exit code.
+pub(super) fn run(program: impl Future<Output = Result<(), Fatal>>, colour: bool) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(program),
+        Err(error) => Err(Fatal::Runtime(format!("cannot start: {error}"))),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Fatal::Config(report)) => failed(&report.render(colour), WRONG),
+        Err(Fatal::Runtime(sentence)) => failed(&sentence, FAILED),
+    }
+}
+
+/// One clear sentence first, on standard error.
+fn failed(text: &str, code: u8) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{text}");
+    ExitCode::from(code)
+}
