@@ -3,4 +3,5 @@
 //! `ARCHITECTURE.md` is the map. Layers depend one way, from `cli` down to `base`.
 
 pub mod base;
+pub mod cli;
 pub mod config;
