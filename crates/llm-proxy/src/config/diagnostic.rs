@@ -8,7 +8,7 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use super::tree::Span;
 
 /// So many are shown; whoever has more than that has one mistake many times.
-const SHOWN: usize = 100;
+pub(crate) const SHOWN: usize = 100;
 /// A line longer than this is not shown: it is not one that a person wrote.
 const LINE_SHOWN: usize = 400;
 

@@ -214,6 +214,12 @@ pub(crate) fn header_value(text: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(text).ok()
 }
 
+/// A base URL without its trailing slash, its scheme in lower case as everything after this expects it.
+pub(crate) fn base_url(text: &str) -> Option<Uri> {
+    let (scheme, rest) = text.trim_end_matches('/').split_once("://")?;
+    format!("{}://{rest}", scheme.to_ascii_lowercase()).parse().ok()
+}
+
 /// `none`, `env`, or a proxy's URL, perhaps with user info.
 pub(crate) fn proxy(text: &str) -> Option<OutboundProxy> {
     match text {

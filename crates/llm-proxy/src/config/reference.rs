@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::fields::top::TOP;
 use super::fields::{Default, Field, Keys, Kind, Section};
+use super::formats::{self, Format};
 
 const HEAD: &str = "# Config reference
 
@@ -82,7 +83,8 @@ fn value(kind: &Kind) -> String {
         Kind::Int(..) => "whole number".to_owned(),
         Kind::Share => "number from 0 to 1".to_owned(),
         Kind::Positive => "number above 0".to_owned(),
-        Kind::Text(format) | Kind::Hidden(format) => format.expects.to_owned(),
+        Kind::Text(format) | Kind::Hidden(format) if !is_free(format) => format.expects.to_owned(),
+        Kind::Text(_) | Kind::Hidden(_) => "text".to_owned(),
         Kind::Secret(_) => "secret".to_owned(),
         Kind::Duration | Kind::Timeout => "duration".to_owned(),
         Kind::TimeoutOrOff => "duration, or `off`".to_owned(),
@@ -94,6 +96,13 @@ fn value(kind: &Kind) -> String {
         Kind::Section(section) => format!("see `{}`", section.name),
         Kind::Json => "any value".to_owned(),
     }
+}
+
+/// Whether a text of that form is just a text.
+fn is_free(format: &Format) -> bool {
+    [&formats::TEXT, &formats::FILLED]
+        .iter()
+        .any(|free| free.expects == format.expects)
 }
 
 fn quoted(names: &[&str]) -> String {

@@ -72,9 +72,10 @@ fn of_kind(kind: &Kind) -> Value {
         Kind::Share => or_variable(&json!({"type": "number", "minimum": 0, "maximum": 1})),
         Kind::Positive => or_variable(&json!({"type": "number", "exclusiveMinimum": 0})),
         Kind::Text(_) | Kind::Secret(_) | Kind::Hidden(_) => json!({"type": ["string", "number", "boolean"]}),
-        Kind::Duration | Kind::Timeout => {
-            or_variable(&json!({"type": ["string", "number"], "pattern": DURATION}))
+        Kind::Duration => {
+            or_variable(&json!({"anyOf": [{"const": 0}, {"type": "string", "pattern": DURATION}]}))
         }
+        Kind::Timeout => or_variable(&json!({"type": "string", "pattern": DURATION})),
         Kind::TimeoutOrOff => or_variable(&json!({"type": "string", "pattern": format!("{DURATION}|^off$")})),
         Kind::Size => or_variable(&json!({"type": ["string", "integer"], "pattern": SIZE})),
         Kind::Choice(names) => or_variable(&json!({"enum": spelled(&names())})),

@@ -4,7 +4,7 @@
 
 use super::fields::top::TOP;
 use super::fields::{Default, Keys, Kind, Section};
-use super::findings::{Findings, did_you_mean};
+use super::findings::Findings;
 use super::formats::Format;
 use super::scalars;
 use super::tree::{Entry, Node, Value};
@@ -83,8 +83,12 @@ fn place(known: &Section, key: &str) -> String {
 fn unknown(entry: &Entry, known: &Section, findings: &mut Findings<'_>) {
     // A misspelt `api_key` has a key under it.
     findings.hide(&entry.node);
-    let help = did_you_mean(&entry.key, known.fields.iter().map(|field| field.key));
-    findings.error_with(entry.key_span, format!("unknown key `{}`", entry.key), help);
+    let help = findings.did_you_mean(&entry.key, known.fields.iter().map(|field| field.key));
+    findings.error_with(
+        entry.key_span,
+        format!("unknown key `{}`", shortened(&entry.key)),
+        help,
+    );
 }
 
 fn map_key(entry: &Entry, keys: &Keys, findings: &mut Findings<'_>) {
@@ -99,7 +103,7 @@ fn map_key(entry: &Entry, keys: &Keys, findings: &mut Findings<'_>) {
         }
         Keys::Among(names) if names().contains(&key.as_str()) => {}
         Keys::Among(names) => {
-            let help = did_you_mean(key, names());
+            let help = findings.did_you_mean(key, names());
             findings.error_with(
                 entry.key_span,
                 format!("the key `{key}` must be {}", one_of(&names())),
@@ -119,7 +123,10 @@ fn text(node: &Node, text: &str, kind: &Kind, key: &str, findings: &mut Findings
             hidden(node, text, format, key, findings);
         }
         Kind::Hidden(format) => {
-            findings.hide(node);
+            // Of a URL, only a password is worth hiding.
+            if !text.contains("://") || text.contains('@') {
+                findings.hide(node);
+            }
             hidden(node, text, format, key, findings);
         }
         _ if fits(text, kind) => {}
@@ -153,7 +160,7 @@ fn fits(text: &str, kind: &Kind) -> bool {
 
 fn mismatch(node: &Node, kind: &Kind, key: &str, found: &str, findings: &mut Findings<'_>) {
     let help = match kind {
-        Kind::Choice(names) => node.text().and_then(|text| did_you_mean(text, names())),
+        Kind::Choice(names) => node.text().and_then(|text| findings.did_you_mean(text, names())),
         Kind::Secret(_) | Kind::Hidden(_) => {
             findings.hide(node);
             None

@@ -27,7 +27,7 @@ pub(crate) fn read(findings: &mut Findings<'_>) -> Option<Node> {
         };
         if let Err(stop) = outcome {
             findings.hide_keys_near(stop.span);
-            findings.error(stop.span, stop.message);
+            findings.error_with(stop.span, stop.message, stop.help);
             return None;
         }
     }
@@ -63,6 +63,7 @@ fn options() -> Options {
 struct Stop {
     span: Span,
     message: String,
+    help: Option<String>,
 }
 
 impl Stop {
@@ -70,6 +71,7 @@ impl Stop {
         Self {
             span,
             message: message.to_owned(),
+            help: None,
         }
     }
 }
@@ -91,10 +93,11 @@ fn broken(error: &ScanError, text: &str) -> Stop {
     if indent.contains('\t') {
         return Stop::new(span, "YAML does not allow tabs for indentation; use spaces");
     }
-    Stop {
-        span,
-        message: format!("this is not YAML: {}", error.info()),
-    }
+    // `[${A}]` and `{k: ${A}}`: to YAML, the brace begins a map.
+    let variable = text.get(..start).is_some_and(|head| head.ends_with('$'));
+    let help = variable.then(|| "inside `[]` and `{}`, put quotes round it: \"${VAR}\"".to_owned());
+    let message = format!("this is not YAML: {}", error.info());
+    Stop { span, message, help }
 }
 
 fn span(mark: &Mark) -> Span {

@@ -25,9 +25,7 @@ fn backend(item: &View<'_>, dir: &Path) -> Backend {
     Backend {
         name: item.text("name").unwrap_or_default(),
         protocol,
-        url: item
-            .read("url", |text| text.trim_end_matches('/').parse().ok())
-            .unwrap_or_default(),
+        url: item.read("url", formats::base_url).unwrap_or_default(),
         api_keys: keys(item),
         apis: apis(item, protocol),
         enabled: item.truth("enabled"),

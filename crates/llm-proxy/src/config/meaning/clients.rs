@@ -57,12 +57,16 @@ fn addresses(top: &View<'_>, findings: &mut Findings<'_>) {
             findings.error_with(node.span, message, Some(help));
         }
     }
+    if let Some(list) = top.get("listen").filter(|list| list.items().is_empty()) {
+        findings.error(list.span, "`listen` must not be empty");
+    }
     let admin = top.section("admin", &ADMIN);
     let address = admin
         .read("listen", formats::address)
         .filter(|address| address.port() != 0);
-    if let (Some(address), Some(node)) = (address, admin.get("listen")) {
-        once.add(address.to_string(), node.span, "this address is", findings);
+    if let Some(taken) = address.and_then(|address| once.place(&address.to_string())) {
+        let span = admin.get("listen").map_or(taken, |node| node.span);
+        findings.error(span, "the admin listener cannot share an address with `listen`");
     }
 }
 

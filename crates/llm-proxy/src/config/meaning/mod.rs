@@ -16,7 +16,7 @@ use std::path::Path;
 pub(crate) use files::is_open;
 
 use super::fields::failure::{DETECTION, ERROR_MAP, FALLBACK};
-use super::findings::{Findings, did_you_mean};
+use super::findings::Findings;
 use super::tree::{Node, Span};
 use super::view::View;
 
@@ -62,7 +62,7 @@ fn failure(top: &View<'_>, findings: &mut Findings<'_>) {
 fn known(node: &Node, what: &str, names: &[&str], findings: &mut Findings<'_>) {
     let absent = |name: &&str| !name.is_empty() && !names.is_empty() && !names.contains(name);
     if let Some(name) = node.text().filter(absent) {
-        let help = did_you_mean(name, names.iter().copied());
+        let help = findings.did_you_mean(name, names.iter().copied());
         findings.error_with(node.span, format!("there is no {what} `{name}`"), help);
     }
 }
@@ -72,6 +72,11 @@ fn known(node: &Node, what: &str, names: &[&str], findings: &mut Findings<'_>) {
 struct Once(BTreeMap<String, Span>);
 
 impl Once {
+    /// Where `value` is, if it is there.
+    fn place(&self, value: &str) -> Option<Span> {
+        self.0.get(value).copied()
+    }
+
     /// Tells, at `span`, that `value` is there for the second time.
     fn add(&mut self, value: String, span: Span, what: &str, findings: &mut Findings<'_>) {
         match self.0.get(&value) {

@@ -5,7 +5,7 @@ use crate::base::glob::Glob;
 use crate::config::fields::bounds::RATE_LIMIT;
 use crate::config::fields::clients::API_KEY;
 use crate::config::fields::models::{MODEL, ROUTE};
-use crate::config::findings::{Findings, did_you_mean};
+use crate::config::findings::Findings;
 use crate::config::tree::{Entry, Node, Span};
 use crate::config::view::View;
 
@@ -146,7 +146,7 @@ impl<'a> Aliases<'a> {
 
     fn must_have_name(&self, name: &str, span: Span, findings: &mut Findings<'_>) {
         if !name.is_empty() && !self.has(name) {
-            let help = did_you_mean(name, self.names.iter().copied());
+            let help = findings.did_you_mean(name, self.names.iter().copied());
             findings.error_with(span, format!("there is no alias `{name}`"), help);
         }
     }

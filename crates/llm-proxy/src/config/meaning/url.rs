@@ -1,9 +1,8 @@
 //! The URL of a backend: `http` or `https`, no user info, no metadata address.
 
-use http::Uri;
-
 use super::metadata;
 use crate::config::findings::Findings;
+use crate::config::formats;
 use crate::config::tree::Node;
 
 /// Tells what is wrong with the URL under `node`.
@@ -49,9 +48,7 @@ fn refusal(text: &str, allow_metadata: bool) -> Result<(), Refusal> {
             Some("put parameters into `query`"),
         ));
     }
-    let uri: Uri = text
-        .parse()
-        .map_err(|_invalid| ("`url` is not a valid URL", None))?;
+    let uri = formats::base_url(text).ok_or(("`url` is not a valid URL", None))?;
     let host = uri.host().unwrap_or_default();
     if host.is_empty() || host.contains('%') {
         return Err(("`url` has no valid host", None));
