@@ -88,8 +88,12 @@ const TAIL: &str = "
 # timeout: {connect: 5s, first_byte: 120s, idle: 90s, total: 30m}
 ";
 
-/// Writes `path`, unless it is there (exit code 1). `env` has the environment.
-pub fn run(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Outcome {
+/// Writes `path` from the provider keys in the environment, unless it is there (exit code 1).
+pub fn run(path: &Path) -> Outcome {
+    write(path, &crate::base::env::var)
+}
+
+fn write(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Outcome {
     let found = found(env);
     let text = starter(&found);
     let name = path.display();
@@ -192,7 +196,7 @@ mod tests {
     fn a_file_that_is_there_stays_as_it_is() {
         let path = std::env::temp_dir().join(format!("llm-proxy-init-{}.yaml", std::process::id()));
         let env = |name: &str| (name == "OPENAI_API_KEY").then(|| "a-key".to_owned());
-        let first = run(&path, &env);
+        let first = write(&path, &env);
         assert_eq!(first.code, 0, "{}", first.err);
         assert!(
             first.out.contains("openai found in the environment"),
@@ -201,7 +205,7 @@ mod tests {
         );
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(!text.contains("a-key"), "the key itself stays out of the file");
-        let second = run(&path, &|_| None);
+        let second = write(&path, &|_| None);
         assert_eq!(second.code, 1);
         assert!(second.err.contains("never overwrites"), "{}", second.err);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
@@ -210,6 +214,6 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_not_there_is_an_error() {
-        assert_eq!(run(Path::new("/nowhere/config.yaml"), &|_| None).code, 1);
+        assert_eq!(write(Path::new("/nowhere/config.yaml"), &|_| None).code, 1);
     }
 }

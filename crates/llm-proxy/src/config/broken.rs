@@ -74,6 +74,58 @@ fn every_broken_config_is_refused_with_all_of_its_errors_each_at_its_place() {
     }
 }
 
+/// Configs that load, and what their owner is told.
+const WARNED: [(&str, &str); 9] = [
+    (
+        "trusted_proxies: [0.0.0.0/0]\n",
+        "c.yaml:1:19: this believes anybody's `X-Forwarded-For`",
+    ),
+    (
+        "api_keys: {name: k, key: 0123456789abcdef, models: [n]}\n",
+        "c.yaml:1:53: `n` fits no alias",
+    ),
+    (
+        "api_keys: {name: k, key: 0123456789abcdef, models: [x*]}\n",
+        "c.yaml:1:53: `x*` fits no alias",
+    ),
+    (
+        "ADD {name: b, protocol: openai, url: 'http://b'}\n",
+        "c.yaml:3:10: no alias leads to the backend `b`",
+    ),
+    (
+        "ADD {name: a2, protocol: openai, url: 'http://b', enabled: false}\n",
+        "",
+    ),
+    (
+        "concurrency: {}\n",
+        "c.yaml:1:1: the section `concurrency` is read and checked, but has no effect in this version",
+    ),
+    (
+        "ledger: {url: off}\nlogging: {bodies: off}\nstream: {early_heartbeat_after: off}\n",
+        "",
+    ),
+    ("fallback:\n# nothing but a comment\n", ""),
+    ("api_keys: {name: k, key: 0123456789abcdef, models: 'm*'}\n", ""),
+];
+
+#[test]
+fn what_is_odd_but_not_wrong_is_a_warning() {
+    for (lines, expected) in WARNED {
+        let yaml = match lines.strip_prefix("ADD ") {
+            Some(backend) => LEAST
+                .replace("[{name: a,", "\n- {name: a,")
+                .replace("}]", &format!("}}\n- {backend}")),
+            None => format!("{lines}{LEAST}"),
+        };
+        let loaded = parse(&yaml, "c.yaml", Path::new(""), &|_| None);
+        let warnings = loaded
+            .unwrap_or_else(|report| panic!("{report}\n{yaml}"))
+            .warnings;
+        let told: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(told.join("\n"), expected, "{yaml}");
+    }
+}
+
 #[test]
 fn no_secret_is_shown_wherever_the_error_is() {
     for Case { what, yaml, .. } in cases() {

@@ -1,8 +1,7 @@
 //! Keys of an alias and of its routes.
 
-use super::Default::{List, Nothing, Value};
+use super::Default::{List, Nothing, Required, Value};
 use super::{FILLED, Field, Keys, Kind, ORDER, Section, bounds, field};
-use crate::config::fields::Default::Required;
 use crate::config::formats;
 use crate::config::names::{Affinity, names};
 use crate::config::types::Strategy;

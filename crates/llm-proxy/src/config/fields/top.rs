@@ -1,9 +1,8 @@
 //! The keys at the top of the file.
 
 use super::Default::{List, Nothing, Required, Value};
-use super::{Field, Kind, Section, field};
+use super::{Field, Keys, Kind, Section, field};
 use super::{backends, bounds, clients, failure, logging, models, prompts};
-use crate::config::fields::Keys;
 use crate::config::formats;
 
 /// The whole file.

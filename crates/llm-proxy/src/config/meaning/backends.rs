@@ -1,5 +1,7 @@
 //! Backends: names, keys, calls, and addresses that must not be reached.
 
+use llm_dialect::Api;
+
 use super::{Once, url};
 use crate::config::decode::of_protocol;
 use crate::config::fields::backends::{BACKEND, TLS};
@@ -8,7 +10,6 @@ use crate::config::names::Named;
 use crate::config::tree::Node;
 use crate::config::types::{Auth, Protocol};
 use crate::config::view::View;
-use llm_dialect::Api;
 
 /// Headers of the connection itself: a fixed value would break it.
 const CONNECTION: [&str; 7] = [

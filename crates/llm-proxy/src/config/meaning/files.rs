@@ -115,3 +115,72 @@ pub(crate) fn is_open(path: &Path) -> bool {
 pub(crate) fn is_open(_path: &Path) -> bool {
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::parse;
+
+    /// What is said of a config with these lines, about files in `dir`.
+    fn told(lines: &str, dir: &Path) -> Vec<String> {
+        let least = "backends: [{name: a, protocol: openai, url: 'http://a'}]\nmodels: {m: {backend: a}}\n";
+        let found = match parse(&format!("{lines}\n{least}"), "c.yaml", dir, &|_| None) {
+            Ok(loaded) => loaded.warnings,
+            Err(report) => report.0,
+        };
+        found.iter().map(ToString::to_string).collect()
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn certificates_and_keys_must_be_there_and_be_what_they_are_called() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = std::env::temp_dir().join(format!("llm-proxy-pem-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        for (file, text, mode) in [
+            ("cert.pem", "-----BEGIN CERTIFICATE-----", 0o644),
+            ("key.pem", "-----BEGIN EC PRIVATE KEY-----", 0o600),
+            ("open.pem", "-----BEGIN PRIVATE KEY-----", 0o644),
+        ] {
+            std::fs::write(dir.join(file), text).unwrap();
+            std::fs::set_permissions(dir.join(file), std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        for (cert, key, expected) in [
+            ("cert.pem", "key.pem", None),
+            (
+                "key.pem",
+                "key.pem",
+                Some("c.yaml:1:13: there is no certificate in `key.pem`; it must be a PEM file"),
+            ),
+            (
+                "cert.pem",
+                "cert.pem",
+                Some("c.yaml:1:28: there is no private key in `cert.pem`; it must be a PEM file"),
+            ),
+            (
+                "cert.pem",
+                "open.pem",
+                Some("c.yaml:1:28: everybody on this machine can read the private key; `chmod 600` it"),
+            ),
+        ] {
+            let found = told(&format!("tls: {{cert: {cert}, key: {key}}}"), &dir);
+            assert_eq!(found.first().map(String::as_str), expected, "{cert} {key}");
+        }
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn prompts_and_prices_must_be_there() {
+        let lines = "system_prompts: [{dir: nowhere}, {file: none.md}]\nprices: {file: none.yaml}";
+        let found = told(lines, Path::new(env!("CARGO_MANIFEST_DIR")));
+        assert_eq!(
+            found.get(..3).unwrap_or_default(),
+            [
+                "c.yaml:1:24: there is no folder `nowhere`",
+                "c.yaml:1:41: there is no file `none.md`",
+                "c.yaml:2:16: there is no file `none.yaml`",
+            ]
+        );
+    }
+}

@@ -1,12 +1,15 @@
 //! Aliases: routes that lead somewhere, fallbacks that exist, patterns that fit something.
 
+use std::collections::HashSet;
+
 use super::{backends, known};
 use crate::base::glob::Glob;
+use crate::config::fields::backends::BACKEND;
 use crate::config::fields::bounds::RATE_LIMIT;
 use crate::config::fields::clients::API_KEY;
 use crate::config::fields::models::{MODEL, ROUTE};
 use crate::config::findings::Findings;
-use crate::config::tree::{Entry, Node, Span};
+use crate::config::tree::{Entry, Node, Span, Value};
 use crate::config::view::View;
 
 /// Keys that only the short form has.
@@ -24,54 +27,53 @@ pub(super) fn check(top: &View<'_>, findings: &mut Findings<'_>) {
     for entry in top.entries("models") {
         let item = View::new(&MODEL, Some(&entry.node));
         routes(&item, entry, &backends, findings);
-        item.items("fallback")
-            .iter()
-            .for_each(|name| aliases.must_have(name, findings));
+        for name in item.items("fallback") {
+            aliases.must_have(name, findings);
+        }
         fields(&item, findings);
     }
     for entry in top.section("rate_limit", &RATE_LIMIT).entries("per_model") {
         aliases.must_have_name(&entry.key, entry.key_span, findings);
     }
-    let keys = top.sections("api_keys", &API_KEY);
-    keys.iter()
-        .flat_map(|key| key.items("models"))
-        .for_each(|glob| aliases.should_fit(glob, findings));
+    for key in top.sections("api_keys", &API_KEY) {
+        for glob in key.items("models") {
+            aliases.should_fit(glob, findings);
+        }
+    }
     unused(top, findings);
 }
 
 fn routes(item: &View<'_>, entry: &Entry, backends: &[&str], findings: &mut Findings<'_>) {
-    if !matches!(entry.node.value, crate::config::tree::Value::Map(_)) {
-        if matches!(entry.node.value, crate::config::tree::Value::Null) {
-            findings.error(entry.key_span, format!("the alias `{}` has no routes", entry.key));
-        }
+    // What is neither was told of before.
+    if !matches!(entry.node.value, Value::Map(_) | Value::Null) {
         return;
     }
-    let (list, short) = (item.get("routes"), item.get("backend"));
-    match (list, short) {
-        (None, None) => findings.error(entry.key_span, format!("the alias `{}` has no routes", entry.key)),
-        (Some(_), Some(short)) => findings.error(short.span, "give `routes` or `backend`, not both"),
-        (Some(list), None) if list.items().is_empty() => {
-            findings.error(list.span, format!("the alias `{}` has no routes", entry.key));
-        }
-        _ => {}
-    }
-    for key in SHORT.iter().filter(|_| list.is_some() && short.is_none()) {
-        if item.get(key).is_some() {
-            let message = format!("`{key}` belongs to a route; move it into an item of `routes`");
-            findings.error(item.span(key), message);
-        }
-    }
+    form(item, entry, findings);
     let routes = item.sections("routes", &ROUTE);
-    let named = routes
-        .iter()
-        .filter_map(|route| route.get("backend"))
-        .chain(short);
-    named.for_each(|name| known(name, "backend", backends, findings));
+    let long = routes.iter().filter_map(|route| route.get("backend"));
+    for name in long.chain(item.get("backend")) {
+        known(name, "backend", backends, findings);
+    }
     if !routes.is_empty() && routes.iter().all(|route| !route.truth("enabled")) {
-        findings.warn(
-            entry.key_span,
-            format!("no route of the alias `{}` is enabled", entry.key),
-        );
+        let message = format!("no route of the alias `{}` is enabled", entry.key);
+        findings.warn(entry.key_span, message);
+    }
+}
+
+/// An alias has a list of routes or the short form of one, and not a bit of both.
+fn form(item: &View<'_>, entry: &Entry, findings: &mut Findings<'_>) {
+    let nothing = format!("the alias `{}` has no routes", entry.key);
+    match (item.get("routes"), item.get("backend")) {
+        (None, None) => findings.error(entry.key_span, nothing),
+        (Some(list), None) if list.items().is_empty() => findings.error(list.span, nothing),
+        (Some(_), Some(short)) => findings.error(short.span, "give `routes` or `backend`, not both"),
+        (Some(_), None) => {
+            for key in SHORT.iter().filter(|key| item.get(key).is_some()) {
+                let message = format!("`{key}` belongs to a route; move it into an item of `routes`");
+                findings.error(item.span(key), message);
+            }
+        }
+        (None, Some(_)) => {}
     }
 }
 
@@ -93,21 +95,18 @@ fn fields(item: &View<'_>, findings: &mut Findings<'_>) {
     }
 }
 
+/// A backend that is on, but that nothing leads to, is a route that was forgotten.
 fn unused(top: &View<'_>, findings: &mut Findings<'_>) {
-    let models: Vec<View<'_>> = top
-        .entries("models")
-        .iter()
-        .map(|e| View::new(&MODEL, Some(&e.node)))
-        .collect();
-    let long = models.iter().flat_map(|model| model.sections("routes", &ROUTE));
-    let short = models.iter().copied();
-    let used: Vec<&str> = long
-        .chain(short)
-        .filter_map(|view| view.get("backend")?.text())
-        .collect();
-    for backend in top.items("backends").iter().filter_map(|item| item.get("name")) {
-        if let Some(name) = backend.text().filter(|name| !used.contains(name)) {
-            findings.warn(backend.span, format!("no alias leads to the backend `{name}`"));
+    let mut used: HashSet<&str> = HashSet::new();
+    for entry in top.entries("models") {
+        let item = View::new(&MODEL, Some(&entry.node));
+        let views = item.sections("routes", &ROUTE).into_iter().chain([item]);
+        used.extend(views.filter_map(|view| view.get("backend")?.text()));
+    }
+    for item in top.sections("backends", &BACKEND) {
+        let name = item.get("name").and_then(|node| Some((node, node.text()?)));
+        if let Some((node, name)) = name.filter(|(_, name)| item.truth("enabled") && !used.contains(name)) {
+            findings.warn(node.span, format!("no alias leads to the backend `{name}`"));
         }
     }
 }
