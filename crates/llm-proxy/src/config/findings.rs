@@ -6,6 +6,8 @@ use std::sync::Arc;
 use super::diagnostic::{Diagnostic, SHOWN, Severity, Source, line_at};
 use super::tree::{Node, Span};
 
+/// So many errors, and so many warnings, are kept.
+const MOST: usize = 10_000;
 /// A name that is longer is like no other.
 const NAME: usize = 100;
 /// A word of so many characters may be a key.
@@ -19,6 +21,8 @@ pub(crate) struct Findings<'a> {
     found: Vec<Finding>,
     secret: Vec<Range<usize>>,
     exposed: Option<String>,
+    errors: usize,
+    warnings: usize,
 }
 
 /// A diagnostic in the making.
@@ -37,6 +41,8 @@ impl<'a> Findings<'a> {
             found: Vec::new(),
             secret: Vec::new(),
             exposed: None,
+            errors: 0,
+            warnings: 0,
         }
     }
 
@@ -61,6 +67,15 @@ impl<'a> Findings<'a> {
     }
 
     fn push(&mut self, severity: Severity, message: String, span: Option<Span>, help: Option<String>) {
+        // Each kind has its own room, so that warnings never crowd out the error that refuses the file.
+        let count = match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        *count += 1;
+        if *count > MOST {
+            return;
+        }
         self.found.push(Finding {
             severity,
             message,
