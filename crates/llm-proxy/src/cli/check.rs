@@ -1,0 +1,140 @@
+//! `llm-proxy check`: everything that is wrong with a config file, and a line on what it holds.
+
+use std::path::Path;
+
+use super::Outcome;
+use crate::config::{self, Config, Diagnostic, Loaded, Report, Severity};
+
+/// Loads the file and tells what it finds, errors and warnings on standard error. `colour`: with terminal colours.
+pub fn run(path: &Path, colour: bool) -> Outcome {
+    let name = path.file_name().map_or_else(
+        || path.display().to_string(),
+        |name| name.to_string_lossy().into(),
+    );
+    told(&name, config::load(path), colour)
+}
+
+fn told(name: &str, loaded: Result<Loaded, Report>, colour: bool) -> Outcome {
+    match loaded {
+        Ok(loaded) => {
+            let notes = config::conversion_notes(&loaded.config);
+            let notes = notes
+                .iter()
+                .fold(String::new(), |all, note| all + "note: " + note + "\n");
+            let out = format!("{notes}{name} is valid: {}\n", summary(&loaded.config));
+            Outcome {
+                out,
+                err: shown(Report(loaded.warnings), colour),
+                code: 0,
+            }
+        }
+        Err(report) => {
+            let count = |of| {
+                report
+                    .0
+                    .iter()
+                    .filter(|one: &&Diagnostic| one.severity == of)
+                    .count()
+            };
+            let errors = counted(count(Severity::Error), "error");
+            let warnings = match count(Severity::Warning) {
+                0 => String::new(),
+                some => format!(" and {}", counted(some, "warning")),
+            };
+            let first = format!("{name} has {errors}{warnings}.\n\n");
+            Outcome::failed(first + &shown(report, colour), 2)
+        }
+    }
+}
+
+/// All diagnostics with an empty line after each; nothing if there are none.
+fn shown(report: Report, colour: bool) -> String {
+    if report.0.is_empty() {
+        return String::new();
+    }
+    report.render(colour) + "\n\n"
+}
+
+fn summary(config: &Config) -> String {
+    let keys = match config.api_keys.len() {
+        0 => "no keys (loopback only)".to_owned(),
+        some => counted(some, "key"),
+    };
+    let backends = counted(config.backends.len(), "backend");
+    let aliases = match config.models.len() {
+        1 => "1 alias".to_owned(),
+        some => format!("{some} aliases"),
+    };
+    format!("{backends}, {aliases}, {keys}")
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(yaml: &str) -> Outcome {
+        told(
+            "config.yaml",
+            config::parse(yaml, "config.yaml", Path::new(""), &|_| None),
+            false,
+        )
+    }
+
+    const GOOD: &str = "backends: [{name: a, protocol: anthropic, url: https://a.example}]\n\
+                        models: {m: {backend: a}}\n";
+
+    #[test]
+    fn a_valid_config_gets_one_line_and_its_notes() {
+        let outcome = check(GOOD);
+        assert_eq!(
+            outcome,
+            Outcome::fine(
+                "note: alias `m`: chat, responses clients wait for conversion (no enabled route speaks them)\n\
+                 config.yaml is valid: 1 backend, 1 alias, no keys (loopback only)\n"
+                    .to_owned()
+            )
+        );
+    }
+
+    #[test]
+    fn warnings_do_not_fail() {
+        let outcome = check(&format!("{GOOD}concurrency: {{}}\n"));
+        assert_eq!(outcome.code, 0);
+        assert_eq!(
+            outcome.err,
+            "warning: the section `concurrency` is read and checked, but has no effect in this version\n \
+             --> config.yaml:3:1\n  |\n3 | concurrency: {}\n  | ^^^^^^^^^^^\n\n"
+        );
+    }
+
+    #[test]
+    fn a_broken_config_fails_with_every_error_after_one_sentence() {
+        let outcome = check(&format!(
+            "{GOOD}lisen: x\nwatch: maybe\nledger: {{url: 'sqlite:x'}}\n"
+        ));
+        assert_eq!((outcome.code, outcome.out.as_str()), (2, ""));
+        assert!(
+            outcome
+                .err
+                .starts_with("config.yaml has 2 errors and 1 warning.\n\nerror: unknown key `lisen`")
+        );
+        assert!(
+            outcome.err.contains("help: did you mean `listen`?"),
+            "{}",
+            outcome.err
+        );
+        assert!(outcome.err.contains("config.yaml:4:8"), "{}", outcome.err);
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_fails_too() {
+        let outcome = run(Path::new("/nowhere/config.yaml"), false);
+        assert_eq!(outcome.code, 2);
+        assert!(outcome.err.contains("cannot read the config"), "{}", outcome.err);
+    }
+}

@@ -1,0 +1,33 @@
+//! Logs.
+
+use std::path::Path;
+
+use crate::config::fields::logging::{FILE, LOGGING};
+use crate::config::formats;
+use crate::config::names::Rotate;
+use crate::config::types::{Bodies, LogFile, LogFormat, Logging, Mask};
+use crate::config::view::View;
+
+pub(super) fn logging(top: &View<'_>, dir: &Path) -> Logging {
+    let logging = top.section("logging", &LOGGING);
+    Logging {
+        level: logging.text("level").unwrap_or_default(),
+        format: logging.named("format").unwrap_or(LogFormat::Auto),
+        file: logging
+            .maybe_section("file", &FILE)
+            .and_then(|file| self::file(&file, dir)),
+        access: logging.truth("access"),
+        bodies: logging.named("bodies").unwrap_or(Bodies::Off),
+        mask: logging.named("mask").unwrap_or(Mask::Standard),
+    }
+}
+
+fn file(file: &View<'_>, dir: &Path) -> Option<LogFile> {
+    Some(LogFile {
+        dir: file.read("dir", |text| Some(formats::path(text, dir)))?,
+        daily: file.named("rotate").is_some_and(|rotate: Rotate| rotate.0),
+        max_size: file.read("max_size", crate::config::scalars::size),
+        max_files: file.int("max_files").unwrap_or(1),
+        compress: file.truth("compress"),
+    })
+}

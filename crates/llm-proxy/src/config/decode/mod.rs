@@ -1,0 +1,70 @@
+//! The second pass: from the tree to the config, section by section.
+
+mod backends;
+mod bounds;
+mod clients;
+mod failure;
+mod logging;
+mod models;
+mod prompts;
+
+use std::path::Path;
+
+pub(crate) use backends::of_protocol;
+
+use super::fields::{self, logging as log_fields};
+use super::formats;
+use super::tree::Node;
+use super::types::Config;
+use super::view::View;
+use crate::base::Secret;
+
+/// The config that the file says. Paths in it are relative to `dir`.
+pub(crate) fn config(root: &Node, dir: &Path) -> Config {
+    let top = View::top(root);
+    Config {
+        listen: top.list("listen", |text| formats::listen(text, dir)),
+        tls: clients::tls(&top, dir),
+        trusted_proxies: top.list("trusted_proxies", formats::network),
+        admin: clients::admin(&top),
+        api_keys: top
+            .sections("api_keys", &fields::clients::API_KEY)
+            .iter()
+            .map(clients::api_key)
+            .collect(),
+        backends: backends::all(&top, dir),
+        models: models::all(&top),
+        fallback: failure::fallback(&top),
+        detection: failure::detection(&top),
+        timeout: bounds::timeouts(&top),
+        rate_limit: bounds::rate_limits(&top),
+        concurrency: bounds::concurrency(&top),
+        system_prompts: prompts::all(&top, dir),
+        limits: bounds::limits(&top),
+        stream: bounds::stream(&top),
+        shutdown_grace: top.duration("shutdown_grace"),
+        watch: top.truth("watch"),
+        logging: logging::logging(&top, dir),
+        ledger: ledger(&top),
+        cluster: cluster(&top),
+        telemetry: top
+            .maybe_section("telemetry", &log_fields::TELEMETRY)
+            .and_then(|s| s.text("otlp")),
+        prices: prices(&top, dir),
+    }
+}
+
+fn ledger(top: &View<'_>) -> Option<Secret> {
+    let url = top.section("ledger", &log_fields::LEDGER).text("url")?;
+    (url != "off").then(|| Secret::new(&url))
+}
+
+fn cluster(top: &View<'_>) -> Option<Secret> {
+    let cluster = top.maybe_section("cluster", &log_fields::CLUSTER)?;
+    cluster.read("redis", |url| Some(Secret::new(url)))
+}
+
+fn prices(top: &View<'_>, dir: &Path) -> Option<std::path::PathBuf> {
+    let prices = top.maybe_section("prices", &log_fields::PRICES)?;
+    prices.read("file", |text| Some(formats::path(text, dir)))
+}
