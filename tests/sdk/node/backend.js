@@ -6,13 +6,13 @@ import { createServer } from 'node:http';
 import { gather } from './gather.js';
 
 /** An answer of compact JSON. */
-export function ofJson(value, status = 200) {
-  return reply(JSON.stringify(value), status, 'application/json');
+export function ofJson(value, status = 200, headers = {}) {
+  return reply(JSON.stringify(value), { status, headers: { 'content-type': 'application/json', ...headers } });
 }
 
 /** A stream; with `hold` it stays unfinished until the peer goes away, which settles `left`. */
 export function ofEvents(events, hold = false) {
-  return reply(events.map(line).join(''), 200, 'text/event-stream', hold);
+  return reply(events.map(line).join(''), { headers: { 'content-type': 'text/event-stream' }, hold });
 }
 
 function line(event) {
@@ -21,10 +21,10 @@ function line(event) {
   return `${name}data: ${JSON.stringify(event)}\n\n`;
 }
 
-function reply(body, status, type, hold = false) {
+function reply(body, { status = 200, headers, hold = false }) {
   let leave;
   const left = new Promise((resolve) => (leave = resolve));
-  return { body, status, type, hold, left, leave };
+  return { body, status, headers, hold, left, leave };
 }
 
 /** Listens on a free port. */
@@ -57,8 +57,8 @@ function next(list) {
   return list.length > 1 ? list.shift() : list[0];
 }
 
-function write(response, { body, status, type, hold, leave }) {
-  response.writeHead(status, { 'content-type': type });
+function write(response, { body, status, headers, hold, leave }) {
+  response.writeHead(status, headers);
   if (!hold) return response.end(body);
   response.on('close', leave);
   response.write(body);

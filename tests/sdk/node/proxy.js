@@ -13,7 +13,6 @@ const CONFIG = fileURLToPath(new URL('../config.yaml', import.meta.url));
 
 export const KEY = 'team-key-0123456789abcdef';
 export const NARROW_KEY = 'narrow-key-0123456789abcdef';
-export const HASTY_KEYS = { openai: 'hasty-openai-0123456789', anthropic: 'hasty-anthropic-0123456789' };
 
 /** How long a process has for its first answer, in milliseconds. */
 const READY_WITHIN = 15_000;

@@ -8,7 +8,6 @@ from proxy import free_port, serve, simulator
 
 KEY = "team-key-0123456789abcdef"
 NARROW_KEY = "narrow-key-0123456789abcdef"
-HASTY_KEYS = {"openai": "hasty-openai-0123456789", "anthropic": "hasty-anthropic-0123456789"}
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,9 @@ class Process:
         # Keys of whoever runs the tests must not reach the config or the SDKs.
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "RUST_BACKTRACE") if name in os.environ}
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen([BINARY, *arguments], env={**kept, **variables}, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                [BINARY, *arguments], env={**kept, **variables}, stdout=log, stderr=log
+            )
         self._wait_until_ready(health)
 
     def _wait_until_ready(self, health):
@@ -56,7 +58,9 @@ class Process:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
                 if health is None:
                     return True
-                probe.sendall(f"GET {health} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n".encode())
+                probe.sendall(
+                    f"GET {health} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n".encode()
+                )
                 return b" 200 " in probe.recv(64)
         except OSError:
             return False

@@ -40,6 +40,7 @@ http {{
       proxy_pass http://backend;
       proxy_http_version 1.1;
       proxy_set_header connection \"\";
+      proxy_set_header host {backend};
       proxy_buffering off;
       proxy_read_timeout 600s;
     }}

@@ -39,6 +39,12 @@ pub(super) fn cost(rig: &Rig, target: Target, ask: &Ask, span: Duration) -> Resu
     Ok(spent.as_secs_f64() * 1e6 / f64::from(answers.max(1)))
 }
 
+/// Whether `target` can do this work at all: a refusal is told as an empty cell, not as a figure.
+pub(super) fn is_served(rig: &Rig, target: Target, ask: &Ask) -> Result<bool> {
+    let answer = Client::connect(rig.addr(target))?.ask(&ask.for_target(target))?;
+    Ok(answer.status == 200)
+}
+
 fn flat_out(rig: &Rig, target: Target, request: &[u8], until: Instant) -> Result<u32> {
     let mut client = Client::connect(rig.addr(target))?;
     let mut answers = 0;

@@ -78,8 +78,13 @@ impl Ask {
             r#"{{"model":"{model}","max_tokens":100,"stream":{stream},"messages":[{{"role":"user","content":"{prompt}"}}]}}"#
         );
         let (path, length) = (self.path, body.len());
+        let version = if path == MESSAGES {
+            "anthropic-version: 2023-06-01\r\n"
+        } else {
+            ""
+        };
         format!(
-            "POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {KEY}\r\nanthropic-version: 2023-06-01\r\n\
+            "POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {KEY}\r\n{version}\
              content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
         )
         .into_bytes()
@@ -189,7 +194,9 @@ fn one_round(rig: &Rig, options: &Options, row: &Row, cells: &mut Cells) -> Resu
     if row.ask.model.is_some() {
         cells.nginx.push(load::cost(rig, Target::Nginx, &row.ask, span)?);
     }
-    cells.proxy.push(load::cost(rig, Target::Proxy, &row.ask, span)?);
+    if load::is_served(rig, Target::Proxy, &row.ask)? {
+        cells.proxy.push(load::cost(rig, Target::Proxy, &row.ask, span)?);
+    }
     Ok(())
 }
 

@@ -22,7 +22,7 @@ pub(super) fn length(source: &Source) -> Vec<Finding> {
 
 /// A Rust file opens with `//!`.
 pub(super) fn opening(source: &Source) -> Vec<Finding> {
-    if !source.is_rust() || source.text.starts_with("//!") || source.text.starts_with("#![no_main]") {
+    if !source.is_rust() || source.text.starts_with("//!") {
         return Vec::new();
     }
     vec![Finding::new(
