@@ -61,7 +61,10 @@ def test_an_image_goes_on_untouched(claude, backend):
 
 
 def test_bytes_pass_both_ways(claude, backend):
-    odd = b'{ "id" :"msg_1","type":"message","role":"assistant","model":"m","n":1e2,\n "content":[],"usage":{"input_tokens":1,"output_tokens":1}}'
+    odd = (
+        b'{ "id" :"msg_1","type":"message","role":"assistant","model":"m","n":1e2,\n '
+        b'"content":[],"usage":{"input_tokens":1,"output_tokens":1}}'
+    )
     backend.answers("anthropic-bytes", Reply(odd))
     raw = claude.messages.with_raw_response.create(
         model="anthropic-bytes", extra_body={"unknown": [1.0, 12345678901234567890]}, **ASK
