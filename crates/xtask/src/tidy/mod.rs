@@ -94,17 +94,27 @@ pub(crate) fn root() -> PathBuf {
 
 /// Reads every text file below `root` and applies every rule.
 pub(crate) fn check(root: &Path) -> Result<Report> {
-    let sources = read_all(root)?;
+    let mut sources = read_all(root)?;
+    mark_tests(&mut sources);
     let mut findings: Vec<Finding> = sources.iter().flat_map(broken_rules).collect();
     let text = |path: &str| sources.iter().find(|s| s.path == path);
     if let (Some(manifest), Some(page)) = (text("Cargo.toml"), text("docs/dependencies.md")) {
         findings.extend(reasons::reasons(manifest, page));
     }
     findings.sort();
+    findings.dedup();
     Ok(Report {
         files: sources.len(),
         findings,
     })
+}
+
+/// A module that is declared for tests alone is a file of tests, whatever its name.
+fn mark_tests(sources: &mut [Source]) {
+    let declared: Vec<String> = sources.iter().flat_map(Source::test_modules).collect();
+    for source in sources {
+        source.only_for_tests = declared.contains(&source.path);
+    }
 }
 
 fn broken_rules(source: &Source) -> impl Iterator<Item = Finding> {

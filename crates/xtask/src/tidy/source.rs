@@ -10,6 +10,8 @@ pub(super) struct Source {
     pub(super) text: String,
     /// Rust only: `text` with comments and literals blanked, line for line; empty for other files.
     pub(super) code: String,
+    /// Another file declares this one under `#[cfg(test)]`.
+    pub(super) only_for_tests: bool,
 }
 
 impl Source {
@@ -19,7 +21,12 @@ impl Source {
         } else {
             String::new()
         };
-        Self { path, text, code }
+        Self {
+            path,
+            text,
+            code,
+            only_for_tests: false,
+        }
     }
 
     pub(super) fn is_rust(&self) -> bool {
@@ -28,7 +35,8 @@ impl Source {
 
     /// A file that holds nothing but tests: no part of what ships.
     pub(super) fn is_test(&self) -> bool {
-        self.path.contains("/tests/")
+        self.only_for_tests
+            || self.path.contains("/tests/")
             || self.path.starts_with("tests/")
             || self.path.ends_with("/tests.rs")
             || self.path.ends_with("_tests.rs")
@@ -42,11 +50,30 @@ impl Source {
             .strip_prefix("/src/")
     }
 
-    /// The lines of `code` before the tests at the foot, numbered from 1.
+    /// The lines of `code` before the tests at the foot, numbered from 1; none in a file of tests.
     pub(super) fn product(&self) -> impl Iterator<Item = (usize, &str)> {
-        numbered(&self.code).take_while(|(_, line)| !line.trim_start().starts_with("#[cfg(test)]"))
+        let ships = !self.is_test();
+        numbered(&self.code).take_while(move |(_, line)| ships && !line.trim_start().starts_with(FOR_TESTS))
+    }
+
+    /// The files of the modules that this one declares for tests alone.
+    pub(super) fn test_modules(&self) -> impl Iterator<Item = String> {
+        let folder = self.path.trim_end_matches(".rs");
+        let folder = ["/mod", "/lib", "/main"]
+            .iter()
+            .find_map(|root| folder.strip_suffix(root))
+            .unwrap_or(folder);
+        let pairs = self.code.lines().zip(self.code.lines().skip(1));
+        pairs
+            .filter(|(attribute, _)| attribute.trim() == FOR_TESTS)
+            .filter_map(move |(_, declaration)| {
+                let (_, name) = declaration.trim().strip_suffix(';')?.rsplit_once("mod ")?;
+                Some(format!("{folder}/{name}.rs"))
+            })
     }
 }
+
+const FOR_TESTS: &str = "#[cfg(test)]";
 
 /// Lines numbered as an editor numbers them.
 pub(super) fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
@@ -70,6 +97,23 @@ mod tests {
     fn the_product_ends_where_the_tests_begin() {
         let file = source("a.rs", "fn a() {}\n#[cfg(test)]\nmod tests {}\n");
         assert_eq!(file.product().collect::<Vec<_>>(), [(1, "fn a() {}")]);
+    }
+
+    #[test]
+    fn modules_for_tests_are_found_beside_their_parent() {
+        let text =
+            "mod a;\n#[cfg(test)]\nmod b;\n#[cfg(test)]\npub(crate) mod c;\n#[cfg(test)]\nmod tests {}\n";
+        for (parent, expected) in [
+            ("x/src/lib.rs", ["x/src/b.rs", "x/src/c.rs"]),
+            ("x/src/sse/mod.rs", ["x/src/sse/b.rs", "x/src/sse/c.rs"]),
+            ("x/src/sse.rs", ["x/src/sse/b.rs", "x/src/sse/c.rs"]),
+        ] {
+            assert_eq!(
+                source(parent, text).test_modules().collect::<Vec<_>>(),
+                expected,
+                "{parent}"
+            );
+        }
     }
 
     #[test]
