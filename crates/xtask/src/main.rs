@@ -1,2 +1,48 @@
-//! Stub.
-fn main() {}
+//! The yard's own tool: `tidy` checks the repository's rules, `bench` measures the proxy beside nginx.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+mod bench;
+mod out;
+mod tidy;
+
+const USAGE: &str = "usage: xtask tidy | bench [--quick] [--rows WORD] [--proxy FILE] [--dir DIR]";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match run(&words) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            out::complain(&format!("xtask: {error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs the task that the first word names; `false` means that it ran and found fault.
+fn run(words: &[String]) -> Result<bool> {
+    match words.split_first() {
+        Some((task, [])) if task == "tidy" => tidy_up(),
+        Some((task, options)) if task == "bench" => {
+            let options = bench::Options::parse(options).context(USAGE)?;
+            bench::run(&options).map(|()| true)
+        }
+        _ => bail!(USAGE),
+    }
+}
+
+fn tidy_up() -> Result<bool> {
+    let report = tidy::check(&tidy::root())?;
+    for finding in &report.findings {
+        out::line(&finding.to_string());
+    }
+    out::line(&format!(
+        "tidy: {} files, {} findings",
+        report.files,
+        report.findings.len()
+    ));
+    Ok(report.findings.is_empty())
+}

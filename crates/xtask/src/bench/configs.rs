@@ -1,0 +1,100 @@
+//! The config files of the targets. nginx is set up as one would for streams; the proxy has everything on.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// The key that clients present; nginx passes it on, the proxy checks it.
+pub(super) const KEY: &str = "bench-key-0123456789abcdef";
+
+/// Unimportant aliases beside those in use: nobody has a config of one model.
+const BYSTANDERS: usize = 20;
+
+/// One worker, connections to the backend kept, no buffering of answers, bodies up to 256 KiB kept in memory.
+pub(super) fn nginx(listen: SocketAddr, backend: SocketAddr, dir: &Path) -> String {
+    let dir = dir.display();
+    format!(
+        "daemon off;
+worker_processes 1;
+worker_rlimit_nofile 65536;
+error_log {dir}/nginx-error.log error;
+pid {dir}/nginx.pid;
+events {{ worker_connections 16384; }}
+http {{
+  access_log {dir}/nginx-access.log;
+  client_body_temp_path {dir}/nginx-body;
+  proxy_temp_path {dir}/nginx-proxy;
+  fastcgi_temp_path {dir}/nginx-fastcgi;
+  uwsgi_temp_path {dir}/nginx-uwsgi;
+  scgi_temp_path {dir}/nginx-scgi;
+  client_body_buffer_size 256k;
+  client_max_body_size 64m;
+  keepalive_requests 1000000000;
+  upstream backend {{
+    server {backend};
+    keepalive 64;
+    keepalive_requests 1000000000;
+  }}
+  server {{
+    listen {listen} backlog=4096;
+    location / {{
+      proxy_pass http://backend;
+      proxy_http_version 1.1;
+      proxy_set_header connection \"\";
+      proxy_set_header host {backend};
+      proxy_buffering off;
+      proxy_read_timeout 600s;
+    }}
+  }}
+}}
+"
+    )
+}
+
+/// Authentication, limits, routing, cooldowns, usage and the access log, all on; limits high enough never to refuse.
+pub(super) fn proxy(listen: SocketAddr, backend: SocketAddr) -> String {
+    let bystanders: Vec<String> = (0..BYSTANDERS)
+        .map(|n| {
+            format!(
+                "  bystander-{n}: {{backend: sim, model: sim-small}}
+"
+            )
+        })
+        .collect();
+    let bystanders = bystanders.concat();
+    format!(
+        "listen: {listen}
+admin: {{listen: \"off\"}}
+api_keys:
+  - name: bench
+    key: {KEY}
+    rate_limit: {{rpm: 1000000000, tpm: 1000000000000}}
+    max_concurrent: 100000
+backends:
+  - name: sim
+    protocol: openai
+    url: http://{backend}/v1
+    api_key: backend-key-0123456789
+    max_concurrent: 100000
+models:
+{bystanders}  small: {{backend: sim, model: sim-small}}
+  burst: {{backend: sim, model: sim-burst-100}}
+  paced: {{backend: sim, model: sim-paced-100}}
+  slow: {{backend: sim, model: sim-slow-100-2000}}
+  falls:
+    routes:
+      - {{backend: sim, model: sim-fail-500, priority: 1}}
+      - {{backend: sim, model: sim-small, priority: 2}}
+fallback:
+  # The row asks what a fallback costs: the failing backend must stay in use.
+  cooldown: 1ms
+  cooldown_max: 1ms
+  trip: {{consecutive: 1000000000, error_rate: 1, min_requests: 1000000000}}
+  retry_budget: 1
+rate_limit:
+  global: {{rps: 1000000}}
+  per_ip: {{rps: 1000000}}
+concurrency: {{max_requests: 20000, per_ip: 20000}}
+logging: {{format: json, access: true}}
+"
+    )
+}
