@@ -28,10 +28,7 @@ pub fn main() -> ExitCode {
         Command::Sim { listen } => demo::sim(listen),
         Command::Check(at) => print(check::run(&at.path(), colour)),
         Command::Explain(asked) => print(explain::explain(&asked, colour)),
-        Command::Init => print(init::run(
-            std::path::Path::new("config.yaml"),
-            &crate::base::env::var,
-        )),
+        Command::Init => print(init::run(std::path::Path::new("config.yaml"))),
         Command::Schema => print(schema::run()),
     }
 }
