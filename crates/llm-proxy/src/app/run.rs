@@ -99,7 +99,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     let addresses: Vec<Listen> = bound.iter().map(|(_, bound)| bound.address()).collect();
     let admin_address = admin_bound.first().map(|(_, bound)| bound.address());
     let snapshot = compile(config, 1, &live).map_err(Fatal::Runtime)?;
-    say_serving(&snapshot.config, &addresses);
+    say_serving(&snapshot.config, &addresses, admin_address.as_ref());
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
     let connections = Gauge::default();
     let front = Front {
@@ -137,7 +137,7 @@ pub(super) fn say_warnings(warnings: &[Diagnostic]) {
     }
 }
 
-fn say_serving(config: &Config, addresses: &[Listen]) {
+fn say_serving(config: &Config, addresses: &[Listen], admin: Option<&Listen>) {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let at: Vec<String> = addresses
         .iter()
@@ -150,6 +150,9 @@ fn say_serving(config: &Config, addresses: &[Listen]) {
         config.backends.len(),
         config.api_keys.len()
     );
+    if let Some(admin) = admin {
+        tracing::info!("admin on {}", server::shown(admin, "http"));
+    }
     for note in config::conversion_notes(config) {
         tracing::warn!("{note}");
     }

@@ -77,7 +77,7 @@ fn exposed(ctx: &Context, theirs: &HeaderMap, candidate: &super::Candidate, out:
             out.insert(REQUEST_ID, id);
         }
     }
-    if !true {
+    if !ctx.snapshot.config.expose_headers {
         return;
     }
     out.insert(BACKEND, candidate.route.backend.label.clone());

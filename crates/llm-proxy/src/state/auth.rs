@@ -106,6 +106,8 @@ mod tests {
     use super::*;
     use http::{HeaderName, HeaderValue};
 
+    type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>, &'a str);
+
     fn keys() -> Keys {
         let key = |name: &str, value: &str| ApiKey {
             name: name.to_owned(),
@@ -141,7 +143,7 @@ mod tests {
         let one = "first-key-0123456789";
         let two = "second-key-0123456789";
         let bearer = format!("Bearer {one}");
-        let cases: [(&[(&str, &str)], Option<&str>, &str); 11] = [
+        let cases: [Case<'_>; 11] = [
             (&[("authorization", &bearer)], Some("one"), "A02 bearer"),
             (
                 &[("authorization", "bearer first-key-0123456789")],

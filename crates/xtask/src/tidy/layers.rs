@@ -12,7 +12,8 @@ const LAYERS: &[&[&str]] = &[
     &["upstream", "observe", "ledger", "cluster"],
     &["state"],
     &["pipeline"],
-    &["server", "admin"],
+    &["server"],
+    &["admin"],
     &["app"],
     &["cli"],
 ];

@@ -1,6 +1,8 @@
 //! Clocks, rates, requests at once, sizes.
 
-use crate::config::fields::bounds::{CONCURRENCY, LIMITS, OVERRIDES, RATE, RATE_LIMIT, STREAM, TIMEOUT};
+use crate::config::fields::bounds::{
+    CONCURRENCY, HEADERS, LIMITS, OVERRIDES, RATE, RATE_LIMIT, STREAM, TIMEOUT,
+};
 use crate::config::types::{Concurrency, Limits, Rate, RateLimits, Stream, TimeoutOverrides, Timeouts};
 use crate::config::view::View;
 
@@ -72,6 +74,11 @@ pub(super) fn limits(top: &View<'_>) -> Limits {
         max_response: size("max_response"),
         max_event: size("max_event"),
     }
+}
+
+/// Whether answers carry our own headers.
+pub(super) fn expose_headers(top: &View<'_>) -> bool {
+    top.section("headers", &HEADERS).truth("expose")
 }
 
 pub(super) fn stream(top: &View<'_>) -> Stream {

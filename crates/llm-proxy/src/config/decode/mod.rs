@@ -41,6 +41,7 @@ pub(crate) fn config(root: &Node, dir: &Path) -> Config {
         concurrency: bounds::concurrency(&top),
         system_prompts: prompts::all(&top, dir),
         limits: bounds::limits(&top),
+        expose_headers: bounds::expose_headers(&top),
         stream: bounds::stream(&top),
         shutdown_grace: top.duration("shutdown_grace"),
         watch: top.truth("watch"),

@@ -134,6 +134,18 @@ pub(crate) static LIMITS: Section = Section {
     ],
 };
 
+/// `headers`
+pub(crate) static HEADERS: Section = Section {
+    name: "headers",
+    about: "Response headers towards clients.",
+    fields: &[field(
+        "expose",
+        Kind::Bool,
+        Value("true"),
+        "Whether answers carry the `x-llm-proxy-*` headers: backend, model, attempts, warnings.",
+    )],
+};
+
 /// `stream`
 pub(crate) static STREAM: Section = Section {
     name: "stream",

@@ -103,6 +103,12 @@ const FIELDS: &[Field] = &[
         "Sizes that nothing may exceed.",
     ),
     field(
+        "headers",
+        Kind::Section(&bounds::HEADERS),
+        Nothing,
+        "Response headers towards clients.",
+    ),
+    field(
         "stream",
         Kind::Section(&bounds::STREAM),
         Nothing,

@@ -55,6 +55,8 @@ pub struct Config {
     pub system_prompts: Vec<PromptSource>,
     /// Sizes.
     pub limits: Limits,
+    /// Whether answers carry the `x-llm-proxy-*` headers.
+    pub expose_headers: bool,
     /// Streams.
     pub stream: Stream,
     /// How long a drain waits for requests in flight.

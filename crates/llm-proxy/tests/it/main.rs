@@ -1,0 +1,10 @@
+//! The proxy from outside: the real binary, real sockets, simulated backends that are strict about their protocol.
+//!
+//! Tests are named by the ids of the reliability rule book. After each, [`Proxy::finish`] asserts what must hold
+//! after every request: nothing left in flight, no secret in any output, one access line a request, errors in the
+//! caller's dialect.
+#![expect(unreachable_pub, reason = "nobody but this binary sees them, and `pub` reads better")]
+
+mod support;
+
+mod basics;

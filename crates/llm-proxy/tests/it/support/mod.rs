@@ -1,0 +1,34 @@
+//! What makes a test a sentence: a proxy, a client, and the wait for a thing to be so.
+
+pub mod client;
+pub mod proxy;
+
+use std::time::Duration;
+
+pub use client::{Client, Reply, Streaming};
+pub use proxy::Proxy;
+
+/// No test waits longer for anything.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for a future, but not for ever; `what` says what did not happen.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(done) => done,
+        Err(_) => panic!("waited in vain for: {what}"),
+    }
+}
+
+/// Asks again and again until there is an answer.
+pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    within(what, async {
+        let mut pause = tokio::time::interval(Duration::from_millis(5));
+        loop {
+            pause.tick().await;
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+        }
+    })
+    .await
+}

@@ -1,0 +1,261 @@
+//! The real binary with a config, its log, and what must hold when a test is over.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+
+use super::{Client, until};
+
+/// Secrets that tests plant begin like this; none may come out anywhere.
+pub const CANARY: &str = "sk-canary-";
+
+/// A running proxy.
+pub struct Proxy {
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+    dir: PathBuf,
+    address: String,
+    admin: String,
+    /// Everything that clients of this proxy were sent.
+    pub(super) received: Arc<Mutex<Vec<u8>>>,
+    /// How many requests clients of this proxy have sent that leave an access line.
+    pub(super) sent: Arc<AtomicU64>,
+}
+
+impl Proxy {
+    /// Starts the proxy with this config; the addresses are chosen by the system.
+    pub async fn start(yaml: &str) -> Self {
+        let dir = fresh_dir();
+        let addresses = "listen: 127.0.0.1:0\nadmin: {listen: 127.0.0.1:0}\n";
+        let text = if yaml.contains("listen:") {
+            yaml.to_owned()
+        } else {
+            format!("{addresses}{yaml}")
+        };
+        let config = dir.join("config.yaml");
+        std::fs::write(&config, text).unwrap();
+        Self::with(&config, dir).await
+    }
+
+    async fn with(config: &Path, dir: PathBuf) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_llm-proxy"))
+            .arg("--config")
+            .arg(config)
+            .env("LLM_PROXY_TEST_SECRET", format!("{CANARY}environment"))
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        collect(child.stderr.take().unwrap(), &log);
+        let mut proxy = Self {
+            child,
+            log,
+            dir,
+            address: String::new(),
+            admin: String::new(),
+            received: Arc::default(),
+            sent: Arc::default(),
+        };
+        proxy.address = proxy.announced("serving on ").await;
+        if proxy.log().iter().any(|line| line.contains("admin on")) {
+            proxy.admin = proxy.announced("admin on ").await;
+        }
+        proxy
+    }
+
+    /// The `host:port` that the log announces after `words`.
+    async fn announced(&mut self, words: &str) -> String {
+        let log = Arc::clone(&self.log);
+        let child = &mut self.child;
+        until("the proxy to announce its address", async move || {
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("the proxy ended with {status}: {:?}", log.lock().unwrap());
+            }
+            log.lock().unwrap().iter().find_map(|line| {
+                let (_, rest) = line.split_once(words)?;
+                let (_, address) = rest.split_once("://")?;
+                let end = address.find(|c: char| !(c.is_ascii_alphanumeric() || ".:[]".contains(c)));
+                Some(
+                    address[..end.unwrap_or(address.len())]
+                        .trim_end_matches(':')
+                        .to_owned(),
+                )
+            })
+        })
+        .await
+    }
+
+    /// `host:port` of the main listener.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// `host:port` of the admin listener.
+    pub fn admin(&self) -> &str {
+        &self.admin
+    }
+
+    /// The folder of its config.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A client of the main listener. Its requests are counted, and all that it reads is searched for secrets.
+    pub fn client(&self) -> Client {
+        Client::of(self)
+    }
+
+    /// The lines of its log so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits for a log line that contains `text`.
+    pub async fn logged(&self, text: &str) -> String {
+        until(&format!("a log line with {text:?}"), async || {
+            self.log().into_iter().find(|line| line.contains(text))
+        })
+        .await
+    }
+
+    /// The access records so far.
+    pub fn records(&self) -> Vec<Value> {
+        let parse = |line: &String| serde_json::from_str::<Value>(line).ok();
+        self.log()
+            .iter()
+            .filter_map(parse)
+            .filter(|line| line["msg"] == "request")
+            .collect()
+    }
+
+    /// Waits for `count` access records.
+    pub async fn recorded(&self, count: usize) -> Vec<Value> {
+        until(&format!("{count} access records"), async || {
+            Some(self.records()).filter(|records| records.len() >= count)
+        })
+        .await
+    }
+
+    /// `GET /api/status`.
+    pub async fn status(&self) -> Value {
+        let reply = Client::plain(&self.admin).get("/api/status").await;
+        serde_json::from_slice(&reply.body).unwrap()
+    }
+
+    /// One backend of the status.
+    pub async fn backend(&self, name: &str) -> Value {
+        let status = self.status().await;
+        let backends = status["backends"].as_array().unwrap();
+        backends
+            .iter()
+            .find(|backend| backend["name"] == name)
+            .unwrap()
+            .clone()
+    }
+
+    /// Sends a signal (`-HUP`, `-TERM`).
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill")
+            .arg(signal)
+            .arg(self.pid().to_string())
+            .status()
+            .unwrap();
+        assert!(sent.success(), "kill {signal}");
+    }
+
+    /// Puts another config in the place of the running one, without telling the proxy.
+    pub fn rewrite(&self, yaml: &str) {
+        let text = format!(
+            "listen: {}\nadmin: {{listen: {}}}\n{yaml}",
+            self.address, self.admin
+        );
+        std::fs::write(self.dir.join("config.yaml"), text).unwrap();
+    }
+
+    /// The same, and waits until it is in force.
+    pub async fn reload(&self, yaml: &str) {
+        let before = self.status().await["config"]["generation"].as_u64();
+        self.rewrite(yaml);
+        self.signal("-HUP");
+        until("the new generation", async || {
+            let now = self.status().await["config"]["generation"].as_u64();
+            (now > before).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits for the process to end, and for its exit code.
+    pub async fn ended(&mut self) -> Option<i32> {
+        let child = &mut self.child;
+        until("the proxy to end", async move || child.try_wait().unwrap())
+            .await
+            .code()
+    }
+
+    /// What must hold after every test: G1 to G4 of the rule book. (G5 is held by the client, at each error.)
+    pub async fn finish(mut self) {
+        until("G1: nothing in flight", async || {
+            let status = self.status().await;
+            let idle = |backend: &Value| backend["in_flight"] == 0;
+            let all_idle = status["backends"].as_array().unwrap().iter().all(idle);
+            (status["in_flight"] == 0 && all_idle).then_some(())
+        })
+        .await;
+        assert!(
+            self.child.try_wait().unwrap().is_none(),
+            "G3: the process is alive"
+        );
+        let sent = self.sent.load(Ordering::SeqCst);
+        let count = usize::try_from(sent).unwrap();
+        self.recorded(count).await;
+        assert_eq!(self.records().len(), count, "G4: one access line a request");
+        self.assert_no_secrets();
+    }
+
+    /// G2: nothing that went out, to a client or to the log, holds a secret; G3: nothing panicked.
+    fn assert_no_secrets(&self) {
+        for line in self.log() {
+            assert!(!line.contains(CANARY), "G2: a secret in the log: {line}");
+            assert!(!line.contains("panicked"), "G3: a panic: {line}");
+        }
+        let received = self.received.lock().unwrap();
+        let text = String::from_utf8_lossy(&received);
+        assert!(!text.contains(CANARY), "G2: a secret reached a client: {text}");
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn collect(stderr: impl std::io::Read + Send + 'static, log: &Arc<Mutex<Vec<String>>>) {
+    let log = Arc::clone(log);
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            log.lock().unwrap().push(line);
+        }
+    });
+}
+
+fn fresh_dir() -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let n = COUNT.fetch_add(1, Ordering::SeqCst);
+    let dir = std::env::temp_dir().join(format!("llm-proxy-it-{}-{n}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    dir
+}
