@@ -63,7 +63,8 @@ def test_an_image_goes_on_untouched(claude, backend):
 def test_bytes_pass_both_ways(claude, backend):
     odd = (
         b'{ "id" :"msg_1","type":"message","role":"assistant","model":"m","n":1e2,\n '
-        b'"content":[],"usage":{"input_tokens":1,"output_tokens":1}}'
+        b'"content":[{"text":"h\\u00e9", "type":"text"}],"stop_reason":"end_turn",'
+        b'"usage":{"input_tokens":1,"output_tokens":1}}'
     )
     backend.answers("anthropic-bytes", Reply(odd))
     raw = claude.messages.with_raw_response.create(

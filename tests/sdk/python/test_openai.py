@@ -58,7 +58,8 @@ def test_an_image_goes_on_untouched(chat, backend):
 def test_bytes_pass_both_ways(chat, backend):
     odd = (
         b'{ "id" :"x","object":"chat.completion","created":1,"model":"m",'
-        b'"n":1e2,"big":123456789012345678901,\n "choices":[]}'
+        b'"n":1e2,"big":123456789012345678901,\n "choices":[ {"index":0,"message":'
+        b'{"content":"h\\u00e9","role":"assistant"},"finish_reason":"stop"}]}'
     )
     backend.answers("openai-bytes", Reply(odd))
     extra = {"unknown": {"z": 1.0, "a": 12345678901234567890}}

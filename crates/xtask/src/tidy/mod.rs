@@ -84,7 +84,8 @@ const SKIPPED: &[&str] = &[
     "node_modules",
     ".venv",
     "__pycache__",
-    ".pytest_cache",
+    "corpus",
+    "artifacts",
 ];
 
 /// The repository's root, as seen from this crate.
