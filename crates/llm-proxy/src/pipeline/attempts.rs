@@ -14,7 +14,6 @@ use crate::base::{Class, clock};
 use crate::config::types::WhenAllCooling;
 use crate::health::{self, Gate, Probe, Sole, Spent};
 use crate::observe::Attempt;
-use crate::observe::access::milliseconds;
 use crate::state::{Context, InFlight, Live};
 
 /// How long a request waits for a cooling backend to recover (contract 4, `when_all_cooling`).
@@ -118,7 +117,7 @@ async fn attempt(ctx: &mut Context, ask: &Ask, chosen: Chosen, sole: Sole) -> Re
     let deadline = attempt::deadline(&candidate, ctx.entry.started(), started);
     let done = attempt::run(ctx, ask, &candidate, deadline).await;
     let now = clock::now();
-    let took = milliseconds(now.duration_since(started));
+    let took = now.duration_since(started);
     match done {
         Ok(spoken) => {
             finish(ctx, "ok", Some(spoken.status.as_u16()), took);
@@ -162,15 +161,15 @@ fn begin(ctx: &mut Context, candidate: &Candidate) {
         model: Arc::clone(&candidate.model),
         class: Class::ClientGone.name(),
         status: None,
-        ms: 0.0,
+        took: Duration::ZERO,
     });
 }
 
-fn finish(ctx: &mut Context, class: &'static str, status: Option<u16>, took: f64) {
+fn finish(ctx: &mut Context, class: &'static str, status: Option<u16>, took: Duration) {
     if let Some(last) = ctx.entry.record.attempts.last_mut() {
         last.class = class;
         last.status = status;
-        last.ms = took;
+        last.took = took;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
@@ -14,7 +15,7 @@ use llm_dialect::{Api, Dialect};
 use super::connection::{Peer, Service};
 use super::respond::{Wire, refusal};
 use super::{plain, respond};
-use crate::base::Class;
+use crate::base::{Class, clock};
 use crate::observe::Record;
 use crate::pipeline::journey::{Call, journey};
 use crate::pipeline::{AnswerBody, Failure};
@@ -43,9 +44,9 @@ impl Service for Entrance {
         let visit = Visit::new(request.uri().path(), request.headers());
         let request_id = visit.request_id.clone();
         let dialect = visit.dialect;
-        let answered = AssertUnwindSafe(self.admit(snapshot, peer, request, visit))
-            .catch_unwind()
-            .await;
+        // Boxed: it is large, and gone once the response head is out, while the connection stays.
+        let admitted = Box::pin(self.admit(snapshot, peer, request, visit));
+        let answered = AssertUnwindSafe(admitted).catch_unwind().await;
         let mut response = answered.unwrap_or_else(|_| {
             let message = "Something in the proxy broke; the request may be sent again.";
             let failure = Failure::local(ErrorKind::Internal, message);
@@ -111,7 +112,20 @@ fn request_id(headers: &HeaderMap) -> String {
         .get(REQUEST_ID)
         .and_then(|id| id.to_str().ok())
         .filter(plain);
-    own.map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
+    own.map_or_else(new_request_id, str::to_owned)
+}
+
+/// A new id: a UUID of version 7, so that ids sort by time. They are no secret, so a quick generator will do.
+fn new_request_id() -> String {
+    let since = clock::wall()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let milliseconds = u64::try_from(since.as_millis()).unwrap_or_default();
+    let random = fastrand::u128(..).to_le_bytes();
+    let random = random.first_chunk().copied().unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(milliseconds, &random)
+        .into_uuid()
+        .to_string()
 }
 
 impl Entrance {
