@@ -59,6 +59,12 @@ impl Backend {
     pub fn speaks(&self, api: Api) -> bool {
         self.config.enabled && self.config.apis.contains(&api)
     }
+
+    /// Whether it has a place free at the moment (`max_concurrent`).
+    pub fn has_room(&self) -> bool {
+        let max = self.config.max_concurrent;
+        max.is_none_or(|max| self.vitals.in_flight() < max)
+    }
 }
 
 /// Counters of a backend.

@@ -87,6 +87,15 @@ impl Snapshot {
     pub fn alias(&self, model: &str) -> Option<&Arc<Alias>> {
         self.aliases.get(self.names.find(model)?)
     }
+
+    /// Whether a backend of that identity is in it, with that key if one is asked for.
+    pub fn has(&self, backend: u64, key: Option<u64>) -> bool {
+        let mut backends = self.backends.iter();
+        backends.any(|own| {
+            let holds = |key| own.keys.iter().any(|own| own.id == key);
+            own.id == backend && key.is_none_or(holds)
+        })
+    }
 }
 
 impl Route {
