@@ -281,11 +281,7 @@ impl Bench {
         let log = self.proxy.log();
         let lines = log.iter().filter_map(|line| serde_json::from_str(line).ok());
         lines
-            .filter(|line: &Value| {
-                line["msg"]
-                    .as_str()
-                    .is_some_and(|msg| msg.starts_with("cooling"))
-            })
+            .filter(|line: &Value| line["msg"].as_str().is_some_and(|msg| msg.starts_with("cooling")))
             .collect()
     }
 

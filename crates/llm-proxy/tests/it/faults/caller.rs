@@ -140,9 +140,7 @@ async fn f30_a_page_in_place_of_an_error_is_told_in_the_dialect() {
     let page = "<html><head><title>413 Request Entity Too Large</title></head><body>nginx</body></html>";
     for case in Case::ALL {
         let bench = Bench::start(case).await;
-        bench
-            .a
-            .always(Answer::status(413).raw_body(page, "text/html"));
+        bench.a.always(Answer::status(413).raw_body(page, "text/html"));
         let reply = bench.ask("m").await.expect(413);
         assert_eq!(reply.header("content-type"), "application/json");
         assert!(!reply.text().contains('<'), "{}", reply.text());

@@ -241,13 +241,15 @@ async fn f20_a_refused_key_of_the_only_backend_is_a_502_without_the_key() {
         let body = case.error(
             "authentication_error",
             "invalid_api_key",
-            "Incorrect API key provided: sk-canary-backend-a. Also: sk-canary-b...nd-a",
+            "Incorrect API key provided: sk-canary-backend-a, that is sk-canar***********nd-a.",
         );
-        bench
-            .a
-            .always(Answer::status(401).header("www-authenticate", "Bearer").body(body));
+        bench.a.always(
+            Answer::status(401)
+                .header("www-authenticate", "Bearer")
+                .body(body),
+        );
         let first = bench.refused("only", 502, "upstream_auth", "api_error").await;
-        assert!(!first.text().contains("API key"), "{}", first.text());
+        assert!(!first.text().contains("sk-"), "{}", first.text());
         assert_eq!(first.header("www-authenticate"), "");
         assert_eq!(first.header("x-should-retry"), "false");
         let second = bench.refused("only", 502, "upstream_auth", "api_error").await;

@@ -145,11 +145,15 @@ async fn f23_a_model_that_no_backend_knows_is_a_404_in_the_dialect() {
         let bench = Bench::start(case).await;
         bench.a.always(Answer::status(404));
         bench.b.always(Answer::status(404));
-        bench.refused("m", 404, "model_not_found", "not_found_error").await;
+        bench
+            .refused("m", 404, "model_not_found", "not_found_error")
+            .await;
         let attempts = bench.attempts(0).await;
         assert_eq!(attempts.len(), 2, "{attempts:?}");
         // Both are benched now: the same is said at once, and nobody is asked.
-        bench.refused("m", 404, "model_not_found", "not_found_error").await;
+        bench
+            .refused("m", 404, "model_not_found", "not_found_error")
+            .await;
         assert_eq!((bench.a.seen().len(), bench.b.seen().len()), (1, 1));
         bench.finish().await;
     }

@@ -102,11 +102,7 @@ async fn f04_a_backend_that_never_answers_is_left_after_the_first_byte_timeout()
             .await;
             bench.from_b("m").await;
             let third = bench.from_b("m").await;
-            assert_eq!(
-                third.header("x-llm-proxy-attempts"),
-                "1",
-                "silence counts double"
-            );
+            assert_eq!(third.header("x-llm-proxy-attempts"), "1", "silence counts double");
             assert_eq!(bench.cooldowns_of_a().await[0]["class"], "ttft_timeout");
             bench.finish().await;
         }

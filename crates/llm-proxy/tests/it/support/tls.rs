@@ -135,10 +135,7 @@ fn config(made: &CertifiedKey<rcgen::KeyPair>, alpn: &[&str]) -> ServerConfig {
         .with_no_client_auth()
         .with_single_cert(vec![made.cert.der().clone()], key)
         .unwrap();
-    config.alpn_protocols = alpn
-        .iter()
-        .map(|protocol| protocol.as_bytes().to_vec())
-        .collect();
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
     config
 }
 
