@@ -1,5 +1,6 @@
 //! A client that shows everything: status, headers, raw bytes, and how a connection ends.
 
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -110,7 +111,7 @@ impl Client {
     pub async fn open_on(&self, mut stream: TcpStream, method: &str, path: &str, body: &[u8]) -> Streaming {
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n", self.address);
         if !body.is_empty() {
-            head.push_str(&format!("content-length: {}\r\n", body.len()));
+            let _ = write!(head, "content-length: {}\r\n", body.len());
             if !self
                 .headers
                 .iter()
@@ -120,7 +121,7 @@ impl Client {
             }
         }
         for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            let _ = write!(head, "{name}: {value}\r\n");
         }
         head.push_str("\r\n");
         stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
@@ -232,7 +233,9 @@ impl Streaming {
     }
 
     /// Leaves without a word: the socket is closed.
-    pub fn leave(self) {}
+    pub fn leave(self) {
+        drop(self.stream);
+    }
 
     /// The connection, for another request.
     pub fn into_stream(self) -> TcpStream {
@@ -240,7 +243,7 @@ impl Streaming {
     }
 
     async fn read(&mut self) -> bool {
-        let mut buffer = [0; 16 * 1024];
+        let mut buffer = vec![0; 16 * 1024];
         let Ok(read @ 1..) = self.stream.read(&mut buffer).await else {
             return false;
         };
