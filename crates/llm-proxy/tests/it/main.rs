@@ -11,3 +11,5 @@
 mod support;
 
 mod basics;
+mod cli;
+mod contract;

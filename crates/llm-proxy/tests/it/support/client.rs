@@ -124,8 +124,9 @@ impl Client {
         }
         head.push_str("\r\n");
         stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
-        let probe = path.starts_with("/health") || path.starts_with("/readyz");
-        if !probe {
+        let health = path.starts_with("/health") || path.starts_with("/readyz");
+        let hello = method == "HEAD" && (path == "/" || path == "/api/hello");
+        if !(health || hello) {
             self.sent.fetch_add(1, Ordering::SeqCst);
         }
         Streaming {

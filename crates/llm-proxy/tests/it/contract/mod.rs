@@ -1,0 +1,2 @@
+//! What the contract promises to whoever stands outside: paths, headers, errors, keys, reloads, signals, sockets.
+
