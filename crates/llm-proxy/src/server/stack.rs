@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 use llm_dialect::path::{self, Place};
 use llm_dialect::wire_error::ErrorKind;
@@ -95,8 +95,12 @@ impl Visit {
     }
 
     /// Health probes and the like leave no access line.
-    fn is_probe(&self) -> bool {
-        matches!(self.place, Some(Place::Health(_) | Place::Hello))
+    fn is_probe(&self, method: &Method) -> bool {
+        match self.place {
+            Some(Place::Health(_) | Place::Hello) => true,
+            Some(Place::Root) => method == Method::HEAD,
+            _ => false,
+        }
     }
 }
 
@@ -145,7 +149,7 @@ impl Entrance {
             generation: snapshot.generation,
             ..Record::default()
         };
-        let quiet = visit.is_probe() || !snapshot.config.logging.access;
+        let quiet = visit.is_probe(&head.method) || !snapshot.config.logging.access;
         let mut ctx = Context {
             entry: self.live.access.begin(record, quiet),
             live: Arc::clone(&self.live),
@@ -190,7 +194,7 @@ impl From<Failure> for Told {
 
 async fn respond_to(
     ctx: &mut Context,
-    method: &http::Method,
+    method: &Method,
     place: Option<Place>,
     body: Incoming,
 ) -> Result<Response<AnswerBody>, Told> {
@@ -202,7 +206,7 @@ async fn respond_to(
     match place {
         Place::Health(what) => return Ok(plain::health(what, ctx.live.lifecycle.phase())),
         Place::Hello => return Ok(plain::hello()),
-        Place::Root if method == http::Method::HEAD => return Ok(plain::hello()),
+        Place::Root if method == Method::HEAD => return Ok(plain::hello()),
         _ => {}
     }
     // Authentication before the body is read: strangers cost nothing, and hold no place.
