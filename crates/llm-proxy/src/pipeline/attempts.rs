@@ -8,6 +8,7 @@ use tokio::time::timeout_at;
 
 use super::ask::Ask;
 use super::attempt::{self, Lost, Spoken};
+use super::commit::Committed;
 use super::failure::Failure;
 use super::plan::{Candidate, Plan};
 use super::verdict;
@@ -15,7 +16,6 @@ use crate::base::{Class, clock};
 use crate::config::types::WhenAllCooling;
 use crate::health::{self, Gate, Probe, Sole, Spent, Target};
 use crate::observe::Attempt;
-use crate::observe::access::milliseconds;
 use crate::state::{Context, InFlight, Live};
 
 /// How long a request waits for a cooling backend to recover (contract 4, `when_all_cooling`).
@@ -124,14 +124,17 @@ async fn attempt(ctx: &mut Context, ask: &Ask, chosen: Chosen, sole: Sole) -> Re
     } = chosen;
     let started = clock::now();
     begin(ctx, &candidate);
-    let deadline = attempt::deadline(&candidate, ctx.entry.started(), started);
+    let deadline = attempt::deadline(ctx, &candidate, started);
     let done = attempt::run(ctx, ask, &candidate, deadline).await;
     let now = clock::now();
-    let took = milliseconds(now.duration_since(started));
+    let took = now.duration_since(started);
     match done {
         Ok(spoken) => {
             finish(ctx, "ok", Some(spoken.status.as_u16()), took);
-            probe.succeeded(&candidate, now);
+            // A stream has yet to prove itself to its end; a probe is answered by its beginning.
+            if matches!(spoken.body, Committed::Whole { .. }) || probe.is_held() {
+                probe.succeeded(&candidate, now);
+            }
             candidate
                 .route
                 .backend
@@ -171,15 +174,15 @@ fn begin(ctx: &mut Context, candidate: &Candidate) {
         model: Arc::clone(&candidate.model),
         class: Class::ClientGone.name(),
         status: None,
-        ms: 0.0,
+        took: Duration::ZERO,
     });
 }
 
-fn finish(ctx: &mut Context, class: &'static str, status: Option<u16>, took: f64) {
+fn finish(ctx: &mut Context, class: &'static str, status: Option<u16>, took: Duration) {
     if let Some(last) = ctx.entry.record.attempts.last_mut() {
         last.class = class;
         last.status = status;
-        last.ms = took;
+        last.took = took;
     }
 }
 
@@ -459,6 +462,10 @@ impl ProbeGuard {
             );
             self.live.recovered.notify_waiters();
         }
+    }
+
+    fn is_held(&self) -> bool {
+        self.probe.is_some()
     }
 
     /// The probe, for a verdict that somebody else gives.

@@ -112,7 +112,8 @@ impl Vitals {
     }
 
     /// Notes how long a first byte took.
-    pub fn note_latency(&self, model: u64, milliseconds: f64, now: Instant) {
+    pub fn note_latency(&self, model: u64, took: Duration, now: Instant) {
+        let milliseconds = took.as_secs_f64() * 1e3;
         let mut latency = self.latency.lock();
         if latency.len() >= MAX_LATENCIES && !latency.contains_key(&model) {
             latency.clear();

@@ -14,7 +14,8 @@ use parking_lot::Mutex;
 use super::auth::Keys;
 use super::backend::{Backend, BackendKey};
 use super::live::Live;
-use crate::base::secret::{Secret, digest};
+use crate::base::Secret;
+use crate::base::identity::identity;
 use crate::config::types::{self, Auth, Config, Protocol, Strategy, Timeouts};
 use crate::routing::{Aliases, Smooth};
 use crate::upstream::Address;
@@ -95,16 +96,6 @@ impl Snapshot {
             own.id == backend && key.is_none_or(holds)
         })
     }
-}
-
-/// The identity of a text, by which state is found again after a reload.
-pub(super) fn identity(parts: &[&[u8]]) -> u64 {
-    let mut all = Vec::new();
-    for part in parts {
-        all.extend_from_slice(&(part.len() as u64).to_le_bytes());
-        all.extend_from_slice(part);
-    }
-    digest(&all).first_chunk().copied().map_or(0, u64::from_le_bytes)
 }
 
 impl Route {

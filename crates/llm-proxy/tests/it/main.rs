@@ -3,6 +3,7 @@
 //! Tests are named by the ids of the reliability rule book. After each, [`Proxy::finish`] asserts what must hold
 //! after every request: nothing left in flight, no secret in any output, one access line a request, errors in the
 //! caller's dialect.
+#![cfg(test)]
 #![expect(
     unreachable_pub,
     reason = "nobody but this binary sees them, and `pub` reads better"
@@ -11,4 +12,7 @@
 mod support;
 
 mod basics;
+mod cli;
+mod contract;
 mod cooldown;
+mod faults;

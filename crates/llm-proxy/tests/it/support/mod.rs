@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod proxy;
+pub mod tls;
 
 use std::time::Duration;
 
