@@ -14,4 +14,5 @@ mod support;
 mod basics;
 mod cli;
 mod contract;
+mod cooldown;
 mod faults;
