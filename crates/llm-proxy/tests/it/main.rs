@@ -11,3 +11,6 @@
 mod support;
 
 mod basics;
+mod cancel;
+mod identity;
+mod streams;
