@@ -5,9 +5,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use llm_dialect::Api;
 use llm_dialect::edit::{self, Edit};
 use llm_dialect::fault::{self, BackendError};
+use llm_dialect::{Api, Dialect};
 use tokio::time::timeout_at;
 
 use super::ask::{Ask, Shape};
@@ -15,6 +15,7 @@ use super::commit::{self, Committed, Terms, Unfit};
 use super::failure::Relay;
 use super::headers;
 use super::plan::Candidate;
+use super::relay;
 use crate::base::clock;
 use crate::health::{ErrorFacts, Evidence, Verdict, classify, disguised};
 use crate::state::{Backend, Context};
@@ -59,6 +60,7 @@ pub(super) async fn run(
     let judge = Judge {
         ctx,
         backend: &candidate.route.backend,
+        dialect: ask.api.dialect(),
     };
     let request = request(ctx, ask, candidate)
         .ok_or_else(|| judge.bad("its paths make no valid request", &[], None))?;
@@ -130,7 +132,7 @@ fn wants_usage(ctx: &Context, ask: &Ask) -> bool {
 fn request(ctx: &Context, ask: &Ask, candidate: &Candidate) -> Option<UpstreamRequest> {
     let backend = &candidate.route.backend;
     let mut headers = headers::onwards(&ctx.headers, backend, candidate.key()?);
-    if ask.api.dialect() == llm_dialect::Dialect::Messages {
+    if ask.api.dialect() == Dialect::Messages {
         headers.entry("anthropic-version").or_insert(ANTHROPIC_VERSION);
     }
     if matches!(ask.shape, Shape::Json(_)) {
@@ -220,6 +222,7 @@ fn model_value(ask: &Ask, candidate: &Candidate) -> Option<Bytes> {
 struct Judge<'a> {
     ctx: &'a Context,
     backend: &'a Backend,
+    dialect: Dialect,
 }
 
 impl Judge<'_> {
@@ -266,12 +269,9 @@ impl Judge<'_> {
             error: &error,
         };
         let mut lost = self.lost(&evidence, Some(status), error.message.clone());
+        let request_id = &self.ctx.entry.record.request_id;
         let body = self.scrubbed(body);
-        lost.relay = Some(Relay {
-            status,
-            headers: headers::back(headers),
-            body,
-        });
+        lost.relay = Some(relay::relay((self.dialect, request_id), status, headers, body));
         lost
     }
 

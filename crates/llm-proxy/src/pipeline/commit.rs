@@ -1,8 +1,8 @@
 //! Holding an answer back until it has proven to be one: the commit point (`reliability.md` 5.5).
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
 use llm_dialect::Api;
 use llm_dialect::answer::{self, AnswerFault};
 use llm_dialect::fault::BackendError;
@@ -21,6 +21,8 @@ const ERROR_BODY: usize = 64 * 1024;
 const HOLD_EVENTS: usize = 64;
 /// How many bytes are held back likewise.
 const HOLD_BYTES: usize = 256 * 1024;
+/// What is wrong with a folded answer that cannot be unfolded.
+const UNASKED_ENCODING: &str = "an answer in an encoding that was not asked for";
 
 /// An answer that is one.
 #[derive(Debug)]
@@ -77,14 +79,19 @@ pub(super) struct Terms {
 /// Reads a 2xx answer up to its commit point.
 pub(super) async fn commit(reply: Reply, terms: Terms) -> Result<Committed, Unfit> {
     let kind = content_type(&reply.headers);
-    if kind.starts_with("text/event-stream") {
+    let streams = kind.starts_with("text/event-stream");
+    let opaque = matches!(terms.api, Api::Audio | Api::Images) && !kind.starts_with("application/json");
+    if (streams || opaque) && is_folded(&reply.headers) {
+        return Err(Unfit::Bad(UNASKED_ENCODING, Bytes::new()));
+    }
+    if streams {
         return if terms.stream {
             stream(reply.body, terms).await
         } else {
             Err(Unfit::Bad("a stream, though none was asked for", Bytes::new()))
         };
     }
-    if matches!(terms.api, Api::Audio | Api::Images) && !kind.starts_with("application/json") {
+    if opaque {
         return Ok(Committed::Opaque { rest: reply.body });
     }
     whole(reply, terms).await
@@ -93,6 +100,13 @@ pub(super) async fn commit(reply: Reply, terms: Terms) -> Result<Committed, Unfi
 fn content_type(headers: &HeaderMap) -> String {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     value.unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Whether a body must be unfolded before it can be read: what passes as it comes never is, since its client has not
+/// asked for that and is not told.
+fn is_folded(headers: &HeaderMap) -> bool {
+    let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity") || value.is_empty();
+    headers.get(CONTENT_ENCODING).is_some_and(|value| !plain(value))
 }
 
 /// An answer that must be there to its last byte. A backend that answers JSON though a stream was asked for is taken
@@ -107,7 +121,7 @@ async fn whole(reply: Reply, terms: Terms) -> Result<Committed, Unfit> {
     let body = match reply.headers.get(CONTENT_ENCODING) {
         None => body,
         Some(encoding) => decode::decode(encoding, body, limit)
-            .map_err(|_why| Unfit::Bad("an answer in an encoding that was not asked for", Bytes::new()))?,
+            .map_err(|_why| Unfit::Bad(UNASKED_ENCODING, Bytes::new()))?,
     };
     match answer::inspect(terms.api, &body) {
         Ok(usage) => Ok(Committed::Whole {

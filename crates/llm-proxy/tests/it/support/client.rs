@@ -1,5 +1,6 @@
 //! A client that shows everything: status, headers, raw bytes, and how a connection ends.
 
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -99,6 +100,17 @@ impl Client {
         reply
     }
 
+    /// Sends these bytes as they are. They are not counted as a request: the test does that, if they are one.
+    pub async fn raw(&self, bytes: &[u8]) -> Streaming {
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        Streaming {
+            stream,
+            raw: Vec::new(),
+            received: Arc::clone(&self.received),
+        }
+    }
+
     /// Sends a request and returns before any answer.
     pub async fn open(&self, method: &str, path: &str, body: &[u8]) -> Streaming {
         let stream = TcpStream::connect(&self.address).await.unwrap();
@@ -110,7 +122,7 @@ impl Client {
     pub async fn open_on(&self, mut stream: TcpStream, method: &str, path: &str, body: &[u8]) -> Streaming {
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n", self.address);
         if !body.is_empty() {
-            head.push_str(&format!("content-length: {}\r\n", body.len()));
+            let _ = write!(head, "content-length: {}\r\n", body.len());
             if !self
                 .headers
                 .iter()
@@ -120,12 +132,13 @@ impl Client {
             }
         }
         for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            let _ = write!(head, "{name}: {value}\r\n");
         }
         head.push_str("\r\n");
         stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
-        let probe = path.starts_with("/health") || path.starts_with("/readyz");
-        if !probe {
+        let health = path.starts_with("/health") || path.starts_with("/readyz");
+        let hello = method == "HEAD" && (path == "/" || path == "/api/hello");
+        if !(health || hello) {
             self.sent.fetch_add(1, Ordering::SeqCst);
         }
         Streaming {
@@ -217,6 +230,11 @@ impl Streaming {
         matches!(read, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
     }
 
+    /// Sends more. That the other side has closed meanwhile is no failure: its answer tells.
+    pub async fn write(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes).await;
+    }
+
     /// The raw bytes so far.
     pub fn raw(&self) -> &[u8] {
         &self.raw
@@ -254,7 +272,9 @@ impl Streaming {
     }
 
     /// Leaves without a word: the socket is closed.
-    pub fn leave(self) {}
+    pub fn leave(self) {
+        drop(self.stream);
+    }
 
     /// The connection, for another request.
     pub fn into_stream(self) -> TcpStream {
@@ -262,7 +282,7 @@ impl Streaming {
     }
 
     async fn read(&mut self) -> bool {
-        let mut buffer = [0; 16 * 1024];
+        let mut buffer = vec![0; 16 * 1024];
         let Ok(read @ 1..) = self.stream.read(&mut buffer).await else {
             return false;
         };

@@ -5,6 +5,7 @@ pub mod hand;
 pub mod proxy;
 pub mod rig;
 pub mod script;
+pub mod tls;
 
 use std::time::Duration;
 
