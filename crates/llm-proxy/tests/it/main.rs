@@ -12,7 +12,10 @@
 mod support;
 
 mod basics;
+mod cancel;
 mod cli;
 mod contract;
 mod cooldown;
 mod faults;
+mod identity;
+mod streams;
