@@ -14,10 +14,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits for a future, but not for ever; `what` says what did not happen.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, future).await {
-        Ok(done) => done,
-        Err(_) => panic!("waited in vain for: {what}"),
-    }
+    let done = tokio::time::timeout(PATIENCE, future).await;
+    done.unwrap_or_else(|_| panic!("waited in vain for: {what}"))
 }
 
 /// Asks again and again until there is an answer.
