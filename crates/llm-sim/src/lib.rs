@@ -59,21 +59,7 @@ mod speak;
 mod strict;
 mod workload;
 
-use std::io;
-use std::net::SocketAddr;
-
 pub use answer::{Answer, Cut, Newline};
 pub use api::{Api, Speaks};
 pub use seen::Seen;
 pub use sim::{Broken, Sim};
-
-/// Runs a backend that speaks everything, for the `sim` command and for benchmarks. Keeps no record of
-/// requests. Runs until it is dropped.
-///
-/// # Errors
-/// Those of binding, such as an address in use.
-pub async fn run(addr: SocketAddr) -> io::Result<()> {
-    let sim = Sim::start_on(addr, Speaks::All).await?;
-    sim.forget().any_host();
-    std::future::pending().await
-}

@@ -22,12 +22,14 @@ const MESSAGES_SAYS: &str = "Hello from a simulated Anthropic backend. The first
 pub(super) fn sim(listen: SocketAddr) -> ExitCode {
     serve::run(
         async move {
+            let cannot = |error| Fatal::Runtime(format!("cannot simulate on {listen}: {error}"));
+            let sim = Sim::start_on(listen, Speaks::All).await.map_err(cannot)?;
+            sim.forget().any_host();
             say(&format!(
-                "simulated backends on http://{listen} (chat, responses, messages); Ctrl-C ends them"
+                "simulated backends on {} (chat, responses, messages); Ctrl-C ends them",
+                sim.url()
             ));
-            llm_sim::run(listen)
-                .await
-                .map_err(|error| Fatal::Runtime(format!("cannot simulate on {listen}: {error}")))
+            std::future::pending().await
         },
         false,
     )

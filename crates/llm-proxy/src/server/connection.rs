@@ -64,7 +64,7 @@ pub async fn serve<S: Service>(
         ip,
         signals: Arc::default(),
     };
-    let http = builder(config);
+    let http = http(config);
     match socket {
         Socket::Unix(stream) => drive(&http, stream, peer(None), phase, service).await,
         Socket::Tcp(stream, from) => {
@@ -85,7 +85,15 @@ pub async fn serve<S: Service>(
     }
 }
 
-fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
+/// How connections are driven.
+struct Http {
+    builder: auto::Builder<TokioExecutor>,
+    /// For the first request's head to arrive. hyper's own timeout begins only once the client has said enough to tell
+    /// which HTTP it speaks.
+    first_head: Duration,
+}
+
+fn http(config: &Config) -> Http {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -103,12 +111,15 @@ fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(header_list)
         .keep_alive_interval(PING_EVERY);
-    builder
+    Http {
+        builder,
+        first_head: config.timeout.request,
+    }
 }
 
 /// Runs the connection, and passes the program's phases on to it.
 async fn drive<S: Service>(
-    http: &auto::Builder<TokioExecutor>,
+    http: &Http,
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
     mut phase: watch::Receiver<Phase>,
@@ -117,9 +128,11 @@ async fn drive<S: Service>(
     let signals = Arc::clone(&peer.signals);
     let answer = service_fn(move |request: Request<Incoming>| {
         let (service, peer) = (service.clone(), peer.clone());
+        peer.signals.begin();
         async move { Ok::<_, Infallible>(service.call(peer, request).await) }
     });
-    let mut connection = pin!(http.serve_connection(TokioIo::new(io), answer));
+    let mut connection = pin!(http.builder.serve_connection(TokioIo::new(io), answer));
+    let mut too_late = pin!(tokio::time::sleep(http.first_head));
     let mut closing = false;
     let mut known = *phase.borrow_and_update();
     let mut next_phase = Box::pin(changed(phase));
@@ -133,6 +146,9 @@ async fn drive<S: Service>(
         }
         // An error is the client's doing, and the client is gone: nobody to tell.
         if connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if !signals.has_begun() && too_late.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
         let close = signals.wants_close() || must_close(known, &signals);

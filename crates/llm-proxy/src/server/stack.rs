@@ -2,10 +2,11 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 use llm_dialect::path::{self, Place};
 use llm_dialect::wire_error::ErrorKind;
@@ -14,7 +15,7 @@ use llm_dialect::{Api, Dialect};
 use super::connection::{Peer, Service};
 use super::respond::{Wire, refusal};
 use super::{plain, respond};
-use crate::base::Class;
+use crate::base::{Class, clock};
 use crate::observe::Record;
 use crate::pipeline::journey::{Call, journey};
 use crate::pipeline::{AnswerBody, Failure};
@@ -43,9 +44,9 @@ impl Service for Entrance {
         let visit = Visit::new(request.uri().path(), request.headers());
         let request_id = visit.request_id.clone();
         let dialect = visit.dialect;
-        let answered = AssertUnwindSafe(self.admit(snapshot, peer, request, visit))
-            .catch_unwind()
-            .await;
+        // Boxed: it is large, and gone once the response head is out, while the connection stays.
+        let admitted = Box::pin(self.admit(snapshot, peer, request, visit));
+        let answered = AssertUnwindSafe(admitted).catch_unwind().await;
         let mut response = answered.unwrap_or_else(|_| {
             let message = "Something in the proxy broke; the request may be sent again.";
             let failure = Failure::local(ErrorKind::Internal, message);
@@ -94,8 +95,12 @@ impl Visit {
     }
 
     /// Health probes and the like leave no access line.
-    fn is_probe(&self) -> bool {
-        matches!(self.place, Some(Place::Health(_) | Place::Hello))
+    fn is_probe(&self, method: &Method) -> bool {
+        match self.place {
+            Some(Place::Health(_) | Place::Hello) => true,
+            Some(Place::Root) => method == Method::HEAD,
+            _ => false,
+        }
     }
 }
 
@@ -111,7 +116,20 @@ fn request_id(headers: &HeaderMap) -> String {
         .get(REQUEST_ID)
         .and_then(|id| id.to_str().ok())
         .filter(plain);
-    own.map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
+    own.map_or_else(new_request_id, str::to_owned)
+}
+
+/// A new id: a UUID of version 7, so that ids sort by time. They are no secret, so a quick generator will do.
+fn new_request_id() -> String {
+    let since = clock::wall()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let milliseconds = u64::try_from(since.as_millis()).unwrap_or_default();
+    let random = fastrand::u128(..).to_le_bytes();
+    let random = random.first_chunk().copied().unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(milliseconds, &random)
+        .into_uuid()
+        .to_string()
 }
 
 impl Entrance {
@@ -131,7 +149,7 @@ impl Entrance {
             generation: snapshot.generation,
             ..Record::default()
         };
-        let quiet = visit.is_probe() || !snapshot.config.logging.access;
+        let quiet = visit.is_probe(&head.method) || !snapshot.config.logging.access;
         let mut ctx = Context {
             entry: self.live.access.begin(record, quiet),
             live: Arc::clone(&self.live),
@@ -176,7 +194,7 @@ impl From<Failure> for Told {
 
 async fn respond_to(
     ctx: &mut Context,
-    method: &http::Method,
+    method: &Method,
     place: Option<Place>,
     body: Incoming,
 ) -> Result<Response<AnswerBody>, Told> {
@@ -188,7 +206,7 @@ async fn respond_to(
     match place {
         Place::Health(what) => return Ok(plain::health(what, ctx.live.lifecycle.phase())),
         Place::Hello => return Ok(plain::hello()),
-        Place::Root if method == http::Method::HEAD => return Ok(plain::hello()),
+        Place::Root if method == Method::HEAD => return Ok(plain::hello()),
         _ => {}
     }
     // Authentication before the body is read: strangers cost nothing, and hold no place.

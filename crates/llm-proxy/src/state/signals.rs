@@ -17,6 +17,8 @@ pub struct Signals {
     ending: AtomicBool,
     /// It must be closed after the answer that is being sent.
     close: AtomicBool,
+    /// A request has come over it.
+    begun: AtomicBool,
     /// It speaks HTTP/2.
     multiplexed: AtomicBool,
     followers: Mutex<Vec<Weak<AtomicWaker>>>,
@@ -39,6 +41,16 @@ impl Signals {
     /// Whether the connection is to be closed. HTTP/2 connections go on: only the stream ends.
     pub fn wants_close(&self) -> bool {
         self.close.load(Ordering::Acquire) && !self.is_multiplexed()
+    }
+
+    /// Notes that a request's head is there.
+    pub fn begin(&self) {
+        self.begun.store(true, Ordering::Release);
+    }
+
+    /// Whether any request has come yet.
+    pub fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
     }
 
     /// Notes that the connection speaks HTTP/2.

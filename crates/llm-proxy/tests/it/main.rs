@@ -12,4 +12,6 @@
 mod support;
 
 mod basics;
+mod cli;
+mod contract;
 mod faults;

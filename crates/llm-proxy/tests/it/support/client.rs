@@ -100,6 +100,17 @@ impl Client {
         reply
     }
 
+    /// Sends these bytes as they are. They are not counted as a request: the test does that, if they are one.
+    pub async fn raw(&self, bytes: &[u8]) -> Streaming {
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        Streaming {
+            stream,
+            raw: Vec::new(),
+            received: Arc::clone(&self.received),
+        }
+    }
+
     /// Sends a request and returns before any answer.
     pub async fn open(&self, method: &str, path: &str, body: &[u8]) -> Streaming {
         let stream = TcpStream::connect(&self.address).await.unwrap();
@@ -125,8 +136,9 @@ impl Client {
         }
         head.push_str("\r\n");
         stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
-        let probe = path.starts_with("/health") || path.starts_with("/readyz");
-        if !probe {
+        let health = path.starts_with("/health") || path.starts_with("/readyz");
+        let hello = method == "HEAD" && (path == "/" || path == "/api/hello");
+        if !(health || hello) {
             self.sent.fetch_add(1, Ordering::SeqCst);
         }
         Streaming {
@@ -205,6 +217,11 @@ impl Streaming {
             }
         })
         .await;
+    }
+
+    /// Sends more. That the other side has closed meanwhile is no failure: its answer tells.
+    pub async fn write(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes).await;
     }
 
     /// The raw bytes so far.

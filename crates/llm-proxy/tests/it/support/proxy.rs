@@ -30,21 +30,16 @@ impl Proxy {
     /// Starts the proxy with this config; the addresses are chosen by the system.
     pub async fn start(yaml: &str) -> Self {
         let dir = fresh_dir();
-        let addresses = "listen: 127.0.0.1:0\nadmin: {listen: 127.0.0.1:0}\n";
-        let text = if yaml.contains("listen:") {
-            yaml.to_owned()
-        } else {
-            format!("{addresses}{yaml}")
-        };
         let config = dir.join("config.yaml");
-        std::fs::write(&config, text).unwrap();
-        Self::with(&config, dir).await
+        std::fs::write(&config, addressed(yaml)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_llm-proxy"));
+        command.arg("--config").arg(config);
+        Self::launch(command, dir).await
     }
 
-    async fn with(config: &Path, dir: PathBuf) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_llm-proxy"))
-            .arg("--config")
-            .arg(config)
+    /// Starts the proxy by this command, whose config names the addresses. `dir` is removed at the end.
+    pub async fn launch(mut command: Command, dir: PathBuf) -> Self {
+        let mut child = command
             .env("LLM_PROXY_TEST_SECRET", format!("{CANARY}environment"))
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -174,13 +169,9 @@ impl Proxy {
         assert!(sent.success(), "kill {signal}");
     }
 
-    /// Puts another config in the place of the running one, without telling the proxy.
+    /// Puts another config in the place of the running one, without telling the proxy. The addresses stay as they are.
     pub fn rewrite(&self, yaml: &str) {
-        let text = format!(
-            "listen: {}\nadmin: {{listen: {}}}\n{yaml}",
-            self.address, self.admin
-        );
-        std::fs::write(self.dir.join("config.yaml"), text).unwrap();
+        std::fs::write(self.dir.join("config.yaml"), addressed(yaml)).unwrap();
     }
 
     /// The same, and waits until it is in force.
@@ -193,6 +184,11 @@ impl Proxy {
             (now > before).then_some(())
         })
         .await;
+    }
+
+    /// `config.generation` of the status.
+    pub async fn generation(&self) -> u64 {
+        self.status().await["config"]["generation"].as_u64().unwrap()
     }
 
     /// Waits for the process to end, and for its exit code.
@@ -216,6 +212,16 @@ impl Proxy {
             self.child.try_wait().unwrap().is_none(),
             "G3: the process is alive"
         );
+        self.settle().await;
+    }
+
+    /// The same for a proxy that has ended, as a test asked it to.
+    pub async fn finish_ended(mut self) {
+        self.ended().await;
+        self.settle().await;
+    }
+
+    async fn settle(&self) {
         let sent = self.sent.load(Ordering::SeqCst);
         let count = usize::try_from(sent).unwrap();
         self.recorded(count).await;
@@ -252,7 +258,16 @@ fn collect(stderr: impl std::io::Read + Send + 'static, log: &Arc<Mutex<Vec<Stri
     });
 }
 
-fn fresh_dir() -> PathBuf {
+/// A config with addresses: its own, or ones that the system chooses.
+fn addressed(yaml: &str) -> String {
+    if yaml.contains("listen:") {
+        return yaml.to_owned();
+    }
+    format!("listen: 127.0.0.1:0\nadmin: {{listen: 127.0.0.1:0}}\n{yaml}")
+}
+
+/// An empty folder that nobody else has.
+pub fn fresh_dir() -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let n = COUNT.fetch_add(1, Ordering::SeqCst);
     let dir = std::env::temp_dir().join(format!("llm-proxy-it-{}-{n}", std::process::id()));
