@@ -11,3 +11,5 @@
 mod support;
 
 mod basics;
+#[cfg(test)]
+mod docs;
