@@ -16,6 +16,8 @@ mod cancel;
 mod cli;
 mod contract;
 mod cooldown;
+#[cfg(test)]
+mod docs;
 mod faults;
 mod identity;
 mod streams;

@@ -68,7 +68,10 @@ async fn s20_the_opening_is_held_back_until_the_first_word() {
         held.say(&tongue.opening().concat()).await;
         // Another request overtakes it, so the proxy has had its chance to let something out.
         proxy.status().await;
-        assert!(streaming.is_silent(), "{tongue:?}: nothing before the commit point");
+        assert!(
+            streaming.is_silent(),
+            "{tongue:?}: nothing before the commit point"
+        );
         held.say(&tongue.delta(0)).await;
         streaming.until("word-0 ").await;
         held.say(&tongue.closing().concat()).await;
@@ -171,7 +174,11 @@ async fn v17_a_silent_stream_is_kept_alive_by_the_proxy() {
         let (opening, rest) = text.split_at(tongue.opening().concat().len());
         assert_eq!(opening, tongue.opening().concat());
         let words = [tongue.delta(0), tongue.delta(1)].concat() + &tongue.closing().concat();
-        assert_eq!(rest.replace(sign, ""), words, "{tongue:?}: between events, and nothing else");
+        assert_eq!(
+            rest.replace(sign, ""),
+            words,
+            "{tongue:?}: between events, and nothing else"
+        );
         proxy.finish().await;
     }
 }
