@@ -105,6 +105,44 @@ async fn f43_a_request_that_goes_on_from_a_response_goes_to_its_maker_and_nowher
     }
 }
 
+#[tokio::test]
+async fn f43_failures_of_bound_requests_count_and_a_benched_maker_is_not_replaced() {
+    for stream in [false, true] {
+        let case = Case::new(Dialect::Responses, stream);
+        let bench = Bench::start(case).await;
+        let first = bench.from_a("m").await;
+        let mut bound = case.body("m");
+        bound["previous_response_id"] = json!(response_id(&first.text()));
+        bench.a.always(Answer::status(500));
+        for _ in 0..3 {
+            bench.client().post(case.path(), &bound).await.expect(502);
+        }
+        assert_eq!(bench.cooled("m").await["class"], "server");
+        let refused = bench.client().post(case.path(), &bound).await;
+        assert!(refused.status >= 500, "{}", refused.text());
+        assert_eq!(bench.b.seen().len(), 0, "nobody else knows that response");
+        let free = bench.from_b("m").await;
+        assert_eq!(free.header("x-llm-proxy-attempts"), "1", "the maker is benched");
+        bench.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn f43_a_response_that_is_not_remembered_is_asked_for_once_without_fallback() {
+    for stream in [false, true] {
+        let case = Case::new(Dialect::Responses, stream);
+        let bench = Bench::start(case).await;
+        let mut unknown = case.body("m");
+        unknown["previous_response_id"] = json!("resp_of_another_day");
+        let reply = bench.client().post(case.path(), &unknown).await.expect(200);
+        assert_eq!(reply.header("x-llm-proxy-backend"), "a", "the usual order");
+        bench.a.always(Answer::status(500));
+        bench.client().post(case.path(), &unknown).await.expect(502);
+        assert_eq!(bench.b.seen().len(), 0);
+        bench.finish().await;
+    }
+}
+
 /// The id of a response, in its JSON or in the first event of its stream.
 fn response_id(text: &str) -> String {
     let (_, rest) = text.split_once("\"id\":\"resp").unwrap();

@@ -195,6 +195,28 @@ async fn f07_a_pooled_connection_that_breaks_under_the_request_costs_no_attempt(
     }
 }
 
+#[tokio::test]
+async fn f07_a_pooled_connection_that_breaks_within_the_head_is_not_asked_again() {
+    for case in Case::ALL {
+        let bench = Bench::start(case).await;
+        bench
+            .a
+            .next(Answer::healthy())
+            .next(Answer::raw_response("HTTP/1.1 200 OK\r\ncontent-ty"));
+        bench.from_a("m").await;
+        bench.from_b("m").await;
+        bench.fell_back(1, "reset").await;
+        let seen: Vec<(u64, usize)> = bench
+            .a
+            .seen()
+            .iter()
+            .map(|seen| (seen.connection, seen.nth))
+            .collect();
+        assert_eq!(seen, [(1, 1), (1, 2)], "the backend had begun to answer");
+        bench.finish().await;
+    }
+}
+
 /// A listener whose queue is full: the kernel drops every further request for a connection.
 struct BlackHole {
     address: SocketAddr,
