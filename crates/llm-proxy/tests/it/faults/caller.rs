@@ -40,7 +40,7 @@ async fn f24_a_400_is_relayed_word_for_word_and_changes_nothing() {
         assert_eq!(bench.b.seen().len(), 0);
         assert_eq!(bench.proxy.recorded(50).await[49]["class"], "client");
         bench.a.always(Answer::healthy());
-        bench.from_a("m").await;
+        bench.a_answers("m").await;
         bench.finish().await;
     }
 }
@@ -65,7 +65,7 @@ async fn f25_a_context_that_is_too_long_goes_on_to_a_larger_one() {
         let bench = Setup::of(case).contexts(200_000, 1_000_000).start().await;
         bench.a.always(too_long(case));
         for request in 0..5 {
-            bench.from_b("m").await;
+            bench.b_answers("m").await;
             bench.fell_back(request, "context_length").await;
         }
         assert_eq!(bench.a.seen().len(), 5, "nothing rests for it");
@@ -130,7 +130,7 @@ async fn f30_other_faults_of_the_caller_are_relayed_too() {
         }
         assert_eq!(bench.b.seen().len(), 0);
         assert_eq!(bench.coolings().len(), 0);
-        bench.from_a("m").await;
+        bench.a_answers("m").await;
         bench.finish().await;
     }
 }

@@ -12,7 +12,7 @@ async fn a_conflict_is_tried_once_more_at_the_same_backend_and_then_relayed() {
             let body = case.error("conflict_error", "", "try again");
             let conflict = Answer::status(status).body(body.clone());
             bench.a.next(conflict.clone());
-            bench.from_a("m").await;
+            bench.a_answers("m").await;
             assert_eq!(bench.a.seen().len(), 2);
             bench.a.always(conflict);
             assert_eq!(bench.ask("m").await.expect(status).json(), body);
@@ -29,7 +29,7 @@ async fn a_408_is_silence_by_another_name() {
     for case in Case::ALL {
         let bench = Bench::start(case).await;
         bench.a.next(Answer::status(408));
-        bench.from_b("m").await;
+        bench.b_answers("m").await;
         bench.fell_back(0, "ttft_timeout").await;
         bench.finish().await;
     }
@@ -62,7 +62,7 @@ async fn codes_and_patterns_of_the_operator_fall_back_as_well() {
         ];
         for (n, answer) in answers.into_iter().enumerate() {
             bench.a.next(answer);
-            bench.from_b(&format!("m-{n}")).await;
+            bench.b_answers(&format!("m-{n}")).await;
         }
         let plain = case.error("invalid_request_error", "", "moon phase unknown");
         bench.a.next(Answer::status(400).body(plain));
@@ -80,7 +80,7 @@ async fn f45_a_rule_for_one_backend_names_the_class_of_its_odd_errors() {
         let bench = Setup::of(case).top(detection).start().await;
         let answer = Answer::status(400).body(case.error("invalid_request_error", "", "just bad luck"));
         bench.a.always(answer.clone());
-        bench.from_b("m").await;
+        bench.b_answers("m").await;
         bench.fell_back(0, "overloaded").await;
         assert_eq!(bench.cooled("m").await["class"], "overloaded");
         bench.b.always(answer);

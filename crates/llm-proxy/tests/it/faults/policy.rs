@@ -83,7 +83,7 @@ async fn f43_a_request_that_goes_on_from_a_response_goes_to_its_maker_and_nowher
             .keys_of_a(&["sk-canary-key-one", "sk-canary-key-two"])
             .start()
             .await;
-        let first = bench.from_a("m").await;
+        let first = bench.a_answers("m").await;
         let id = response_id(&first.text());
         let mut second = case.body("m");
         second["previous_response_id"] = json!(id);
@@ -110,7 +110,7 @@ async fn f43_failures_of_bound_requests_count_and_a_benched_maker_is_not_replace
     for stream in [false, true] {
         let case = Case::new(Dialect::Responses, stream);
         let bench = Bench::start(case).await;
-        let first = bench.from_a("m").await;
+        let first = bench.a_answers("m").await;
         let mut bound = case.body("m");
         bound["previous_response_id"] = json!(response_id(&first.text()));
         bench.a.always(Answer::status(500));
@@ -121,7 +121,7 @@ async fn f43_failures_of_bound_requests_count_and_a_benched_maker_is_not_replace
         let refused = bench.client().post(case.path(), &bound).await;
         assert!(refused.status >= 500, "{}", refused.text());
         assert_eq!(bench.b.seen().len(), 0, "nobody else knows that response");
-        let free = bench.from_b("m").await;
+        let free = bench.b_answers("m").await;
         assert_eq!(free.header("x-llm-proxy-attempts"), "1", "the maker is benched");
         bench.finish().await;
     }
