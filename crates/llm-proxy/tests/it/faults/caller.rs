@@ -28,7 +28,9 @@ async fn f24_a_400_is_relayed_word_for_word_and_changes_nothing() {
             .header("x-should-retry", "false")
             .raw_body(body.clone(), "application/json");
         bench.a.always(answer);
-        for _ in 0..50 {
+        // Every dialect often enough for a breaker to trip, one of them much more often.
+        let times = if case == Case::ALL[0] { 50 } else { 12 };
+        for _ in 0..times {
             let reply = bench.ask("m").await.expect(400);
             assert_eq!(reply.text(), body);
             assert_eq!(reply.header("server"), "");
@@ -36,9 +38,9 @@ async fn f24_a_400_is_relayed_word_for_word_and_changes_nothing() {
             assert_eq!(reply.header("x-ratelimit-remaining-requests"), "41");
             assert_eq!(reply.header("x-should-retry"), "false");
         }
-        assert_eq!(bench.a.seen().len(), 50, "it stays the first choice");
+        assert_eq!(bench.a.seen().len(), times, "it stays the first choice");
         assert_eq!(bench.b.seen().len(), 0);
-        assert_eq!(bench.proxy.recorded(50).await[49]["class"], "client");
+        assert_eq!(bench.proxy.recorded(times).await[times - 1]["class"], "client");
         bench.a.always(Answer::healthy());
         bench.a_answers("m").await;
         bench.finish().await;

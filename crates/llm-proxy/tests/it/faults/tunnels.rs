@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use llm_sim::{Sim, Speaks};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::super::support::Proxy;
@@ -225,10 +225,10 @@ models: {{through: {{backend: a}}, past: {{backend: b}}}}
 #[tokio::test]
 async fn a_proxy_that_refuses_or_is_gone_is_a_connection_that_failed() {
     let refusing = Middle::start(Kind::Connect(Some("user:other"))).await;
-    let gone = {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        listener.local_addr().unwrap().to_string()
-    };
+    // Bound, so that nobody else gets the port, and not listening.
+    let silent = TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let gone = silent.local_addr().unwrap().to_string();
     for (scheme, address) in [
         ("http", refusing.address.as_str()),
         ("http", &gone),
