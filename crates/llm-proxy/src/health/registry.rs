@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::cooldown::Stage;
 use super::entry::{Cooled, Entry, Failure, Sole};
+use super::hasher::Mixing;
 use super::policy::{Policy, is_hard};
 use super::scope::{Place, Scope, Target};
 use crate::base::Class;
@@ -74,7 +75,7 @@ pub struct CoolingView {
 #[derive(Debug)]
 pub struct Registry {
     policy: Policy,
-    entries: HashMap<Place, Entry>,
+    entries: HashMap<Place, Entry, Mixing>,
     last_token: u64,
 }
 
@@ -83,7 +84,7 @@ impl Registry {
     pub fn new(policy: Policy) -> Self {
         Self {
             policy,
-            entries: HashMap::new(),
+            entries: HashMap::default(),
             last_token: 0,
         }
     }
