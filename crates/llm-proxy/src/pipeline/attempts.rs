@@ -130,7 +130,12 @@ async fn attempt(ctx: &mut Context, ask: &Ask, chosen: Chosen, sole: Sole) -> Re
     match done {
         Ok(spoken) => {
             finish(ctx, "ok", Some(spoken.status.as_u16()), took);
-            probe.succeeded(&candidate, now);
+            if probe.is_held() || spoken.body.is_whole() {
+                probe.succeeded(&candidate, now);
+            } else {
+                // A stream has yet to show that it ends as it should.
+                ctx.live.health.lock().began(&candidate.target, now);
+            }
             candidate
                 .route
                 .backend
@@ -143,12 +148,12 @@ async fn attempt(ctx: &mut Context, ask: &Ask, chosen: Chosen, sole: Sole) -> Re
                 place,
             })
         }
-        Err(lost) => {
+        Err(mut lost) => {
             let status = lost.status.map(|status| status.as_u16());
             finish(ctx, lost.verdict.class.name(), status, took);
             let probe = probe.spent();
             let probed = probe.is_some();
-            verdict::report(ctx, (&candidate, probe), &lost, sole, now);
+            lost.rests = verdict::report(ctx, (&candidate, probe), &lost, sole, now);
             if probed {
                 ctx.live.recovered.notify_waiters();
             }
@@ -444,6 +449,10 @@ impl ProbeGuard {
             live: Arc::clone(live),
             probe: Some(probe),
         }
+    }
+
+    fn is_held(&self) -> bool {
+        self.probe.is_some()
     }
 
     fn succeeded(&mut self, candidate: &Candidate, now: Instant) {

@@ -2,22 +2,21 @@
 //! event, and after that nothing follows: a broken answer never looks whole.
 
 use std::collections::VecDeque;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as Task, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use llm_dialect::Dialect;
 use llm_dialect::usage::Usage;
 use llm_dialect::watch::{End, Sight, Watch};
 use llm_dialect::wire_error::{ErrorKind, WireError};
-use tokio::time::Sleep;
 
 use super::Candidate;
-use super::attempt::scrub;
+use super::attempt::{scrub, scrubbed_text};
 use super::body::Piece;
+use super::clocks::{Clocks, Tick};
+use super::verdict;
 use crate::base::{Class, clock};
 use crate::config::types::OnDisconnect;
 use crate::health::{self, Sole};
@@ -39,6 +38,9 @@ pub(super) struct Flow {
     dialect: Dialect,
     request_id: String,
     clocks: Clocks,
+    heartbeat: Option<Duration>,
+    /// Whether its success has been told.
+    praised: bool,
     /// The place at the backend: free again when the flow ends.
     _place: InFlight,
 }
@@ -57,14 +59,17 @@ impl Flow {
             dialect,
             request_id: ctx.entry.record.request_id.clone(),
             clocks: Clocks::new(timeouts.idle, ctx.entry.started() + timeouts.total),
+            heartbeat: ctx.snapshot.config.stream.heartbeat,
+            praised: false,
             candidate,
             _place: place,
         }
     }
 
     /// A failure of the backend after the commit point counts against its health; one of ours or the client's does not.
-    fn blame(&self, detail: &str) {
+    fn blame(&self, detail: String) {
         let candidate = &self.candidate;
+        let detail = scrubbed_text(&candidate.route.backend.secrets, detail);
         let backend = &*candidate.route.backend.name;
         tracing::warn!(
             backend,
@@ -81,54 +86,23 @@ impl Flow {
             sole: self.sole,
             jitter: fastrand::f64(),
         };
-        self.live
+        let now = clock::now();
+        let cooled = self
+            .live
             .health
             .lock()
-            .failure(&candidate.target, None, failure, clock::now());
-    }
-}
-
-/// Idle and total time of a flow, on one timer that is rarely touched.
-#[derive(Debug)]
-struct Clocks {
-    idle: Duration,
-    end: Instant,
-    last: Instant,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Clocks {
-    fn new(idle: Duration, end: Instant) -> Self {
-        Self {
-            idle,
-            end,
-            last: clock::now(),
-            timer: None,
+            .failure(&candidate.target, None, failure, now);
+        if let Some(cooled) = cooled {
+            let rest = cooled.until.saturating_duration_since(now);
+            verdict::announce(candidate, cooled, rest, &detail);
         }
     }
 
-    fn progress(&mut self) {
-        self.last = clock::now();
-    }
-
-    fn due(&self) -> Instant {
-        (self.last + self.idle).min(self.end)
-    }
-
-    /// Ready when the time is up. The timer is only moved when it fires: progress just notes the time.
-    fn poll(&mut self, cx: &mut Task<'_>) -> Poll<()> {
-        loop {
-            let due = self.due();
-            let timer = self
-                .timer
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due.into())));
-            if timer.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            if clock::now() >= due {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(due.into());
+    /// The answer is whole. Not before: a backend that always breaks off must not pass for a healthy one.
+    fn praise(&mut self) {
+        if !std::mem::replace(&mut self.praised, true) {
+            let mut health = self.live.health.lock();
+            health.success(&self.candidate.target, None, clock::now());
         }
     }
 }
@@ -139,6 +113,8 @@ pub(super) struct Stream {
     flow: Flow,
     watch: Box<Watch>,
     ready: VecDeque<Bytes>,
+    /// What was seen but not yet acted on: what stands in `ready` goes first.
+    sight: Option<Sight>,
     usage: Usage,
 }
 
@@ -155,11 +131,15 @@ enum Seen {
 }
 
 impl Stream {
-    pub(super) fn new(flow: Flow, watch: Box<Watch>, held: Vec<Bytes>) -> Self {
+    /// First what was held back, then what was seen with it, then what comes.
+    pub(super) fn new(mut flow: Flow, watch: Box<Watch>, held: Vec<Bytes>, sight: Sight) -> Self {
+        // Signs of life go between events; where those are not told apart, there are none.
+        flow.clocks.beat(flow.heartbeat.filter(|_| watch.tells_events_apart()));
         Self {
             flow,
             watch,
             ready: held.into(),
+            sight: Some(sight),
             usage: Usage::default(),
         }
     }
@@ -173,12 +153,18 @@ impl Stream {
         }
     }
 
+    /// Whether the client has been given all up to the terminal marker.
+    pub(super) fn is_told(&self) -> bool {
+        self.watch.terminal() && self.ready.is_empty()
+    }
+
     pub(super) fn poll(&mut self, cx: &mut Task<'_>) -> Poll<Piece> {
         if self.flow.connection.must_end(cx) {
             return Poll::Ready(self.cut(ErrorKind::ShuttingDown, Class::Local));
         }
         loop {
             if let Some(bytes) = self.take_ready() {
+                self.flow.clocks.said();
                 return Poll::Ready(Piece::Bytes(bytes));
             }
             match self.look(cx) {
@@ -189,10 +175,10 @@ impl Stream {
                     return Poll::Ready(self.take_ready().map_or(Piece::End, Piece::Bytes));
                 }
                 Poll::Ready(Seen::Fault(event, detail)) => {
-                    return Poll::Ready(self.pass_fault(event, &detail));
+                    return Poll::Ready(self.pass_fault(event, detail));
                 }
                 Poll::Ready(Seen::Broke(kind, detail)) => {
-                    self.flow.blame(&detail);
+                    self.flow.blame(detail);
                     return Poll::Ready(self.cut(kind, Class::Midstream));
                 }
             }
@@ -210,6 +196,9 @@ impl Stream {
 
     /// One look at the backend, its clocks included.
     fn look(&mut self, cx: &mut Task<'_>) -> Poll<Seen> {
+        if let Some(sight) = self.sight.take() {
+            return Poll::Ready(self.judge(sight));
+        }
         match self.flow.rest.poll_next(cx) {
             Poll::Ready(Some(Ok(piece))) => {
                 self.flow.clocks.progress();
@@ -217,8 +206,18 @@ impl Stream {
             }
             Poll::Ready(Some(Err(fault))) => Poll::Ready(self.broke(&fault)),
             Poll::Ready(None) => Poll::Ready(self.ended()),
-            Poll::Pending if self.flow.clocks.poll(cx).is_ready() => Poll::Ready(self.timed_out()),
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => self.flow.clocks.poll(cx).map(|tick| self.tick(tick)),
+        }
+    }
+
+    fn tick(&mut self, tick: Tick) -> Seen {
+        match tick {
+            Tick::Up => self.timed_out(),
+            Tick::Beat => {
+                let sign = self.flow.dialect.sign_of_life();
+                self.ready.push_back(Bytes::from_static(sign.as_bytes()));
+                Seen::Moved
+            }
         }
     }
 
@@ -226,10 +225,15 @@ impl Stream {
         let mut out = Vec::new();
         let sight = self.watch.feed(piece, &mut out);
         self.ready.extend(out);
+        self.judge(sight)
+    }
+
+    fn judge(&mut self, sight: Sight) -> Seen {
         match sight {
             Sight::Waiting | Sight::Live => Seen::Moved,
             Sight::Ended => {
-                self.flow.clocks.idle = self.flow.clocks.idle.min(LINGER);
+                self.flow.praise();
+                self.flow.clocks.linger(LINGER);
                 Seen::Moved
             }
             Sight::Fault(error, raw) => Seen::Fault(raw, error.message),
@@ -264,7 +268,10 @@ impl Stream {
         let end = self.watch.finish(&mut out);
         self.ready.extend(out);
         match end {
-            End::Complete => Seen::End,
+            End::Complete => {
+                self.flow.praise();
+                Seen::End
+            }
             End::Fault(error) => Seen::Broke(ErrorKind::UpstreamUnavailable, error.message),
             End::Truncated | End::Empty => Seen::Broke(
                 ErrorKind::UpstreamUnavailable,
@@ -274,7 +281,7 @@ impl Stream {
     }
 
     /// The backend's own error is the client's dialect already: passed on, but for keys; nothing after it is.
-    fn pass_fault(&mut self, event: Bytes, detail: &str) -> Piece {
+    fn pass_fault(&mut self, event: Bytes, detail: String) -> Piece {
         self.flow.blame(detail);
         self.ready
             .push_back(scrub(&self.flow.candidate.route.backend.secrets, event));
@@ -332,6 +339,7 @@ impl Stream {
 
     /// Reads on to the end for the sake of exact usage. Bounded by the flow's own clocks.
     pub(super) async fn drain(mut self: Box<Self>, mut entry: Option<Entry>) {
+        self.flow.clocks.beat(None);
         loop {
             self.ready.clear();
             let seen = std::future::poll_fn(|cx| self.look(cx)).await;
@@ -363,9 +371,12 @@ impl Opaque {
                 self.flow.clocks.progress();
                 Poll::Ready(Piece::Bytes(piece))
             }
-            Poll::Ready(None) => Poll::Ready(Piece::End),
+            Poll::Ready(None) => {
+                self.flow.praise();
+                Poll::Ready(Piece::End)
+            }
             Poll::Ready(Some(Err(fault))) => {
-                self.flow.blame(&fault.to_string());
+                self.flow.blame(fault.to_string());
                 Poll::Ready(self.broken())
             }
             Poll::Pending if must_end || self.flow.clocks.poll(cx).is_ready() => Poll::Ready(self.broken()),

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::bind::Socket;
+use super::patience::Patient;
 use super::tls::Acceptor;
 use crate::config::types::Config;
 use crate::pipeline::AnswerBody;
@@ -44,12 +45,13 @@ pub struct Peer {
 
 /// What answers requests.
 pub trait Service: Clone + Send + Sync + 'static {
-    /// Answers one request.
+    /// Answers one request. What is noted of every request is noted before this returns: a client that leaves at once
+    /// drops the future before it is first polled.
     fn call(
-        &self,
+        self,
         peer: Peer,
         request: Request<Incoming>,
-    ) -> impl Future<Output = Response<AnswerBody>> + Send;
+    ) -> impl Future<Output = Response<AnswerBody>> + Send + 'static;
 }
 
 /// Serves a connection to its end.
@@ -91,6 +93,8 @@ struct Http {
     /// For the first request's head to arrive. hyper's own timeout begins only once the client has said enough to tell
     /// which HTTP it speaks.
     first_head: Duration,
+    /// How long a client may take nothing of what it is sent.
+    patience: Duration,
 }
 
 fn http(config: &Config) -> Http {
@@ -114,6 +118,7 @@ fn http(config: &Config) -> Http {
     Http {
         builder,
         first_head: config.timeout.request,
+        patience: config.timeout.idle,
     }
 }
 
@@ -129,9 +134,11 @@ async fn drive<S: Service>(
     let answer = service_fn(move |request: Request<Incoming>| {
         let (service, peer) = (service.clone(), peer.clone());
         peer.signals.begin();
-        async move { Ok::<_, Infallible>(service.call(peer, request).await) }
+        let answered = service.call(peer, request);
+        async move { Ok::<_, Infallible>(answered.await) }
     });
-    let mut connection = pin!(http.builder.serve_connection(TokioIo::new(io), answer));
+    let io = TokioIo::new(Patient::new(io, http.patience));
+    let mut connection = pin!(http.builder.serve_connection(io, answer));
     let mut too_late = pin!(tokio::time::sleep(http.first_head));
     let mut closing = false;
     let mut known = *phase.borrow_and_update();

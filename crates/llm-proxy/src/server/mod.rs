@@ -2,6 +2,7 @@
 
 mod bind;
 mod connection;
+mod patience;
 mod plain;
 mod respond;
 mod stack;

@@ -119,8 +119,8 @@ async fn p12_each_attempt_begins_with_the_clients_own_bytes() {
         let protocol = tongue.protocol();
         let proxy = Proxy::start(&format!(
             "backends:
-  - {{name: a, protocol: {protocol}, url: {}}}
-  - {{name: b, protocol: {protocol}, url: {}}}
+  - {{name: a, protocol: {protocol}, url: {}, api_key: sk-canary-backend-a}}
+  - {{name: b, protocol: {protocol}, url: {}, api_key: sk-canary-backend-b}}
 models: {{m: {{routes: [{{backend: a, model: of-a, priority: 1}}, {{backend: b, priority: 2}}]}}}}
 ",
             a.url(),

@@ -220,7 +220,10 @@ async fn a_backend_that_lingers_behind_the_terminal_marker_does_not_hold_the_cli
         let mut streaming = proxy.client().open("POST", tongue.path(), request.as_bytes()).await;
         let mut held = hand.take().await;
         held.begin().await;
-        held.say(&tongue.whole(3).concat()).await;
+        // The clock of silence runs already when the end comes.
+        held.say(&tongue.begun(3).concat()).await;
+        streaming.until("word-2 ").await;
+        held.say(&tongue.closing().concat()).await;
         let reply = within("the end, although a says no more", streaming.rest()).await;
         assert_eq!(reply.text(), tongue.whole(3).concat(), "{tongue:?}");
         assert!(reply.whole);

@@ -91,10 +91,10 @@ async fn stalled(poured: &AtomicUsize) -> usize {
     .await
 }
 
-/// The resident memory of a process.
+/// The memory of a process that is not its program's text.
 fn resident(pid: u32) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
     let kib: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
     kib * 1024
 }
