@@ -134,7 +134,8 @@ impl Stream {
     /// First what was held back, then what was seen with it, then what comes.
     pub(super) fn new(mut flow: Flow, watch: Box<Watch>, held: Vec<Bytes>, sight: Sight) -> Self {
         // Signs of life go between events; where those are not told apart, there are none.
-        flow.clocks.beat(flow.heartbeat.filter(|_| watch.tells_events_apart()));
+        flow.clocks
+            .beat(flow.heartbeat.filter(|_| watch.tells_events_apart()));
         Self {
             flow,
             watch,

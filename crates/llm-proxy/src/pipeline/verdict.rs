@@ -197,8 +197,6 @@ pub(super) fn all_cooling(class: Class, until: Option<Instant>, now: Instant) ->
         Class::Overloaded => says(Class::Overloaded),
         _ => says(Class::Unavailable),
     };
-    let wait = until.map_or(SOON, |until| {
-        until.saturating_duration_since(now)
-    });
+    let wait = until.map_or(SOON, |until| until.saturating_duration_since(now));
     Failure::ours(class, kind, message).after(Some(wait))
 }

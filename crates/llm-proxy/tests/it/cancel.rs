@@ -67,14 +67,20 @@ async fn x02_leaving_while_a_backend_is_being_connected_to_gives_the_attempt_up(
     let config = rig::config(Tongue::Chat, (&url, &url), Twist { a: "", top });
     let proxy = Proxy::start(&config).await;
     let request = Tongue::Chat.request("m", true).to_string();
-    let streaming = proxy.client().open("POST", Tongue::Chat.path(), request.as_bytes()).await;
+    let streaming = proxy
+        .client()
+        .open("POST", Tongue::Chat.path(), request.as_bytes())
+        .await;
     until("the attempt", async || {
         (proxy.backend("a").await["in_flight"] == 1).then_some(())
     })
     .await;
     streaming.leave();
     let record = promptly("the record", proxy.recorded(1)).await.remove(0);
-    assert_eq!((&record["status"], &record["class"]), (&499.into(), &"client_gone".into()));
+    assert_eq!(
+        (&record["status"], &record["class"]),
+        (&499.into(), &"client_gone".into())
+    );
     proxy.finish().await;
     drop((fillers, hole));
 }
@@ -105,7 +111,11 @@ async fn x03_a_probe_whose_client_leaves_is_given_back() {
         rig.a.next(Answer::hang());
         let streaming = probe(&rig).await;
         streaming.leave();
-        promptly("a's socket is closed", rig.a.wait_closed(rig.a.seen()[1].connection)).await;
+        promptly(
+            "a's socket is closed",
+            rig.a.wait_closed(rig.a.seen()[1].connection),
+        )
+        .await;
         // Were the probe lost, `a` would be skipped until its lease lapses, which is a minute.
         until("the next probe", async || {
             let reply = rig.ask(false).await.expect(200);
@@ -265,7 +275,9 @@ async fn x08_of_ten_streams_on_one_connection_a_reset_ends_one() {
     for (mut held, body) in streams {
         held.say(&Tongue::Chat.closing().concat()).await;
         held.end().await;
-        let rest = within("the rest of another stream", body.collect()).await.unwrap();
+        let rest = within("the rest of another stream", body.collect())
+            .await
+            .unwrap();
         let rest = String::from_utf8(rest.to_bytes().to_vec()).unwrap();
         assert_eq!(rest, Tongue::Chat.closing().concat());
     }
@@ -325,7 +337,10 @@ async fn x10_a_backend_may_be_read_to_its_end_for_the_sake_of_exact_usage() {
         };
         let proxy = Proxy::start(&rig::config(tongue, (&hand.url(), &hand.url()), twist)).await;
         let request = tongue.request("m", true).to_string();
-        let mut streaming = proxy.client().open("POST", tongue.path(), request.as_bytes()).await;
+        let mut streaming = proxy
+            .client()
+            .open("POST", tongue.path(), request.as_bytes())
+            .await;
         let mut held = hand.take().await;
         held.begin().await;
         held.say(&tongue.begun(1).concat()).await;
@@ -343,7 +358,10 @@ async fn x10_a_backend_may_be_read_to_its_end_for_the_sake_of_exact_usage() {
         held.end().await;
         let record = &proxy.recorded(1).await[0];
         assert_eq!(record["class"], "client_gone", "{tongue:?}: {record}");
-        assert_eq!((&record["input_tokens"], &record["output_tokens"]), (&3.into(), &9.into()));
+        assert_eq!(
+            (&record["input_tokens"], &record["output_tokens"]),
+            (&3.into(), &9.into())
+        );
         proxy.finish().await;
     }
 }
@@ -358,7 +376,10 @@ async fn x10_a_backend_that_is_read_to_its_end_is_still_bounded() {
     let tongue = Tongue::Messages;
     let proxy = Proxy::start(&rig::config(tongue, (&hand.url(), &hand.url()), twist)).await;
     let request = tongue.request("m", true).to_string();
-    let mut streaming = proxy.client().open("POST", tongue.path(), request.as_bytes()).await;
+    let mut streaming = proxy
+        .client()
+        .open("POST", tongue.path(), request.as_bytes())
+        .await;
     let mut held = hand.take().await;
     held.begin().await;
     held.say(&tongue.begun(1).concat()).await;

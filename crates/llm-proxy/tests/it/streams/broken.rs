@@ -23,7 +23,10 @@ async fn broken_off(rig: &Rig) -> String {
     assert!(reply.whole, "{tongue:?}: the body's framing is whole");
     assert!(text.starts_with(&sound), "{tongue:?}: not what a sent: {text}");
     let tail = text[sound.len()..].to_owned();
-    assert!(!text.contains(tongue.terminal()), "{tongue:?}: it looks whole: {tail}");
+    assert!(
+        !text.contains(tongue.terminal()),
+        "{tongue:?}: it looks whole: {tail}"
+    );
     assert_error(tongue, &tail);
     let record = rig.proxy.recorded(1).await.pop().unwrap();
     assert_eq!(record["class"], "midstream", "{tongue:?}");
@@ -41,7 +44,9 @@ fn assert_error(tongue: Tongue, tail: &str) {
         .map(|data| serde_json::from_str(data).unwrap())
         .collect();
     assert!(tail.ends_with("\n\n"), "{tongue:?}: {tail}");
-    let first = events.first().unwrap_or_else(|| panic!("{tongue:?}: no error event"));
+    let first = events
+        .first()
+        .unwrap_or_else(|| panic!("{tongue:?}: no error event"));
     match tongue {
         Tongue::Chat => {
             assert_eq!(events.len(), 1, "{tail}");
@@ -85,7 +90,10 @@ async fn s08_a_response_that_breaks_off_also_fails_as_a_response() {
     let tail = broken_off(&rig).await;
     let failed: Value = serde_json::from_str(&data(&tail)[1]).unwrap();
     assert_eq!(failed["type"], "response.failed");
-    assert_eq!(failed["response"]["id"], "resp_1", "it is the response that had begun");
+    assert_eq!(
+        failed["response"]["id"], "resp_1",
+        "it is the response that had begun"
+    );
     assert_eq!(failed["response"]["status"], "failed");
     // The deltas end at 21, the error event is 22.
     assert_eq!(failed["sequence_number"], 23);
@@ -97,9 +105,14 @@ async fn s08_three_broken_streams_in_a_row_cool_the_backend() {
     for tongue in Tongue::ALL {
         let rig = Rig::start(tongue).await;
         let sent = tongue.opening().len() + 1;
-        rig.a.always(Answer::events(tongue.whole(3)).after(sent, Cut::Rst));
+        rig.a
+            .always(Answer::events(tongue.whole(3)).after(sent, Cut::Rst));
         for request in 1..=3 {
-            assert_eq!(rig.proxy.backend("a").await["state"], "ok", "{tongue:?}: {request}");
+            assert_eq!(
+                rig.proxy.backend("a").await["state"],
+                "ok",
+                "{tongue:?}: {request}"
+            );
             let reply = rig.ask(true).await;
             assert_eq!(reply.header("x-llm-proxy-backend"), "a", "{tongue:?}: {request}");
         }
@@ -130,7 +143,11 @@ async fn s10_silence_inside_a_stream_ends_it_at_the_idle_timeout() {
         broken_off(&rig).await;
         let record = &rig.proxy.recorded(1).await[0];
         assert!(record["duration_ms"].as_f64().unwrap() >= 400.0, "{record}");
-        promptly("a's socket is closed", rig.a.wait_closed(rig.a.seen()[0].connection)).await;
+        promptly(
+            "a's socket is closed",
+            rig.a.wait_closed(rig.a.seen()[0].connection),
+        )
+        .await;
         rig.finish().await;
     }
 }
@@ -145,9 +162,15 @@ async fn s10_the_total_timeout_ends_a_stream_that_never_falls_silent() {
         let reply = within("the end by the total timeout", streaming.rest()).await;
         assert!(!reply.text().contains(tongue.terminal()));
         let text = reply.text();
-        let last = text.rfind("word-").and_then(|at| text[at..].find("\n\n").map(|end| at + end + 2));
+        let last = text
+            .rfind("word-")
+            .and_then(|at| text[at..].find("\n\n").map(|end| at + end + 2));
         assert_error(tongue, &text[last.unwrap()..]);
-        promptly("a's socket is closed", rig.a.wait_closed(rig.a.seen()[0].connection)).await;
+        promptly(
+            "a's socket is closed",
+            rig.a.wait_closed(rig.a.seen()[0].connection),
+        )
+        .await;
         rig.finish().await;
     }
 }
@@ -159,7 +182,11 @@ async fn s11_an_error_inside_a_stream_is_passed_on_and_is_the_last_word() {
         let error = tongue.error(tongue.overloaded(), "the model tripped over itself");
         let events = [tongue.begun(DELTAS), vec![error.clone()], tongue.closing()].concat();
         rig.a.next(Answer::events(events));
-        assert_eq!(broken_off(&rig).await, error, "{tongue:?}: the backend's own words");
+        assert_eq!(
+            broken_off(&rig).await,
+            error,
+            "{tongue:?}: the backend's own words"
+        );
         rig.finish().await;
     }
 }
@@ -169,8 +196,9 @@ async fn s11_keys_in_an_error_inside_a_stream_are_blotted_out() {
     for tongue in Tongue::ALL {
         let rig = Rig::start(tongue).await;
         let error = tongue.error("api_error", "refused for sk-canary-backend-a, sorry");
-        rig.a
-            .next(Answer::events([tongue.begun(DELTAS), vec![error.clone()]].concat()));
+        rig.a.next(Answer::events(
+            [tongue.begun(DELTAS), vec![error.clone()]].concat(),
+        ));
         // That it is in no log line either is asserted by `finish`.
         let tail = broken_off(&rig).await;
         assert_eq!(tail, error.replace("sk-canary-backend-a", "***"), "{tongue:?}");
@@ -199,7 +227,8 @@ async fn a_break_behind_the_terminal_marker_takes_nothing_from_the_answer() {
         for cut in [Cut::Rst, Cut::Fin] {
             let rig = Rig::start(tongue).await;
             let events = tongue.whole(5);
-            rig.a.next(Answer::events(events.clone()).after(events.len(), cut));
+            rig.a
+                .next(Answer::events(events.clone()).after(events.len(), cut));
             let reply = rig.ask(true).await.expect(200);
             assert_eq!(reply.text(), events.concat(), "{tongue:?}");
             assert!(reply.whole);
@@ -217,7 +246,10 @@ async fn a_backend_that_lingers_behind_the_terminal_marker_does_not_hold_the_cli
         let config = rig::config(tongue, (&hand.url(), &hand.url()), rig::Twist::default());
         let proxy = Proxy::start(&config).await;
         let request = tongue.request("m", true).to_string();
-        let mut streaming = proxy.client().open("POST", tongue.path(), request.as_bytes()).await;
+        let mut streaming = proxy
+            .client()
+            .open("POST", tongue.path(), request.as_bytes())
+            .await;
         let mut held = hand.take().await;
         held.begin().await;
         // The clock of silence runs already when the end comes.
@@ -239,7 +271,10 @@ async fn a_client_that_leaves_with_the_terminal_marker_has_had_its_answer() {
         let config = rig::config(tongue, (&hand.url(), &hand.url()), rig::Twist::default());
         let proxy = Proxy::start(&config).await;
         let request = tongue.request("m", true).to_string();
-        let mut streaming = proxy.client().open("POST", tongue.path(), request.as_bytes()).await;
+        let mut streaming = proxy
+            .client()
+            .open("POST", tongue.path(), request.as_bytes())
+            .await;
         let mut held = hand.take().await;
         held.begin().await;
         held.say(&tongue.whole(3).concat()).await;

@@ -45,8 +45,14 @@ fn recordings() -> Vec<Recording> {
 fn recording(name: String, case: &Value) -> Option<Recording> {
     let (path, request) = match case["dialect"].as_str()? {
         "chat" => (Tongue::Chat.path(), Tongue::Chat.request("openai", true)),
-        "messages" => (Tongue::Messages.path(), Tongue::Messages.request("anthropic", true)),
-        "responses" => (Tongue::Responses.path(), Tongue::Responses.request("openai", true)),
+        "messages" => (
+            Tongue::Messages.path(),
+            Tongue::Messages.request("anthropic", true),
+        ),
+        "responses" => (
+            Tongue::Responses.path(),
+            Tongue::Responses.request("openai", true),
+        ),
         "completions" => (
             "/v1/completions",
             json!({"model": "openai", "prompt": "Hello", "stream": true}),

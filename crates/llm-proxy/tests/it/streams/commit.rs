@@ -13,7 +13,10 @@ fn assert_clean(tongue: Tongue, reply: &Reply, from: &str) {
     assert_eq!(reply.status, 200, "{tongue:?}: {text}");
     assert_eq!(reply.header("x-llm-proxy-backend"), from, "{tongue:?}");
     assert!(reply.header("content-type").starts_with("text/event-stream"));
-    assert!(reply.whole && text.contains(tongue.terminal()), "{tongue:?}: {text}");
+    assert!(
+        reply.whole && text.contains(tongue.terminal()),
+        "{tongue:?}: {text}"
+    );
     for trace in ["event: error", "\"error\":{", "of-a"] {
         assert!(!text.contains(trace), "{tongue:?}: a trace of a: {text}");
     }
@@ -61,7 +64,8 @@ async fn s02_the_client_gets_exactly_one_message_start() {
     let tongue = Tongue::Messages;
     let rig = Rig::start(tongue).await;
     let error = tongue.error("overloaded_error", "of-a");
-    rig.a.next(Answer::events([tongue.opening(), vec![error]].concat()));
+    rig.a
+        .next(Answer::events([tongue.opening(), vec![error]].concat()));
     rig.b.next(Answer::events(tongue.whole(3)));
     let reply = rig.ask(true).await;
     assert_eq!(reply.text(), tongue.whole(3).concat());
@@ -105,8 +109,7 @@ async fn s06_pings_are_not_progress() {
     for tongue in Tongue::ALL {
         let rig = Rig::top(tongue, "timeout: {first_byte: 300ms}\n").await;
         let pings = vec![tongue.ping(); 10_000];
-        rig.a
-            .next(Answer::events(pings).delay(Duration::from_millis(10)));
+        rig.a.next(Answer::events(pings).delay(Duration::from_millis(10)));
         assert_clean(tongue, &rig.ask(true).await, "b");
         let record = &rig.proxy.recorded(1).await[0];
         assert_eq!(record["attempts"][0]["class"], "ttft_timeout", "{tongue:?}");
@@ -149,7 +152,10 @@ async fn delivered(answer: impl Fn() -> Answer) {
         }
         assert_eq!(rig.b.seen().len(), 0, "{tongue:?}: no fallback");
         let records = rig.proxy.recorded(2).await;
-        assert!(records.iter().all(|record| record["class"].is_null()), "{records:?}");
+        assert!(
+            records.iter().all(|record| record["class"].is_null()),
+            "{records:?}"
+        );
         assert_eq!(rig.proxy.backend("a").await["state"], "ok");
         rig.finish().await;
     }
@@ -172,11 +178,7 @@ async fn s18_a_refusal_is_an_answer() {
 
 #[tokio::test]
 async fn s24_usage_that_only_the_proxy_asked_for_is_taken_out_again() {
-    let rig = Rig::top(
-        Tongue::Chat,
-        "rate_limit: {per_model: {m: {tpm: 1000000}}}\n",
-    )
-    .await;
+    let rig = Rig::top(Tongue::Chat, "rate_limit: {per_model: {m: {tpm: 1000000}}}\n").await;
     rig.a.always(Answer::healthy().usage(11, 22));
     let reply = rig.ask(true).await.expect(200);
     assert_eq!(rig.a.seen()[0].json()["stream_options"]["include_usage"], true);
@@ -191,11 +193,7 @@ async fn s24_usage_that_only_the_proxy_asked_for_is_taken_out_again() {
 
 #[tokio::test]
 async fn s24_usage_that_the_client_asked_for_stays() {
-    let rig = Rig::top(
-        Tongue::Chat,
-        "rate_limit: {per_model: {m: {tpm: 1000000}}}\n",
-    )
-    .await;
+    let rig = Rig::top(Tongue::Chat, "rate_limit: {per_model: {m: {tpm: 1000000}}}\n").await;
     rig.a.always(Answer::healthy().usage(11, 22));
     let mut request = Tongue::Chat.request("m", true);
     request["stream_options"] = json!({"include_usage": true});

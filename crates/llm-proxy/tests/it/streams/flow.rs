@@ -8,6 +8,8 @@ use llm_sim::Answer;
 use crate::support::{Hand, Proxy, Rig, Streaming, Tongue, rig, until, within};
 
 const MIB: usize = 1 << 20;
+/// What an allocator may keep of large pieces that come and go, each size apart: half of what is poured through.
+const SLACK: usize = 32 * MIB;
 
 /// A proxy before one backend that is moved by hand.
 async fn by_hand(tongue: Tongue, top: &str) -> (Hand, Proxy) {
@@ -68,7 +70,10 @@ async fn s20_the_opening_is_held_back_until_the_first_word() {
         held.say(&tongue.opening().concat()).await;
         // Another request overtakes it, so the proxy has had its chance to let something out.
         proxy.status().await;
-        assert!(streaming.is_silent(), "{tongue:?}: nothing before the commit point");
+        assert!(
+            streaming.is_silent(),
+            "{tongue:?}: nothing before the commit point"
+        );
         held.say(&tongue.delta(0)).await;
         streaming.until("word-0 ").await;
         held.say(&tongue.closing().concat()).await;
@@ -116,12 +121,12 @@ async fn s21_a_client_that_does_not_read_holds_the_backend_back() {
     // What is under way: the buffers of two sockets on each side of the proxy, a few mebibytes each.
     assert!(taken < 40 * MIB, "the backend could write {taken} bytes");
     let grown = resident(proxy.pid()).saturating_sub(before);
-    assert!(grown < 8 * MIB, "the proxy grew by {grown} bytes");
-    let reply = within("all of it, once it is read", streaming.to_end()).await;
+    assert!(grown < SLACK, "the proxy grew by {grown} bytes");
+    let reply = within("all of it, once it is read", streaming.until_closed()).await;
     assert!(reply.whole);
     assert_eq!(reply.body.len(), whole + end.len(), "nothing is lost");
     let grown = resident(proxy.pid()).saturating_sub(before);
-    assert!(grown < 16 * MIB, "the proxy grew by {grown} bytes");
+    assert!(grown < SLACK, "the proxy grew by {grown} bytes");
     proxy.finish().await;
 }
 
@@ -171,7 +176,11 @@ async fn v17_a_silent_stream_is_kept_alive_by_the_proxy() {
         let (opening, rest) = text.split_at(tongue.opening().concat().len());
         assert_eq!(opening, tongue.opening().concat());
         let words = [tongue.delta(0), tongue.delta(1)].concat() + &tongue.closing().concat();
-        assert_eq!(rest.replace(sign, ""), words, "{tongue:?}: between events, and nothing else");
+        assert_eq!(
+            rest.replace(sign, ""),
+            words,
+            "{tongue:?}: between events, and nothing else"
+        );
         proxy.finish().await;
     }
 }

@@ -17,9 +17,12 @@ async fn s16_an_event_of_five_mebibytes_passes_below_the_bound() {
         let client = rig.proxy.client().header("connection", "close");
         let request = tongue.request("m", true).to_string();
         let mut streaming = client.open("POST", tongue.path(), request.as_bytes()).await;
-        let reply = within("an answer of 5 MiB", streaming.to_end()).await;
+        let reply = within("an answer of 5 MiB", streaming.until_closed()).await;
         // Not assert_eq: five mebibytes help nobody.
-        assert!(reply.whole && reply.text() == text, "{tongue:?}: not the same bytes");
+        assert!(
+            reply.whole && reply.text() == text,
+            "{tongue:?}: not the same bytes"
+        );
         rig.finish().await;
     }
 }
@@ -46,7 +49,11 @@ async fn s17_a_line_that_never_ends_is_cut_at_the_bound() {
         let sent = events.len();
         rig.a.next(Answer::events(events).after(sent, Cut::Stall));
         ends_with_an_error(&rig).await;
-        promptly("a's socket is closed", rig.a.wait_closed(rig.a.seen()[0].connection)).await;
+        promptly(
+            "a's socket is closed",
+            rig.a.wait_closed(rig.a.seen()[0].connection),
+        )
+        .await;
         rig.finish().await;
     }
 }
@@ -71,7 +78,9 @@ async fn ends_with_an_error(rig: &Rig) {
     let reply = within("the end of the stream", streaming.rest()).await;
     streaming.closed().await;
     let text = reply.text();
-    let tail = text.strip_prefix(&tongue.begun(1).concat()).expect("what was said before");
+    let tail = text
+        .strip_prefix(&tongue.begun(1).concat())
+        .expect("what was said before");
     assert!(reply.whole && tail.contains("error"), "{tongue:?}: {tail}");
     assert!(tail.len() < 4096, "{tongue:?}: nothing of the event is passed on");
     assert!(!tail.contains(tongue.terminal()), "{tongue:?}: {tail}");

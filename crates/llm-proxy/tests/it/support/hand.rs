@@ -63,8 +63,10 @@ async fn read_request(stream: &mut TcpStream) {
 impl Held {
     /// Begins a stream of events.
     pub async fn begin(&mut self) {
-        self.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
-            .await;
+        self.write(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n",
+        )
+        .await;
     }
 
     /// Sends a piece of the body.
