@@ -123,17 +123,17 @@ async fn attempt(ctx: &mut Context, ask: &Ask, chosen: Chosen, sole: Sole) -> Re
     } = chosen;
     let started = clock::now();
     begin(ctx, &candidate);
-    let deadline = attempt::deadline(&candidate, ctx.entry.started(), started);
+    let deadline = attempt::deadline(ctx, &candidate, started);
     let done = attempt::run(ctx, ask, &candidate, deadline).await;
     let now = clock::now();
     let took = now.duration_since(started);
     match done {
         Ok(spoken) => {
             finish(ctx, "ok", Some(spoken.status.as_u16()), took);
-            if probe.is_held() || spoken.body.is_whole() {
+            // A stream has yet to prove itself to its end; a probe is answered by its beginning.
+            if spoken.body.is_whole() || probe.is_held() {
                 probe.succeeded(&candidate, now);
             } else {
-                // A stream has yet to show that it ends as it should.
                 ctx.live.health.lock().began(&candidate.target, now);
             }
             candidate
@@ -451,10 +451,6 @@ impl ProbeGuard {
         }
     }
 
-    fn is_held(&self) -> bool {
-        self.probe.is_some()
-    }
-
     fn succeeded(&mut self, candidate: &Candidate, now: Instant) {
         let probe = self.probe.take();
         let probed = probe.is_some();
@@ -467,6 +463,10 @@ impl ProbeGuard {
             );
             self.live.recovered.notify_waiters();
         }
+    }
+
+    fn is_held(&self) -> bool {
+        self.probe.is_some()
     }
 
     /// The probe, for a verdict that somebody else gives.

@@ -53,9 +53,10 @@ impl Clocks {
         self.timer = None;
     }
 
-    /// The backend has sent something.
-    pub(super) fn progress(&mut self) {
+    /// Notes that the backend has sent something; `false`: the whole time is up, however busy it is.
+    pub(super) fn progress(&mut self) -> bool {
         self.heard = clock::now();
+        self.heard < self.end
     }
 
     /// The client is sent something.

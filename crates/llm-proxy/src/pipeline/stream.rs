@@ -39,8 +39,6 @@ pub(super) struct Flow {
     request_id: String,
     clocks: Clocks,
     heartbeat: Option<Duration>,
-    /// Whether its success has been told.
-    praised: bool,
     /// The place at the backend: free again when the flow ends.
     _place: InFlight,
 }
@@ -60,19 +58,19 @@ impl Flow {
             request_id: ctx.entry.record.request_id.clone(),
             clocks: Clocks::new(timeouts.idle, ctx.entry.started() + timeouts.total),
             heartbeat: ctx.snapshot.config.stream.heartbeat,
-            praised: false,
             candidate,
             _place: place,
         }
     }
 
     /// A failure of the backend after the commit point counts against its health; one of ours or the client's does not.
-    fn blame(&self, detail: String) {
+    fn blame(&self, detail: &str) {
         let candidate = &self.candidate;
-        let detail = scrubbed_text(&candidate.route.backend.secrets, detail);
-        let backend = &*candidate.route.backend.name;
+        let backend = &candidate.route.backend;
+        // A backend's own words may hold a key.
+        let detail = scrubbed_text(&backend.secrets, detail.to_owned());
         tracing::warn!(
-            backend,
+            backend = &*backend.name,
             model = &*candidate.model,
             request_id = self.request_id,
             detail,
@@ -87,22 +85,12 @@ impl Flow {
             jitter: fastrand::f64(),
         };
         let now = clock::now();
-        let cooled = self
-            .live
-            .health
-            .lock()
-            .failure(&candidate.target, None, failure, now);
+        let mut health = self.live.health.lock();
+        let cooled = health.failure(&candidate.target, None, failure, now);
+        drop(health);
         if let Some(cooled) = cooled {
             let rest = cooled.until.saturating_duration_since(now);
             verdict::announce(candidate, cooled, rest, &detail);
-        }
-    }
-
-    /// The answer is whole. Not before: a backend that always breaks off must not pass for a healthy one.
-    fn praise(&mut self) {
-        if !std::mem::replace(&mut self.praised, true) {
-            let mut health = self.live.health.lock();
-            health.success(&self.candidate.target, None, clock::now());
         }
     }
 }
@@ -116,6 +104,8 @@ pub(super) struct Stream {
     /// What was seen but not yet acted on: what stands in `ready` goes first.
     sight: Option<Sight>,
     usage: Usage,
+    /// Whether the end has been told to whom it concerns.
+    remembered: bool,
 }
 
 /// What a poll of the backend came to.
@@ -142,6 +132,7 @@ impl Stream {
             ready: held.into(),
             sight: Some(sight),
             usage: Usage::default(),
+            remembered: false,
         }
     }
 
@@ -154,14 +145,14 @@ impl Stream {
         }
     }
 
-    /// Whether the client has been given all up to the terminal marker.
-    pub(super) fn is_told(&self) -> bool {
-        self.watch.terminal() && self.ready.is_empty()
-    }
-
     pub(super) fn poll(&mut self, cx: &mut Task<'_>) -> Poll<Piece> {
         if self.flow.connection.must_end(cx) {
-            return Poll::Ready(self.cut(ErrorKind::ShuttingDown, Class::Local));
+            let whole = self.watch.terminal();
+            return Poll::Ready(if whole {
+                self.end()
+            } else {
+                self.cut(ErrorKind::ShuttingDown, Class::Local)
+            });
         }
         loop {
             if let Some(bytes) = self.take_ready() {
@@ -171,19 +162,22 @@ impl Stream {
             match self.look(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Seen::Moved) => {}
-                Poll::Ready(Seen::End) => {
-                    self.remember();
-                    return Poll::Ready(self.take_ready().map_or(Piece::End, Piece::Bytes));
-                }
+                Poll::Ready(Seen::End) => return Poll::Ready(self.end()),
                 Poll::Ready(Seen::Fault(event, detail)) => {
-                    return Poll::Ready(self.pass_fault(event, detail));
+                    return Poll::Ready(self.pass_fault(event, &detail));
                 }
                 Poll::Ready(Seen::Broke(kind, detail)) => {
-                    self.flow.blame(detail);
+                    self.flow.blame(&detail);
                     return Poll::Ready(self.cut(kind, Class::Midstream));
                 }
             }
         }
+    }
+
+    /// The answer is whole; its last bytes, if some are left.
+    fn end(&mut self) -> Piece {
+        self.remember();
+        self.take_ready().map_or(Piece::End, Piece::Bytes)
     }
 
     /// All that is ready, in one piece: a piece becomes one chunk and one write.
@@ -202,8 +196,13 @@ impl Stream {
         }
         match self.flow.rest.poll_next(cx) {
             Poll::Ready(Some(Ok(piece))) => {
-                self.flow.clocks.progress();
-                Poll::Ready(self.see(piece))
+                let in_time = self.flow.clocks.progress();
+                let seen = self.see(piece);
+                Poll::Ready(if in_time || !matches!(seen, Seen::Moved) {
+                    seen
+                } else {
+                    self.timed_out()
+                })
             }
             Poll::Ready(Some(Err(fault))) => Poll::Ready(self.broke(&fault)),
             Poll::Ready(None) => Poll::Ready(self.ended()),
@@ -233,7 +232,6 @@ impl Stream {
         match sight {
             Sight::Waiting | Sight::Live => Seen::Moved,
             Sight::Ended => {
-                self.flow.praise();
                 self.flow.clocks.linger(LINGER);
                 Seen::Moved
             }
@@ -269,10 +267,7 @@ impl Stream {
         let end = self.watch.finish(&mut out);
         self.ready.extend(out);
         match end {
-            End::Complete => {
-                self.flow.praise();
-                Seen::End
-            }
+            End::Complete => Seen::End,
             End::Fault(error) => Seen::Broke(ErrorKind::UpstreamUnavailable, error.message),
             End::Truncated | End::Empty => Seen::Broke(
                 ErrorKind::UpstreamUnavailable,
@@ -282,7 +277,7 @@ impl Stream {
     }
 
     /// The backend's own error is the client's dialect already: passed on, but for keys; nothing after it is.
-    fn pass_fault(&mut self, event: Bytes, detail: String) -> Piece {
+    fn pass_fault(&mut self, event: Bytes, detail: &str) -> Piece {
         self.flow.blame(detail);
         self.ready
             .push_back(scrub(&self.flow.candidate.route.backend.secrets, event));
@@ -315,13 +310,18 @@ impl Stream {
         Piece::Broken(self.take_ready().unwrap_or_default(), class)
     }
 
-    /// A whole answer of the Responses API can be gone on from.
-    fn remember(&mut self) {
+    /// A whole answer speaks for its backend, and one of the Responses API can be gone on from.
+    pub(super) fn remember(&mut self) {
+        if self.remembered {
+            return;
+        }
+        self.remembered = true;
         self.usage = self.watch.usage();
+        let target = self.flow.candidate.target;
+        self.flow.live.health.lock().success(&target, None, clock::now());
         if self.flow.dialect == Dialect::Responses
             && let Some(id) = self.watch.position().response_id
         {
-            let target = self.flow.candidate.target;
             self.flow.live.pins.remember(
                 &id,
                 Pinned {
@@ -330,6 +330,11 @@ impl Stream {
                 },
             );
         }
+    }
+
+    /// Whether the terminal marker has passed: nothing that matters is missing.
+    pub(super) fn is_whole(&self) -> bool {
+        self.watch.terminal() && self.ready.is_empty()
     }
 
     /// Whether the backend wants its answer read although nobody listens.
@@ -366,27 +371,31 @@ impl Opaque {
     }
 
     pub(super) fn poll(&mut self, cx: &mut Task<'_>) -> Poll<Piece> {
-        let must_end = self.flow.connection.must_end(cx);
+        if self.flow.connection.must_end(cx) {
+            return Poll::Ready(self.broken(Class::Local));
+        }
         match self.flow.rest.poll_next(cx) {
-            Poll::Ready(Some(Ok(piece))) => {
-                self.flow.clocks.progress();
-                Poll::Ready(Piece::Bytes(piece))
-            }
+            Poll::Ready(Some(Ok(piece))) if self.flow.clocks.progress() => Poll::Ready(Piece::Bytes(piece)),
+            Poll::Ready(Some(Ok(_))) => Poll::Ready(self.blamed("too long in all")),
             Poll::Ready(None) => {
-                self.flow.praise();
+                let target = self.flow.candidate.target;
+                self.flow.live.health.lock().success(&target, None, clock::now());
                 Poll::Ready(Piece::End)
             }
-            Poll::Ready(Some(Err(fault))) => {
-                self.flow.blame(fault.to_string());
-                Poll::Ready(self.broken())
-            }
-            Poll::Pending if must_end || self.flow.clocks.poll(cx).is_ready() => Poll::Ready(self.broken()),
+            Poll::Ready(Some(Err(fault))) => Poll::Ready(self.blamed(&fault.to_string())),
+            Poll::Pending if self.flow.clocks.poll(cx).is_ready() => Poll::Ready(self.blamed("silence")),
             Poll::Pending => Poll::Pending,
         }
     }
 
-    fn broken(&self) -> Piece {
+    fn blamed(&self, detail: &str) -> Piece {
+        self.flow.blame(detail);
+        self.broken(Class::Midstream)
+    }
+
+    /// There is no error event to send: the framing itself must say that the answer is broken.
+    fn broken(&self, class: Class) -> Piece {
         self.flow.connection.close_after_this();
-        Piece::Broken(Bytes::new(), Class::Midstream)
+        Piece::Broken(Bytes::new(), class)
     }
 }

@@ -2,7 +2,8 @@
 
 mod bind;
 mod connection;
-mod patience;
+mod framing;
+mod guard;
 mod plain;
 mod respond;
 mod stack;

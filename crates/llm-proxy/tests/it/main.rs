@@ -15,6 +15,9 @@ mod basics;
 mod cancel;
 mod cli;
 mod contract;
+mod cooldown;
+#[cfg(test)]
+mod docs;
 mod faults;
 mod identity;
 mod streams;
