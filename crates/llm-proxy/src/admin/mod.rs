@@ -72,8 +72,12 @@ impl Admin {
 }
 
 impl Service for Admin {
-    async fn call(&self, _: Peer, request: Request<Incoming>) -> Response<AnswerBody> {
-        std::future::ready(self.answer(&request)).await
+    fn call(
+        self,
+        _: Peer,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<AnswerBody>> + Send + 'static {
+        std::future::ready(self.answer(&request))
     }
 }
 

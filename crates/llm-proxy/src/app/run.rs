@@ -143,6 +143,10 @@ fn say_serving(config: &Config, addresses: &[Listen], admin: Option<&Listen>) {
         .iter()
         .map(|address| server::shown(address, scheme))
         .collect();
+    // First, so that whoever waits for "serving" knows both addresses.
+    if let Some(admin) = admin {
+        tracing::info!("admin on {}", server::shown(admin, "http"));
+    }
     tracing::info!(
         "serving on {}: {} aliases, {} backends, {} keys",
         at.join(", "),
@@ -150,9 +154,6 @@ fn say_serving(config: &Config, addresses: &[Listen], admin: Option<&Listen>) {
         config.backends.len(),
         config.api_keys.len()
     );
-    if let Some(admin) = admin {
-        tracing::info!("admin on {}", server::shown(admin, "http"));
-    }
     for note in config::conversion_notes(config) {
         tracing::warn!("{note}");
     }

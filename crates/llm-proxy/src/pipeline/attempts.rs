@@ -8,7 +8,6 @@ use tokio::time::timeout_at;
 
 use super::ask::Ask;
 use super::attempt::{self, Lost, Spoken};
-use super::commit::Committed;
 use super::failure::Failure;
 use super::plan::{Candidate, Plan};
 use super::verdict;
@@ -132,8 +131,10 @@ async fn attempt(ctx: &mut Context, ask: &Ask, chosen: Chosen, sole: Sole) -> Re
         Ok(spoken) => {
             finish(ctx, "ok", Some(spoken.status.as_u16()), took);
             // A stream has yet to prove itself to its end; a probe is answered by its beginning.
-            if matches!(spoken.body, Committed::Whole { .. }) || probe.is_held() {
+            if spoken.body.is_whole() || probe.is_held() {
                 probe.succeeded(&candidate, now);
+            } else {
+                ctx.live.health.lock().began(&candidate.target, now);
             }
             candidate
                 .route
@@ -147,12 +148,12 @@ async fn attempt(ctx: &mut Context, ask: &Ask, chosen: Chosen, sole: Sole) -> Re
                 place,
             })
         }
-        Err(lost) => {
+        Err(mut lost) => {
             let status = lost.status.map(|status| status.as_u16());
             finish(ctx, lost.verdict.class.name(), status, took);
             let probe = probe.spent();
             let probed = probe.is_some();
-            verdict::report(ctx, (&candidate, probe), &lost, sole, now);
+            lost.rests = verdict::report(ctx, (&candidate, probe), &lost, sole, now);
             if probed {
                 ctx.live.recovered.notify_waiters();
             }

@@ -45,12 +45,13 @@ pub struct Peer {
 
 /// What answers requests.
 pub trait Service: Clone + Send + Sync + 'static {
-    /// Answers one request.
+    /// Answers one request. What is noted of every request is noted before this returns: a client that leaves at once
+    /// drops the future before it is first polled.
     fn call(
-        &self,
+        self,
         peer: Peer,
         request: Request<Incoming>,
-    ) -> impl Future<Output = Response<AnswerBody>> + Send;
+    ) -> impl Future<Output = Response<AnswerBody>> + Send + 'static;
 }
 
 /// Serves a connection to its end.
@@ -132,7 +133,8 @@ async fn drive<S: Service>(
     let answer = service_fn(move |request: Request<Incoming>| {
         let (service, peer) = (service.clone(), peer.clone());
         peer.signals.begin();
-        async move { Ok::<_, Infallible>(service.call(peer, request).await) }
+        let answered = service.call(peer, request);
+        async move { Ok::<_, Infallible>(answered.await) }
     });
     let io = Guard::new(io, Arc::clone(&signals), http.patience);
     let mut connection = pin!(http.builder.serve_connection(TokioIo::new(io), answer));

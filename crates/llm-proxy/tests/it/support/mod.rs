@@ -26,10 +26,8 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
 
 /// Waits for what has to come at once, where without it a clock of a minute or more would decide.
 pub async fn promptly<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(Duration::from_secs(5), future).await {
-        Ok(done) => done,
-        Err(_) => panic!("not at once: {what}"),
-    }
+    let done = tokio::time::timeout(Duration::from_secs(5), future).await;
+    done.unwrap_or_else(|_| panic!("not at once: {what}"))
 }
 
 /// Asks again and again until there is an answer.
