@@ -6,8 +6,7 @@ use futures_util::future::join_all;
 use llm_sim::{Answer, Sim};
 
 use super::setting::{
-    Tongue, answered_by, backend_of, backends, cooldowns, in_turn, in_turn_of, overloaded, quota,
-    retry_after, sims,
+    Tongue, answered_by, backend_of, backends, cooldowns, in_turn_of, overloaded, quota, retry_after, sims,
 };
 use crate::support::{Proxy, within};
 
