@@ -32,12 +32,12 @@ async fn c21_the_most_specific_alias_wins_and_a_globs_model_keeps_its_name() {
         );
         assert_eq!(served, (backend, model), "{asked}");
         let explained = explained(&proxy, &["--model", asked]);
-        assert_eq!(explained, [format!("{backend}/{model}")], "{asked}");
+        assert_eq!(explained, [format!("{backend}#1/{model}")], "{asked}");
     }
     proxy.finish().await;
 }
 
-/// The candidates of `explain` in order, each as `backend/model`, and with its key where it names one of several.
+/// The candidates of `explain` in order, each as `key/model`; a key is called by its backend and a number.
 fn explained(proxy: &Proxy, asked: &[&str]) -> Vec<String> {
     let config = proxy.dir().join("config.yaml");
     let mut explain = Command::new(env!("CARGO_BIN_EXE_llm-proxy"));
@@ -59,13 +59,12 @@ fn explained(proxy: &Proxy, asked: &[&str]) -> Vec<String> {
     text.lines().filter(|line| numbered(line)).map(place).collect()
 }
 
-/// `  1. a (key a), model `real`: ...` as `a/real`.
+/// `  1. a (key a#1), model `real`: ...` as `a#1/real`.
 fn place(line: &str) -> String {
-    let (_, rest) = line.split_once(". ").unwrap();
-    let (backend, rest) = rest.split_once(" (key ").unwrap();
-    let (_, rest) = rest.split_once("model `").unwrap();
+    let (_, rest) = line.split_once(" (key ").unwrap();
+    let (key, rest) = rest.split_once("), model `").unwrap();
     let (model, _) = rest.split_once('`').unwrap();
-    format!("{backend}/{model}")
+    format!("{key}/{model}")
 }
 
 /// The attempts of the access record `n`, as [`explained`] shows them.
@@ -74,7 +73,7 @@ async fn attempted(proxy: &Proxy, n: usize) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let attempts = records[n]["attempts"].as_array().unwrap().iter();
     attempts
-        .map(|attempt| text(&attempt["backend"]) + "/" + &text(&attempt["model"]))
+        .map(|attempt| text(&attempt["key"]) + "/" + &text(&attempt["model"]))
         .collect()
 }
 
@@ -103,8 +102,8 @@ async fn c22_fallback_aliases_in_a_circle_are_tried_once_and_explain_says_so_bef
     }
     let proxy = Proxy::start(&chained(&all)).await;
     for (n, (model, order)) in [
-        ("m", ["a/one", "b/two", "c/three", "d/five"]),
-        ("n", ["a/one", "c/three", "b/two", "d/five"]),
+        ("m", ["a#1/one", "b#1/two", "c#1/three", "d#1/five"]),
+        ("n", ["a#1/one", "c#1/three", "b#1/two", "d#1/five"]),
     ]
     .into_iter()
     .enumerate()
@@ -141,7 +140,32 @@ async fn every_route_of_an_alias_is_tried_before_its_fallback_even_another_model
 ";
     let proxy = Proxy::start(&config).await;
     proxy.client().chat("m", false).await.expect(200);
-    assert_eq!(attempted(&proxy, 0).await, ["a/one", "a/two"]);
+    assert_eq!(attempted(&proxy, 0).await, ["a#1/one", "a#1/two"]);
+    proxy.finish().await;
+}
+
+#[tokio::test]
+async fn c21_explain_prints_the_very_order_in_which_a_first_request_tries_keys_weights_and_priorities() {
+    let [a, b, c] = sims().await;
+    for sim in [&a, &b, &c] {
+        sim.always(Answer::status(429).header("retry-after", "1"));
+    }
+    let config = backends(Tongue::Chat, &[&a, &b, &c]).replace(
+        "api_key: sk-canary-backend-b",
+        "api_keys: [sk-canary-key-1, sk-canary-key-2]",
+    ) + "models:
+  m:
+    routes:
+      - {backend: c, model: one, priority: 2}
+      - {backend: a, model: one, priority: 1, weight: 1}
+      - {backend: b, model: one, priority: 1, weight: 3}
+fallback: {max_attempts: 10}
+";
+    let proxy = Proxy::start(&config).await;
+    proxy.client().chat("m", false).await.expect(429);
+    let order = attempted(&proxy, 0).await;
+    assert_eq!(order, ["b#1/one", "b#2/one", "a#1/one", "c#1/one"]);
+    assert_eq!(explained(&proxy, &["--model", "m"]), order);
     proxy.finish().await;
 }
 
@@ -168,8 +192,8 @@ models:
     assert_eq!(backend_of(&wide.chat("m", true).await), "b");
     assert_eq!(tried(&proxy, 2).await, ["a", "b"]);
     let explained_to = |key| explained(&proxy, &["--model", "m", "--key", key]);
-    assert_eq!(explained_to("narrow"), ["a/one"]);
-    assert_eq!(explained_to("wide"), ["a/one", "b/two"]);
+    assert_eq!(explained_to("narrow"), ["a#1/one"]);
+    assert_eq!(explained_to("wide"), ["a#1/one", "b#1/two"]);
     proxy.finish().await;
 }
 
