@@ -137,12 +137,19 @@ pub(super) fn say_warnings(warnings: &[Diagnostic]) {
     }
 }
 
+/// "serving on" comes last: who waits for it knows all that was said before.
 fn say_serving(config: &Config, addresses: &[Listen], admin: Option<&Listen>) {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let at: Vec<String> = addresses
         .iter()
         .map(|address| server::shown(address, scheme))
         .collect();
+    for note in config::conversion_notes(config) {
+        tracing::warn!("{note}");
+    }
+    if let Some(admin) = admin {
+        tracing::info!("admin on {}", server::shown(admin, "http"));
+    }
     tracing::info!(
         "serving on {}: {} aliases, {} backends, {} keys",
         at.join(", "),
@@ -150,12 +157,6 @@ fn say_serving(config: &Config, addresses: &[Listen], admin: Option<&Listen>) {
         config.backends.len(),
         config.api_keys.len()
     );
-    if let Some(admin) = admin {
-        tracing::info!("admin on {}", server::shown(admin, "http"));
-    }
-    for note in config::conversion_notes(config) {
-        tracing::warn!("{note}");
-    }
 }
 
 /// The signals that steer the program.
