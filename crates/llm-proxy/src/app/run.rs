@@ -137,13 +137,17 @@ pub(super) fn say_warnings(warnings: &[Diagnostic]) {
     }
 }
 
+/// "serving on" comes last: who waits for it knows all that was said before.
 fn say_serving(config: &Config, addresses: &[Listen], admin: Option<&Listen>) {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let at: Vec<String> = addresses
         .iter()
         .map(|address| server::shown(address, scheme))
         .collect();
-    // First, so that whoever waits for "serving" knows both addresses.
+    for note in config::conversion_notes(config) {
+        tracing::warn!("{note}");
+    }
+    // Before "serving", so that whoever waits for that knows both addresses.
     if let Some(admin) = admin {
         tracing::info!("admin on {}", server::shown(admin, "http"));
     }
@@ -154,9 +158,6 @@ fn say_serving(config: &Config, addresses: &[Listen], admin: Option<&Listen>) {
         config.backends.len(),
         config.api_keys.len()
     );
-    for note in config::conversion_notes(config) {
-        tracing::warn!("{note}");
-    }
 }
 
 /// The signals that steer the program.

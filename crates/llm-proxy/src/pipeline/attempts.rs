@@ -93,7 +93,9 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
             },
         };
         let began = clock::now();
-        trail.pay(ctx, began);
+        if !trail.pay(ctx, began) {
+            return Err(trail.told());
+        }
         match attempt(ctx, ask, chosen, walker.sole).await {
             Ok(won) => return Ok(won),
             Err((candidate, lost)) => {
@@ -412,10 +414,9 @@ impl Trail {
     }
 
     /// An attempt begins. Only one that is made is paid for: where nothing is left to try, nothing is spent.
-    fn pay(&mut self, ctx: &Context, now: Instant) {
-        if std::mem::take(&mut self.goes_on) {
-            ctx.live.budget.lock().take(now);
-        }
+    /// `false`: others were quicker, and the budget is spent.
+    fn pay(&mut self, ctx: &Context, now: Instant) -> bool {
+        !std::mem::take(&mut self.goes_on) || ctx.live.budget.lock().take(now)
     }
 
     /// The failure that tells the client most.
