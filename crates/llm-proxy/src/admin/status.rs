@@ -40,15 +40,19 @@ fn one(backend: &Backend, live: &Live) -> Value {
     let cooling = live.health.lock().cooling(now);
     let own = cooling.iter().filter(|view| view.backend == backend.id);
     let cooldowns: Vec<Value> = own
-        .map(|view| {
+        .filter_map(|view| {
             let key = backend.keys.iter().find(|key| Some(key.id) == view.key);
-            json!({
+            if view.key.is_some() && key.is_none() {
+                // A key that the config no longer has: its cooldown holds nothing up.
+                return None;
+            }
+            Some(json!({
                 "scope": view.scope.name(),
                 "key": key.map(|key| &*key.name),
                 "class": view.class.name(),
                 "seconds_left": view.until.saturating_duration_since(now).as_secs_f64(),
                 "times": view.times,
-            })
+            }))
         })
         .collect();
     json!({

@@ -10,7 +10,8 @@ use llm_dialect::usage::Usage;
 use serde::Serialize;
 
 use super::Sink;
-use super::log::{Form, clock_time, readable, timestamp};
+use super::escape::{self, readable};
+use super::log::{Form, clock_time, timestamp};
 use crate::base::gauge::{Gauge, GaugeGuard};
 use crate::base::{Class, clock};
 
@@ -216,9 +217,9 @@ impl<'a> Line<'a> {
     }
 
     fn json(&self) -> Vec<u8> {
-        let mut line = serde_json::to_vec(self).unwrap_or_default();
-        line.push(b'\n');
-        line
+        let mut line = escape::json(serde_json::to_string(self).unwrap_or_default());
+        line.push('\n');
+        line.into_bytes()
     }
 
     fn pretty(&self) -> String {
