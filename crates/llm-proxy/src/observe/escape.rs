@@ -38,7 +38,14 @@ mod tests {
 
     #[test]
     fn a_json_text_keeps_its_meaning_and_loses_what_acts() {
-        for text in ["plain", "余额不足 é 🦀", "a\u{202e}b", "\u{1b}[31m", "\u{9b}2J\u{7f}", "\u{2028}\n"] {
+        for text in [
+            "plain",
+            "余额不足 é 🦀",
+            "a\u{202e}b",
+            "\u{1b}[31m",
+            "\u{9b}2J\u{7f}",
+            "\u{2028}\n",
+        ] {
             let line = json(serde_json::to_string(text).unwrap());
             assert!(!line.contains(acts), "{line:?}");
             assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);

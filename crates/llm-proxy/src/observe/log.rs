@@ -14,8 +14,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::reload;
 
-use super::escape::{self, readable};
 use super::Sink;
+use super::escape::{self, readable};
 use crate::base::clock;
 use crate::config::types::{LogFormat, Logging};
 

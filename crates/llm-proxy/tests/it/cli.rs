@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::support::proxy::fresh_dir;
 use super::support::{Client, Proxy, until};
 
-const LEAST: &str = "backends: [{name: a, protocol: openai, url: 'http://a.example', api_key: sk-canary-backend-a}]
+const LEAST: &str =
+    "backends: [{name: a, protocol: openai, url: 'http://a.example', api_key: sk-canary-backend-a}]
 models: {m: {backend: a, model: real}}
 ";
 
@@ -216,7 +217,10 @@ models:
     let plan = explain(&["--model", "m", "--key", "all", "--dialect", "chat"]);
     let text = out(&plan);
     assert_eq!(plan.status.code(), Some(0), "{}", err(&plan));
-    let at = |words: &str| text.find(words).unwrap_or_else(|| panic!("no {words:?} in {text}"));
+    let at = |words: &str| {
+        text.find(words)
+            .unwrap_or_else(|| panic!("no {words:?} in {text}"))
+    };
     assert!(at("1. first") < at("2. second"), "{text}");
     at("model `real-1`");
     at("priority 2");
@@ -246,7 +250,10 @@ fn init_writes_a_config_that_checks_and_never_overwrites_one() {
     assert!(text.contains("${OPENAI_API_KEY}"), "{text}");
     assert!(!text.contains("sk-canary-"), "the key itself stays out");
     let mut check = folder.command(&["check"]);
-    let checked = check.env("OPENAI_API_KEY", "sk-canary-provider").output().unwrap();
+    let checked = check
+        .env("OPENAI_API_KEY", "sk-canary-provider")
+        .output()
+        .unwrap();
     assert_eq!(
         (checked.status.code(), err(&checked).as_str()),
         (Some(0), ""),

@@ -23,7 +23,11 @@ async fn gzip_and_zstd_bodies_are_unfolded_before_they_go_on() {
     for (path, body) in calls("m", false) {
         let plain = body.to_string().into_bytes();
         let zstd = zstd::encode_all(&*plain, 0).unwrap();
-        for (encoding, bytes) in [("gzip", gzip(&plain)), ("zstd", zstd), ("identity", plain.clone())] {
+        for (encoding, bytes) in [
+            ("gzip", gzip(&plain)),
+            ("zstd", zstd),
+            ("identity", plain.clone()),
+        ] {
             let client = proxy.client().header("content-encoding", encoding);
             client.send("POST", path, &bytes).await.expect(200);
         }
@@ -73,10 +77,16 @@ async fn d02_a_body_above_the_limit_is_413_announced_or_not_and_no_backend_sees_
     for (path, _) in calls("m", false) {
         let announced = proxy.client().header("content-length", "1000000");
         let mut early = announced.open("POST", path, b"").await;
-        let reply = within("an answer before any byte of the body", early.rest()).await.expect(413);
+        let reply = within("an answer before any byte of the body", early.rest())
+            .await
+            .expect(413);
         assert_eq!(reply.header("connection"), "close");
         let kind = reply.json()["error"]["type"].clone();
-        let wanted = if path == "/v1/messages" { "request_too_large" } else { "invalid_request_error" };
+        let wanted = if path == "/v1/messages" {
+            "request_too_large"
+        } else {
+            "invalid_request_error"
+        };
         assert_eq!(kind, wanted, "{path}");
         early.closed().await;
 
@@ -84,7 +94,9 @@ async fn d02_a_body_above_the_limit_is_413_announced_or_not_and_no_backend_sees_
         let mut growing = chunked.open("POST", path, b"").await;
         let chunk = format!("1000\r\n{}\r\n", " ".repeat(0x1000));
         growing.write(chunk.repeat(3).as_bytes()).await;
-        within("an answer before the end of the body", growing.rest()).await.expect(413);
+        within("an answer before the end of the body", growing.rest())
+            .await
+            .expect(413);
         growing.closed().await;
     }
     assert_eq!(pair.seen().len(), 0);
@@ -114,9 +126,20 @@ async fn d01_a_slow_body_is_408_at_the_total_timeout_however_it_trickles() {
         })
         .await
         .expect(408);
-        assert!(began.elapsed() >= Duration::from_millis(400), "{:?}", began.elapsed());
+        assert!(
+            began.elapsed() >= Duration::from_millis(400),
+            "{:?}",
+            began.elapsed()
+        );
         let kind = reply.json()["error"]["type"].clone();
-        assert_eq!(kind, if path == "/v1/messages" { "timeout_error" } else { "timeout" });
+        assert_eq!(
+            kind,
+            if path == "/v1/messages" {
+                "timeout_error"
+            } else {
+                "timeout"
+            }
+        );
         slow.closed().await;
     }
     assert_eq!(pair.seen().len(), 0);
@@ -128,11 +151,20 @@ async fn d01_a_connection_whose_head_does_not_come_is_closed_at_the_same_timeout
     let pair = Pair::start().await;
     let proxy = Proxy::start(&format!("timeout: {{request: 300ms}}\n{}", pair.yaml())).await;
     let client = Client::plain(proxy.address());
-    for beginning in ["", "P", "PRI * HT", "POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-slow: "] {
+    for beginning in [
+        "",
+        "P",
+        "PRI * HT",
+        "POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-slow: ",
+    ] {
         let began = Instant::now();
         let mut slow = client.raw(beginning.as_bytes()).await;
         slow.closed().await;
-        assert!(began.elapsed() >= Duration::from_millis(250), "{beginning:?} {:?}", began.elapsed());
+        assert!(
+            began.elapsed() >= Duration::from_millis(250),
+            "{beginning:?} {:?}",
+            began.elapsed()
+        );
     }
     // A connection that has served is treated alike while it idles.
     let mut idle = proxy.client().open("GET", "/health", b"").await;
@@ -172,7 +204,12 @@ async fn a_body_that_is_not_json_or_has_a_wrong_field_is_400_and_names_the_field
             bad.push((without("messages"), Some("messages")));
         }
         for (body, param) in bad {
-            let reply = proxy.client().send("POST", path, body.as_bytes()).await.expect(400).json();
+            let reply = proxy
+                .client()
+                .send("POST", path, body.as_bytes())
+                .await
+                .expect(400)
+                .json();
             assert_eq!(reply["error"]["type"], "invalid_request_error", "{path} {body}");
             if path != "/v1/messages" {
                 assert_eq!(reply["error"]["code"], "invalid_body", "{path} {body}");

@@ -17,7 +17,10 @@ const ON: [(&str, &str); 11] = [
     ("user-agent", "some-client/1.2"),
     ("accept", "application/json, text/event-stream"),
     ("content-type", "application/json; charset=utf-8"),
-    ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    (
+        "traceparent",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    ),
 ];
 
 /// Headers that end here.
@@ -37,11 +40,16 @@ const NOT_ON: [(&str, &str); 12] = [
 ];
 
 fn with(client: Client, headers: &[(&str, &str)]) -> Client {
-    headers.iter().fold(client, |client, (name, value)| client.header(name, value))
+    headers
+        .iter()
+        .fold(client, |client, (name, value)| client.header(name, value))
 }
 
 fn values<'a>(seen: &'a Seen, name: &str) -> Vec<&'a str> {
-    let own = seen.headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name));
+    let own = seen
+        .headers
+        .iter()
+        .filter(|(own, _)| own.eq_ignore_ascii_case(name));
     own.map(|(_, value)| value.as_str()).collect()
 }
 
@@ -79,7 +87,12 @@ async fn the_configs_own_headers_and_query_go_on_each_request() {
     let more = "headers: {x-team: blue, user-agent: ours}, query: {api-version: \"2026-01-01\"}, apis";
     let proxy = Proxy::start(&pair.yaml().replace("apis", more)).await;
     for (path, body) in &calls("m", false)[..2] {
-        proxy.client().header("user-agent", "theirs").post(path, body).await.expect(200);
+        proxy
+            .client()
+            .header("user-agent", "theirs")
+            .post(path, body)
+            .await
+            .expect(200);
     }
     for one in pair.seen() {
         assert_eq!(values(&one, "x-team"), ["blue"]);
@@ -136,17 +149,26 @@ async fn the_answer_says_where_it_comes_from_unless_the_operator_keeps_that_to_h
     let pair = Pair::start().await;
     let ours = ["x-llm-proxy-backend", "x-llm-proxy-model", "x-llm-proxy-attempts"];
     let upstream_id = "x-llm-proxy-upstream-request-id";
-    pair.openai.always(Answer::healthy().header("request-id", "req-1"));
-    pair.anthropic.always(Answer::healthy().header("request-id", "req-1"));
+    pair.openai
+        .always(Answer::healthy().header("request-id", "req-1"));
+    pair.anthropic
+        .always(Answer::healthy().header("request-id", "req-1"));
     let open = Proxy::start(&pair.yaml()).await;
     let closed = Proxy::start(&format!("headers: {{expose: false}}\n{}", pair.yaml())).await;
     for (path, body) in calls("m", false).into_iter().chain(calls("m", true)) {
         let reply = open.client().post(path, &body).await.expect(200);
         let backend = if path == "/v1/messages" { "a" } else { "o" };
-        assert_eq!(ours.map(|name| reply.header(name)), [backend, "real", "1"], "{path}");
+        assert_eq!(
+            ours.map(|name| reply.header(name)),
+            [backend, "real", "1"],
+            "{path}"
+        );
         assert_eq!(reply.header(upstream_id), "req-1");
         let quiet = closed.client().post(path, &body).await.expect(200);
-        let told = quiet.headers.iter().find(|(name, _)| name.starts_with("x-llm-proxy-"));
+        let told = quiet
+            .headers
+            .iter()
+            .find(|(name, _)| name.starts_with("x-llm-proxy-"));
         assert_eq!(told, None, "{path}");
         assert_ne!(quiet.header("x-request-id"), "");
     }
@@ -162,11 +184,21 @@ async fn o07_a_sane_request_id_is_taken_over_and_any_other_replaced() {
     let mut expected = Vec::new();
     for (path, body) in calls("m", false) {
         let own = format!("my-id:{}", path.len());
-        let reply = proxy.client().header("x-request-id", &own).post(path, &body).await.expect(200);
+        let reply = proxy
+            .client()
+            .header("x-request-id", &own)
+            .post(path, &body)
+            .await
+            .expect(200);
         assert_eq!(reply.header("x-request-id"), own);
         expected.push(own);
         for bad in [&long, "", "with space", "quote\"", "semi;colon", "<b>"] {
-            let reply = proxy.client().header("x-request-id", bad).post(path, &body).await.expect(200);
+            let reply = proxy
+                .client()
+                .header("x-request-id", bad)
+                .post(path, &body)
+                .await
+                .expect(200);
             let id = reply.header("x-request-id").to_owned();
             assert!(id.len() == 36 && id != bad, "{bad:?} became {id:?}");
             expected.push(id);
@@ -180,7 +212,10 @@ async fn o07_a_sane_request_id_is_taken_over_and_any_other_replaced() {
     assert_eq!(refused.json()["request_id"], "my-error");
     expected.push("my-error".to_owned());
     let records = proxy.recorded(expected.len()).await;
-    let logged: Vec<&str> = records.iter().map(|record| record["request_id"].as_str().unwrap()).collect();
+    let logged: Vec<&str> = records
+        .iter()
+        .map(|record| record["request_id"].as_str().unwrap())
+        .collect();
     assert_eq!(logged, expected, "the access line has the same id");
     proxy.finish().await;
 }
@@ -192,13 +227,20 @@ async fn a_backend_gets_its_own_key_alone_whatever_the_client_presents() {
     pair.anthropic.keys([KEYS[1]]);
     let proxy = Proxy::start(&pair.yaml()).await;
     for (path, body) in calls("m", false) {
-        let client = proxy.client().header("x-api-key", "sk-canary-client").header("cookie", "sk-canary-cookie");
+        let client = proxy
+            .client()
+            .header("x-api-key", "sk-canary-client")
+            .header("cookie", "sk-canary-cookie");
         client.post(path, &body).await.expect(200);
     }
     for one in pair.seen() {
         let messages = one.path == "/v1/messages";
         let bearer = format!("Bearer {}", KEYS[0]);
-        let expected = if messages { ("x-api-key", KEYS[1]) } else { ("authorization", &*bearer) };
+        let expected = if messages {
+            ("x-api-key", KEYS[1])
+        } else {
+            ("authorization", &*bearer)
+        };
         assert_eq!(values(&one, expected.0), [expected.1], "{}", one.path);
     }
     proxy.finish().await;

@@ -11,7 +11,10 @@ const ONE: &str = "sk-canary-client-one";
 const TWO: &str = "sk-canary-client-two";
 
 fn keyed(pair: &Pair) -> String {
-    format!("api_keys: [{{name: one, key: {ONE}}}, {{name: two, key: {TWO}}}]\n{}", pair.yaml())
+    format!(
+        "api_keys: [{{name: one, key: {ONE}}}, {{name: two, key: {TWO}}}]\n{}",
+        pair.yaml()
+    )
 }
 
 fn bearer(key: &str) -> String {
@@ -19,7 +22,9 @@ fn bearer(key: &str) -> String {
 }
 
 fn with(proxy: &Proxy, headers: &[(&str, &str)]) -> Client {
-    headers.iter().fold(proxy.client(), |client, (name, value)| client.header(name, value))
+    headers
+        .iter()
+        .fold(proxy.client(), |client, (name, value)| client.header(name, value))
 }
 
 #[tokio::test]
@@ -29,22 +34,35 @@ async fn a01_no_key_and_a_wrong_key_get_the_same_401_in_each_dialect_before_the_
     for (path, body) in calls("m", false) {
         let id = ("x-request-id", "same");
         let none = with(&proxy, &[id]).post(path, &body).await.expect(401);
-        let wrong = with(&proxy, &[id, ("authorization", "Bearer sk-wrong")]).post(path, &body).await.expect(401);
+        let wrong = with(&proxy, &[id, ("authorization", "Bearer sk-wrong")])
+            .post(path, &body)
+            .await
+            .expect(401);
         assert_eq!(none.text(), wrong.text(), "{path}: no hint which it was");
         for reply in [none, wrong] {
             assert_eq!(reply.header("www-authenticate"), "Bearer");
             let error = &reply.json()["error"];
             assert_eq!(error["type"], "authentication_error", "{path}");
-            let code = if path == "/v1/messages" { json!(null) } else { json!("invalid_api_key") };
+            let code = if path == "/v1/messages" {
+                json!(null)
+            } else {
+                json!("invalid_api_key")
+            };
             assert_eq!(error["code"], code, "{path}");
         }
         let announced = with(&proxy, &[("content-length", "1000")]);
         let mut early = announced.open("POST", path, b"").await;
-        within("a 401 without a byte of the body", early.rest()).await.expect(401);
+        within("a 401 without a byte of the body", early.rest())
+            .await
+            .expect(401);
     }
     assert_eq!(pair.seen().len(), 0);
     for record in proxy.recorded(9).await {
-        assert_eq!((&record["status"], &record["ip"]), (&json!(401), &json!("127.0.0.1")), "{record}");
+        assert_eq!(
+            (&record["status"], &record["ip"]),
+            (&json!(401), &json!("127.0.0.1")),
+            "{record}"
+        );
         assert_eq!(record["key"], json!(null));
     }
     proxy.finish().await;
@@ -62,13 +80,25 @@ async fn a02_a_key_is_taken_from_each_of_the_four_headers_whatever_the_dialect_a
             ("api-key", ONE.to_owned()),
             ("x-goog-api-key", ONE.to_owned()),
         ] {
-            with(&proxy, &[(name, &value)]).post(path, &body).await.expect(200);
+            with(&proxy, &[(name, &value)])
+                .post(path, &body)
+                .await
+                .expect(200);
         }
         for query in ["key", "api_key", "x-api-key"] {
-            proxy.client().post(&format!("{path}?{query}={ONE}"), &body).await.expect(401);
+            proxy
+                .client()
+                .post(&format!("{path}?{query}={ONE}"), &body)
+                .await
+                .expect(401);
         }
     }
-    let keys: Vec<_> = proxy.recorded(24).await.iter().map(|record| record["key"].clone()).collect();
+    let keys: Vec<_> = proxy
+        .recorded(24)
+        .await
+        .iter()
+        .map(|record| record["key"].clone())
+        .collect();
     assert_eq!(keys.iter().filter(|key| **key == "one").count(), 15);
     proxy.finish().await;
 }
@@ -79,12 +109,36 @@ async fn a03_exactly_one_distinct_valid_key_must_result_of_all_that_are_presente
     let proxy = Proxy::start(&keyed(&pair)).await;
     let (one, two) = (bearer(ONE), bearer(TWO));
     let cases: [(&[(&str, &str)], u16, &str); 6] = [
-        (&[("authorization", &one), ("x-api-key", ONE)], 200, "the same key twice is one key"),
-        (&[("authorization", &one), ("authorization", &one)], 200, "in one header twice as well"),
-        (&[("authorization", "Bearer junk"), ("x-api-key", ONE)], 200, "junk beside a valid key"),
-        (&[("authorization", &one), ("x-api-key", TWO)], 401, "two different valid keys"),
-        (&[("authorization", &one), ("authorization", &two)], 401, "two in one header"),
-        (&[("x-api-key", ONE), ("api-key", TWO)], 401, "two in other headers"),
+        (
+            &[("authorization", &one), ("x-api-key", ONE)],
+            200,
+            "the same key twice is one key",
+        ),
+        (
+            &[("authorization", &one), ("authorization", &one)],
+            200,
+            "in one header twice as well",
+        ),
+        (
+            &[("authorization", "Bearer junk"), ("x-api-key", ONE)],
+            200,
+            "junk beside a valid key",
+        ),
+        (
+            &[("authorization", &one), ("x-api-key", TWO)],
+            401,
+            "two different valid keys",
+        ),
+        (
+            &[("authorization", &one), ("authorization", &two)],
+            401,
+            "two in one header",
+        ),
+        (
+            &[("x-api-key", ONE), ("api-key", TWO)],
+            401,
+            "two in other headers",
+        ),
     ];
     for (path, body) in calls("m", false) {
         for (headers, status, why) in cases {
@@ -116,7 +170,9 @@ async fn a04_keys_that_are_no_keys_get_401_and_break_nothing() {
         ("x-api-key", "schlüssel"),
         ("x-api-key", &long),
     ] {
-        let reply = with(&proxy, &[(name, value)]).post("/v1/chat/completions", &body).await;
+        let reply = with(&proxy, &[(name, value)])
+            .post("/v1/chat/completions", &body)
+            .await;
         assert_eq!(reply.status, 401, "{name}: {value:.50}");
     }
     // What is no HTTP at all ends before there is a request; what is too long for a head as well.
@@ -127,7 +183,10 @@ async fn a04_keys_that_are_no_keys_get_401_and_break_nothing() {
         let mut refused = plain.raw(head.as_bytes()).await;
         within("an answer", refused.rest()).await.expect(status);
     }
-    with(&proxy, &[("x-api-key", ONE)]).post("/v1/chat/completions", &body).await.expect(200);
+    with(&proxy, &[("x-api-key", ONE)])
+        .post("/v1/chat/completions", &body)
+        .await
+        .expect(200);
     assert_eq!(pair.seen().len(), 1);
     proxy.finish().await;
 }
@@ -139,14 +198,23 @@ async fn a06_a_key_uses_its_models_alone_and_no_fallback_or_trick_widens_that() 
         Some("broken") => Answer::status(500),
         _ => Answer::healthy(),
     });
-    let yaml = pair.yaml().replace("models:\n", "models:\n  allowed: {routes: [{backend: o, model: broken}], fallback: [m]}\n");
+    let yaml = pair.yaml().replace(
+        "models:\n",
+        "models:\n  allowed: {routes: [{backend: o, model: broken}], fallback: [m]}\n",
+    );
     let proxy = Proxy::start(&format!(
         "api_keys: [{{name: one, key: {ONE}, models: [allow*]}}, {{name: two, key: {TWO}}}]\n{yaml}"
     ))
     .await;
-    let (few, all) = (with(&proxy, &[("x-api-key", ONE)]), with(&proxy, &[("x-api-key", TWO)]));
+    let (few, all) = (
+        with(&proxy, &[("x-api-key", ONE)]),
+        with(&proxy, &[("x-api-key", TWO)]),
+    );
     for (path, body) in calls("m", false) {
-        let trick = few.clone().header("x-model", "allowed").header("x-llm-proxy-model", "allowed");
+        let trick = few
+            .clone()
+            .header("x-model", "allowed")
+            .header("x-llm-proxy-model", "allowed");
         for client in [&few, &trick] {
             let error = client.post(path, &body).await.expect(403).json();
             assert_eq!(error["error"]["type"], "permission_error", "{path}");
@@ -160,11 +228,18 @@ async fn a06_a_key_uses_its_models_alone_and_no_fallback_or_trick_widens_that() 
     let twice = br#"{"model":"allowed","model":"m","messages":[{"role":"user","content":"Hi"}]}"#;
     few.send("POST", "/v1/chat/completions", twice).await.expect(400);
     let widened = all.chat("allowed", false).await.expect(200);
-    assert_eq!(widened.header("x-llm-proxy-model"), "real", "this key may fall back to `m`");
+    assert_eq!(
+        widened.header("x-llm-proxy-model"),
+        "real",
+        "this key may fall back to `m`"
+    );
     let before = pair.openai.seen().len();
     let kept = few.chat("allowed", false).await;
     assert_eq!(kept.status, 502, "{}", kept.text());
-    let models: Vec<_> = pair.openai.seen()[before..].iter().map(|seen| seen.json()["model"].clone()).collect();
+    let models: Vec<_> = pair.openai.seen()[before..]
+        .iter()
+        .map(|seen| seen.json()["model"].clone())
+        .collect();
     assert_eq!(models, ["broken"], "and this one may not");
     proxy.finish().await;
 }
@@ -174,10 +249,17 @@ async fn a08_no_key_crosses_from_client_to_backend_or_from_one_backend_to_anothe
     let (first, second) = (Pair::start().await, Pair::start().await);
     let of_second = ["sk-canary-second-openai", "sk-canary-second-anthropic"];
     for sim in [&first.openai, &first.anthropic] {
-        sim.canaries([ONE, of_second[0], of_second[1]]).always(Answer::status(500));
+        sim.canaries([ONE, of_second[0], of_second[1]])
+            .always(Answer::status(500));
     }
-    second.openai.keys([of_second[0]]).canaries([ONE, KEYS[0], KEYS[1]]);
-    second.anthropic.keys([of_second[1]]).canaries([ONE, KEYS[0], KEYS[1]]);
+    second
+        .openai
+        .keys([of_second[0]])
+        .canaries([ONE, KEYS[0], KEYS[1]]);
+    second
+        .anthropic
+        .keys([of_second[1]])
+        .canaries([ONE, KEYS[0], KEYS[1]]);
     let proxy = Proxy::start(&format!(
         "api_keys: {{name: one, key: {ONE}}}
 fallback: {{trip: {{consecutive: 100, min_requests: 1000}}}}
@@ -195,7 +277,14 @@ models:
     ))
     .await;
     for (path, body) in calls("m", false).into_iter().chain(calls("m", true)) {
-        let client = with(&proxy, &[("authorization", &bearer(ONE)), ("x-api-key", ONE), ("cookie", ONE)]);
+        let client = with(
+            &proxy,
+            &[
+                ("authorization", &bearer(ONE)),
+                ("x-api-key", ONE),
+                ("cookie", ONE),
+            ],
+        );
         let reply = client.post(path, &body).await.expect(200);
         assert_eq!(reply.header("x-llm-proxy-attempts"), "2", "{path}");
     }
@@ -222,9 +311,15 @@ async fn a12_a_backends_error_tells_the_client_neither_keys_nor_addresses_nor_st
             assert!(!text.contains("sk-canary-"), "{path} {status}: {text}");
             if status == 400 {
                 let message = reply.json()["error"]["message"].as_str().unwrap().to_owned();
-                assert_eq!(message, "*** at http://internal.example:9 in stack.py line 7", "word for word but for keys");
+                assert_eq!(
+                    message, "*** at http://internal.example:9 in stack.py line 7",
+                    "word for word but for keys"
+                );
             } else {
-                assert!(!text.contains("internal.example") && !text.contains("stack.py"), "{path} {status}: {text}");
+                assert!(
+                    !text.contains("internal.example") && !text.contains("stack.py"),
+                    "{path} {status}: {text}"
+                );
             }
         }
     }
@@ -234,24 +329,50 @@ async fn a12_a_backends_error_tells_the_client_neither_keys_nor_addresses_nor_st
 #[tokio::test]
 async fn a15_hostile_names_stay_inside_one_valid_json_line() {
     let pair = Pair::start().await;
-    let proxy = Proxy::start(&format!("logging: {{level: debug}}\n{}", pair.yaml().replace("  m:", "  \"*\":"))).await;
-    let names = ["x\n{\"level\":\"fatal\",\"msg\":\"owned\"}", "\u{1b}[31mred\u{1b}[0m", "right\u{202e}left", "a\tb\r\nc", "\u{2028}"];
+    let proxy = Proxy::start(&format!(
+        "logging: {{level: debug}}\n{}",
+        pair.yaml().replace("  m:", "  \"*\":")
+    ))
+    .await;
+    let names = [
+        "x\n{\"level\":\"fatal\",\"msg\":\"owned\"}",
+        "\u{1b}[31mred\u{1b}[0m",
+        "right\u{202e}left",
+        "a\tb\r\nc",
+        "\u{2028}",
+    ];
     let mut count = 0;
     for name in names {
         for (path, body) in calls(name, false) {
             // An odd name is either refused or goes on; the log is what counts here.
-            let reply = proxy.client().header("user-agent", "x{\"level\":\"fatal\"}").post(path, &body).await;
-            assert!(reply.status == 200 || reply.status == 400 || reply.status == 404, "{}", reply.status);
+            let reply = proxy
+                .client()
+                .header("user-agent", "x{\"level\":\"fatal\"}")
+                .post(path, &body)
+                .await;
+            assert!(
+                reply.status == 200 || reply.status == 400 || reply.status == 404,
+                "{}",
+                reply.status
+            );
             count += 1;
         }
-        proxy.client().get("/v1/%0A%7B%22level%22:%22fatal%22%7D").await.expect(404);
+        proxy
+            .client()
+            .get("/v1/%0A%7B%22level%22:%22fatal%22%7D")
+            .await
+            .expect(404);
         count += 1;
     }
     proxy.recorded(count).await;
     for line in proxy.log() {
-        let value: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line:?}"));
+        let value: serde_json::Value =
+            serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line:?}"));
         assert_ne!(value["level"], "fatal", "{line}");
-        assert!(!line.contains(['\u{1b}', '\u{202e}', '\u{2028}']), "unescaped: {line:?}");
+        assert!(
+            !line.contains(['\u{1b}', '\u{202e}', '\u{2028}']),
+            "unescaped: {line:?}"
+        );
     }
     proxy.finish().await;
 }

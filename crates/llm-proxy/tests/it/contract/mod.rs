@@ -16,8 +16,7 @@ use serde_json::Value;
 use super::support::client::{chat, messages, responses};
 
 /// Everything that a backend of OpenAI's protocol may have.
-const APIS: &str =
-    "[chat, responses, embeddings, completions, moderations, images, audio, rerank]";
+const APIS: &str = "[chat, responses, embeddings, completions, moderations, images, audio, rerank]";
 /// The key of each backend of a [`Pair`].
 const KEYS: [&str; 2] = ["sk-canary-openai-backend", "sk-canary-anthropic-backend"];
 

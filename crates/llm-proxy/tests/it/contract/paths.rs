@@ -13,13 +13,22 @@ fn json_calls() -> Vec<(&'static str, Value)> {
         ("/chat/completions", chat("m", false)),
         ("/responses", responses("m", false)),
         ("/messages", messages("m", false)),
-        ("/messages/count_tokens", json!({"model": "m", "messages": [{"role": "user", "content": "Hi"}]})),
+        (
+            "/messages/count_tokens",
+            json!({"model": "m", "messages": [{"role": "user", "content": "Hi"}]}),
+        ),
         ("/embeddings", json!({"model": "m", "input": ["one", "two"]})),
         ("/completions", json!({"model": "m", "prompt": "Once"})),
         ("/moderations", json!({"model": "m", "input": "mild"})),
         ("/images/generations", json!({"model": "m", "prompt": "a cat"})),
-        ("/rerank", json!({"model": "m", "query": "q", "documents": ["a", "b"]})),
-        ("/audio/speech", json!({"model": "m", "voice": "v", "input": "Hello"})),
+        (
+            "/rerank",
+            json!({"model": "m", "query": "q", "documents": ["a", "b"]}),
+        ),
+        (
+            "/audio/speech",
+            json!({"model": "m", "voice": "v", "input": "Hello"}),
+        ),
     ]
 }
 
@@ -35,11 +44,19 @@ async fn every_call_answers_with_v1_without_doubled_and_with_a_trailing_slash() 
             }
         }
         let theirs = format!("/v1{path}");
-        let seen: Vec<_> = pair.seen().into_iter().filter(|seen| seen.path == theirs).collect();
+        let seen: Vec<_> = pair
+            .seen()
+            .into_iter()
+            .filter(|seen| seen.path == theirs)
+            .collect();
         assert_eq!(seen.len(), 12, "a backend gets the one true spelling of {path}");
         for one in seen {
             assert_eq!(one.json()["model"], "real");
-            assert!(matches!(one.query.as_deref(), None | Some("beta=true")), "{:?}", one.query);
+            assert!(
+                matches!(one.query.as_deref(), None | Some("beta=true")),
+                "{:?}",
+                one.query
+            );
         }
     }
     proxy.finish().await;
@@ -98,11 +115,19 @@ async fn a_form_goes_on_with_nothing_changed_but_its_model() {
         assert!(reply.json()["text"].is_string());
     }
     for seen in pair.seen() {
-        assert_eq!(seen.body, form("real"), "{:?}", String::from_utf8_lossy(&seen.body));
+        assert_eq!(
+            seen.body,
+            form("real"),
+            "{:?}",
+            String::from_utf8_lossy(&seen.body)
+        );
     }
     let nameless = form("m").strip_suffix(b"\r\n--B0undary--\r\n").unwrap().to_vec();
     let refused = client.send("POST", "/v1/audio/transcriptions", &nameless).await;
-    assert_eq!(refused.expect(400).json()["error"]["type"], "invalid_request_error");
+    assert_eq!(
+        refused.expect(400).json()["error"]["type"],
+        "invalid_request_error"
+    );
     proxy.finish().await;
 }
 
@@ -124,7 +149,9 @@ async fn post_to_the_root_goes_by_headers_and_then_by_the_bodys_shape() {
     ];
     for root in ["/", "/v1", "/v1/"] {
         for (header, body, path) in &cases {
-            let client = header.iter().fold(proxy.client(), |client, (name, value)| client.header(name, value));
+            let client = header
+                .iter()
+                .fold(proxy.client(), |client, (name, value)| client.header(name, value));
             client.post(root, body).await.expect(200);
             let seen = pair.seen();
             let newest = seen.iter().max_by_key(|seen| seen.arrived).unwrap();
@@ -144,12 +171,29 @@ struct Wrong {
     allow: Option<&'static str>,
 }
 
-const fn wrong(method: &'static str, path: &'static str, anthropic: bool, allow: Option<&'static str>) -> Wrong {
-    Wrong { method, path, header: None, anthropic, allow }
+const fn wrong(
+    method: &'static str,
+    path: &'static str,
+    anthropic: bool,
+    allow: Option<&'static str>,
+) -> Wrong {
+    Wrong {
+        method,
+        path,
+        header: None,
+        anthropic,
+        allow,
+    }
 }
 
 const fn headed(path: &'static str, header: (&'static str, &'static str)) -> Wrong {
-    Wrong { method: "POST", path, header: Some(header), anthropic: true, allow: None }
+    Wrong {
+        method: "POST",
+        path,
+        header: Some(header),
+        anthropic: true,
+        allow: None,
+    }
 }
 
 const WRONG: [Wrong; 16] = [
@@ -176,8 +220,17 @@ async fn unknown_paths_are_404_and_wrong_methods_405_with_allow_before_any_key_i
     let pair = Pair::start().await;
     let keys = "api_keys: [{name: k, key: sk-canary-client-key}]\n";
     let proxy = Proxy::start(&format!("{keys}{}", pair.yaml())).await;
-    for Wrong { method, path, header, anthropic, allow } in WRONG {
-        let client = header.iter().fold(proxy.client(), |client, (name, value)| client.header(name, value));
+    for Wrong {
+        method,
+        path,
+        header,
+        anthropic,
+        allow,
+    } in WRONG
+    {
+        let client = header
+            .iter()
+            .fold(proxy.client(), |client, (name, value)| client.header(name, value));
         let reply = client.send(method, path, b"").await;
         let body = reply.json();
         let what = format!("{method} {path} {header:?}: {body}");
@@ -202,7 +255,11 @@ async fn each_dialect_is_answered_in_its_own_words_json_and_stream() {
     let pair = Pair::start().await;
     let proxy = Proxy::start(&pair.yaml()).await;
     let ends = ["data: [DONE]\n\n", "response.completed", "message_stop"];
-    let objects = [("object", "chat.completion"), ("object", "response"), ("type", "message")];
+    let objects = [
+        ("object", "chat.completion"),
+        ("object", "response"),
+        ("type", "message"),
+    ];
     for (n, (path, body)) in calls("m", false).into_iter().enumerate() {
         let reply = proxy.client().post(path, &body).await.expect(200);
         assert_eq!(reply.header("content-type"), "application/json");
@@ -211,8 +268,15 @@ async fn each_dialect_is_answered_in_its_own_words_json_and_stream() {
     }
     for (n, (path, body)) in calls("m", true).into_iter().enumerate() {
         let reply = proxy.client().post(path, &body).await.expect(200);
-        assert!(reply.header("content-type").starts_with("text/event-stream"), "{path}");
-        assert!(reply.whole && reply.text().contains(ends[n]), "{path}: {}", reply.text());
+        assert!(
+            reply.header("content-type").starts_with("text/event-stream"),
+            "{path}"
+        );
+        assert!(
+            reply.whole && reply.text().contains(ends[n]),
+            "{path}: {}",
+            reply.text()
+        );
     }
     pair.seen();
     proxy.finish().await;

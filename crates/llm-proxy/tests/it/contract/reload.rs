@@ -19,7 +19,6 @@ models: {{m: {{backend: a, model: real}}}}
     )
 }
 
-
 #[tokio::test]
 async fn k02_a_reload_under_load_fails_no_request_and_streams_finish_on_the_old_backend() {
     let (old, new) = (Pair::start().await, Pair::start().await);
@@ -30,7 +29,10 @@ async fn k02_a_reload_under_load_fails_no_request_and_streams_finish_on_the_old_
     }
     let mut streams = Vec::new();
     for (path, body) in calls("m", true) {
-        let mut stream = proxy.client().open("POST", path, body.to_string().as_bytes()).await;
+        let mut stream = proxy
+            .client()
+            .open("POST", path, body.to_string().as_bytes())
+            .await;
         stream.until("200 OK").await;
         streams.push(stream);
     }
@@ -46,11 +48,18 @@ async fn k02_a_reload_under_load_fails_no_request_and_streams_finish_on_the_old_
     });
     proxy.recorded(5).await;
     proxy.reload(&new.yaml()).await;
-    assert!(load.await.unwrap().iter().all(|status| *status == 200), "no request fails");
+    assert!(
+        load.await.unwrap().iter().all(|status| *status == 200),
+        "no request fails"
+    );
     for mut stream in streams {
         let reply = within("the stream's end", stream.rest()).await.expect(200);
         let ends = ["[DONE]", "response.completed", "message_stop"];
-        assert!(reply.whole && ends.iter().any(|end| reply.text().contains(end)), "{}", reply.text());
+        assert!(
+            reply.whole && ends.iter().any(|end| reply.text().contains(end)),
+            "{}",
+            reply.text()
+        );
     }
     let before = old.seen().len();
     for (path, body) in calls("m", false) {
@@ -72,7 +81,11 @@ async fn k03_a_bad_file_changes_nothing_and_says_why() {
     let good = std::fs::read_to_string(&path).unwrap();
     let half = good[..good.len() / 2].to_owned();
     let cases = [
-        ("unknown key", Some(format!("{good}lisen: x\n")), "did you mean `listen`?"),
+        (
+            "unknown key",
+            Some(format!("{good}lisen: x\n")),
+            "did you mean `listen`?",
+        ),
         ("half written", Some(half), "error"),
         ("empty", Some(String::new()), "error"),
         ("gone", None, "cannot read the config"),
@@ -83,13 +96,23 @@ async fn k03_a_bad_file_changes_nothing_and_says_why() {
             None => std::fs::remove_file(&path).unwrap(),
         }
         proxy.signal("-HUP");
-        let refusals = || proxy.log().iter().filter(|line| line.contains("is refused")).count();
+        let refusals = || {
+            proxy
+                .log()
+                .iter()
+                .filter(|line| line.contains("is refused"))
+                .count()
+        };
         until("the refusal", async || (refusals() == n + 1).then_some(())).await;
         let status = proxy.status().await;
         assert_eq!(status["config"]["generation"], 1, "{what}");
         let error = status["config"]["last_reload_error"].as_str().unwrap();
         assert!(error.contains(says), "{what}: {error}");
-        let line = proxy.log().into_iter().rfind(|line| line.contains("is refused")).unwrap();
+        let line = proxy
+            .log()
+            .into_iter()
+            .rfind(|line| line.contains("is refused"))
+            .unwrap();
         assert!(line.contains("\"level\":\"error\""), "{line}");
         proxy.client().chat("m", false).await.expect(200);
     }
@@ -106,7 +129,10 @@ async fn k04_many_signals_at_once_end_in_one_config_that_serves() {
     let proxy = Proxy::start(&one(&sim, "")).await;
     let pid = proxy.pid();
     let storm = format!("i=0; while [ $i -lt 1000 ]; do kill -HUP {pid}; i=$((i+1)); done");
-    let sent = std::process::Command::new("sh").args(["-c", &storm]).status().unwrap();
+    let sent = std::process::Command::new("sh")
+        .args(["-c", &storm])
+        .status()
+        .unwrap();
     assert!(sent.success());
     proxy.reload(&one(&sim, "shutdown_grace: 1s\n")).await;
     proxy.client().chat("m", false).await.expect(200);
@@ -116,13 +142,25 @@ async fn k04_many_signals_at_once_end_in_one_config_that_serves() {
 
 #[tokio::test]
 async fn k05_a_backend_that_is_removed_finishes_its_stream_and_gets_nothing_new() {
-    let (old, new) = (Sim::start(Speaks::All).await.unwrap(), Sim::start(Speaks::All).await.unwrap());
+    let (old, new) = (
+        Sim::start(Speaks::All).await.unwrap(),
+        Sim::start(Speaks::All).await.unwrap(),
+    );
     old.next(Answer::healthy().deltas(10).delay(Duration::from_millis(50)));
     let proxy = Proxy::start(&one(&old, "")).await;
     let body = calls("m", true)[0].1.to_string();
-    let mut stream = proxy.client().open("POST", "/v1/chat/completions", body.as_bytes()).await;
+    let mut stream = proxy
+        .client()
+        .open("POST", "/v1/chat/completions", body.as_bytes())
+        .await;
     stream.until("data: ").await;
-    proxy.reload(&one(&new, "").replace("name: a", "name: b").replace("backend: a", "backend: b")).await;
+    proxy
+        .reload(
+            &one(&new, "")
+                .replace("name: a", "name: b")
+                .replace("backend: a", "backend: b"),
+        )
+        .await;
     for _ in 0..3 {
         let reply = proxy.client().chat("m", false).await.expect(200);
         assert_eq!(reply.header("x-llm-proxy-backend"), "b");
@@ -135,7 +173,10 @@ async fn k05_a_backend_that_is_removed_finishes_its_stream_and_gets_nothing_new(
 
 #[tokio::test]
 async fn k06_cooldowns_survive_a_reload_of_other_things() {
-    let (a, b) = (Sim::start(Speaks::All).await.unwrap(), Sim::start(Speaks::All).await.unwrap());
+    let (a, b) = (
+        Sim::start(Speaks::All).await.unwrap(),
+        Sim::start(Speaks::All).await.unwrap(),
+    );
     a.always(Answer::status(401));
     let yaml = |more: &str| {
         format!(
@@ -151,7 +192,11 @@ models: {{m: {{routes: [{{backend: a, priority: 1}}, {{backend: b, priority: 2}}
     let proxy = Proxy::start(&yaml("")).await;
     proxy.client().chat("m", false).await.expect(200);
     assert_eq!(proxy.backend("a").await["cooldowns"][0]["class"], "auth");
-    proxy.reload(&yaml("fallback: {max_attempts: 2, cooldown: 1s}\nstream: {heartbeat: 5s}\n")).await;
+    proxy
+        .reload(&yaml(
+            "fallback: {max_attempts: 2, cooldown: 1s}\nstream: {heartbeat: 5s}\n",
+        ))
+        .await;
     assert_eq!(proxy.backend("a").await["state"], "cooling");
     proxy.client().chat("m", false).await.expect(200);
     assert_eq!(a.seen().len(), 1, "the refused key still rests");
@@ -169,13 +214,23 @@ async fn k07_k09_a_key_from_a_file_is_trimmed_and_a_new_one_is_used_after_a_relo
     let yaml = one(&sim, "").replace("sk-canary-backend", &from_file);
     let proxy = Proxy::start(&yaml).await;
     proxy.client().chat("m", false).await.expect(502);
-    assert_eq!(sim.seen()[0].header("authorization"), Some("Bearer sk-canary-first"));
+    assert_eq!(
+        sim.seen()[0].header("authorization"),
+        Some("Bearer sk-canary-first")
+    );
     assert_eq!(proxy.backend("a").await["state"], "cooling");
     std::fs::write(&secret, "sk-canary-second\r\n").unwrap();
     proxy.reload(&yaml).await;
     proxy.client().chat("m", false).await.expect(200);
-    assert_eq!(sim.seen()[1].header("authorization"), Some("Bearer sk-canary-second"));
-    assert_eq!(proxy.backend("a").await["state"], "ok", "the old key's cooldown went with it");
+    assert_eq!(
+        sim.seen()[1].header("authorization"),
+        Some("Bearer sk-canary-second")
+    );
+    assert_eq!(
+        proxy.backend("a").await["state"],
+        "ok",
+        "the old key's cooldown went with it"
+    );
     proxy.finish().await;
     std::fs::remove_dir_all(dir).unwrap();
 }
@@ -183,7 +238,12 @@ async fn k07_k09_a_key_from_a_file_is_trimmed_and_a_new_one_is_used_after_a_relo
 #[tokio::test]
 async fn k07_a_client_key_that_is_removed_takes_no_new_request_and_a_new_one_does() {
     let pair = Pair::start().await;
-    let keyed = |name: &str| format!("api_keys: {{name: {name}, key: sk-canary-client-{name}}}\n{}", pair.yaml());
+    let keyed = |name: &str| {
+        format!(
+            "api_keys: {{name: {name}, key: sk-canary-client-{name}}}\n{}",
+            pair.yaml()
+        )
+    };
     let proxy = Proxy::start(&keyed("old")).await;
     let (old, new) = ("sk-canary-client-old", "sk-canary-client-new");
     let as_key = |key: &str| proxy.client().header("x-api-key", key);
@@ -202,7 +262,13 @@ fn free_address() -> String {
 }
 
 async fn refused(address: &str) {
-    until("the address to be closed", async || tokio::net::TcpStream::connect(address).await.is_err().then_some(())).await;
+    until("the address to be closed", async || {
+        tokio::net::TcpStream::connect(address)
+            .await
+            .is_err()
+            .then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -218,7 +284,10 @@ async fn k08_addresses_are_opened_and_closed_as_the_new_config_says_or_not_at_al
     within("an answer", open.rest()).await.expect(200);
     // One that cannot be opened refuses all of the config, and the others that it names stay closed.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    proxy.rewrite(&listen(&format!("127.0.0.1:0, '{third}', '{}'", taken.local_addr().unwrap())));
+    proxy.rewrite(&listen(&format!(
+        "127.0.0.1:0, '{third}', '{}'",
+        taken.local_addr().unwrap()
+    )));
     proxy.signal("-HUP");
     proxy.logged("the address is in use").await;
     refused(&third).await;
@@ -226,8 +295,12 @@ async fn k08_addresses_are_opened_and_closed_as_the_new_config_says_or_not_at_al
     assert_eq!(proxy.generation().await, 2);
     proxy.reload(&listen("127.0.0.1:0")).await;
     refused(&second).await;
-    let mut again = Client::plain(&second).open_on(open.into_stream(), "GET", "/readyz", b"").await;
-    within("an answer on the open connection", again.rest()).await.expect(200);
+    let mut again = Client::plain(&second)
+        .open_on(open.into_stream(), "GET", "/readyz", b"")
+        .await;
+    within("an answer on the open connection", again.rest())
+        .await
+        .expect(200);
     proxy.client().chat("m", false).await.expect(200);
     proxy.finish().await;
 }
@@ -235,15 +308,23 @@ async fn k08_addresses_are_opened_and_closed_as_the_new_config_says_or_not_at_al
 #[tokio::test]
 async fn watch_reloads_when_the_file_changes_or_is_replaced_until_the_config_says_no() {
     let sim = Sim::start(Speaks::All).await.unwrap();
-    let watched = |alias: &str, watch: bool| one(&sim, &format!("watch: {watch}\n")).replace("{m:", &format!("{{{alias}:"));
+    let watched = |alias: &str, watch: bool| {
+        one(&sim, &format!("watch: {watch}\n")).replace("{m:", &format!("{{{alias}:"))
+    };
     let proxy = Proxy::start(&watched("m", true)).await;
     proxy.rewrite(&watched("written", true));
     proxy.logged("generation 2 is in force").await;
     proxy.client().chat("written", false).await.expect(200);
     // As editors and Kubernetes do it: another file is moved into the place.
     let path = proxy.dir().join("config.yaml");
-    let text = std::fs::read_to_string(&path).unwrap().replace("written", "moved");
-    std::fs::write(proxy.dir().join("new"), text.replace("watch: true", "watch: false")).unwrap();
+    let text = std::fs::read_to_string(&path)
+        .unwrap()
+        .replace("written", "moved");
+    std::fs::write(
+        proxy.dir().join("new"),
+        text.replace("watch: true", "watch: false"),
+    )
+    .unwrap();
     std::fs::rename(proxy.dir().join("new"), &path).unwrap();
     proxy.logged("generation 3 is in force").await;
     proxy.client().chat("moved", false).await.expect(200);
@@ -260,14 +341,26 @@ async fn watch_reloads_when_the_file_changes_or_is_replaced_until_the_config_say
 #[tokio::test]
 async fn a_stream_that_breaks_after_a_reload_still_gets_its_error_event() {
     let sim = Sim::start(Speaks::All).await.unwrap();
-    sim.next(Answer::healthy().deltas(8).delay(Duration::from_millis(40)).after_deltas(6, Cut::Rst));
+    sim.next(
+        Answer::healthy()
+            .deltas(8)
+            .delay(Duration::from_millis(40))
+            .after_deltas(6, Cut::Rst),
+    );
     let proxy = Proxy::start(&one(&sim, "")).await;
     let body = calls("m", true)[0].1.to_string();
-    let mut stream = proxy.client().open("POST", "/v1/chat/completions", body.as_bytes()).await;
+    let mut stream = proxy
+        .client()
+        .open("POST", "/v1/chat/completions", body.as_bytes())
+        .await;
     stream.until("data: ").await;
     proxy.reload(&one(&sim, "timeout: {idle: 1s}\n")).await;
     let reply = within("the stream's end", stream.rest()).await;
-    assert!(reply.text().contains("\"error\"") && !reply.text().contains("[DONE]"), "{}", reply.text());
+    assert!(
+        reply.text().contains("\"error\"") && !reply.text().contains("[DONE]"),
+        "{}",
+        reply.text()
+    );
     proxy.finish().await;
 }
 
@@ -278,7 +371,12 @@ async fn the_level_of_the_log_changes_with_the_config() {
     let proxy = Proxy::start(&one(&sim, "")).await;
     proxy.client().chat("m", false).await.expect(502);
     proxy.recorded(1).await;
-    assert!(!proxy.log().iter().any(|line| line.contains("\"level\":\"debug\"")));
+    assert!(
+        !proxy
+            .log()
+            .iter()
+            .any(|line| line.contains("\"level\":\"debug\""))
+    );
     proxy.reload(&one(&sim, "logging: {level: debug}\n")).await;
     proxy.client().chat("m", false).await.expect(502);
     proxy.logged("attempt failed").await;

@@ -22,7 +22,10 @@ fn make_endless(pair: &Pair) {
 async fn streams(proxy: &Proxy) -> Vec<Streaming> {
     let mut open = Vec::new();
     for (path, body) in calls("m", true) {
-        let mut stream = proxy.client().open("POST", path, body.to_string().as_bytes()).await;
+        let mut stream = proxy
+            .client()
+            .open("POST", path, body.to_string().as_bytes())
+            .await;
         stream.until("delta").await;
         open.push(stream);
     }
@@ -47,14 +50,23 @@ async fn o01_a_drain_says_not_ready_at_once_refuses_connections_and_lets_streams
     let open = streams(&proxy).await;
     proxy.signal("-TERM");
     proxy.logged("draining").await;
-    let mut ready = proxy.client().open_on(ready.into_stream(), "GET", "/readyz", b"").await;
+    let mut ready = proxy
+        .client()
+        .open_on(ready.into_stream(), "GET", "/readyz", b"")
+        .await;
     let answer = within("the probe's answer", ready.rest()).await.expect(503);
     assert_eq!(answer.header("connection"), "close");
     ready.closed().await;
     let (path, body) = &calls("m", false)[0];
-    let mut late = proxy.client().open_on(api.into_stream(), "POST", path, body.to_string().as_bytes()).await;
+    let mut late = proxy
+        .client()
+        .open_on(api.into_stream(), "POST", path, body.to_string().as_bytes())
+        .await;
     super::super::support::until("the address to be closed", async || {
-        tokio::net::TcpStream::connect(proxy.address()).await.is_err().then_some(())
+        tokio::net::TcpStream::connect(proxy.address())
+            .await
+            .is_err()
+            .then_some(())
     })
     .await;
     let ends = ["[DONE]", "response.completed", "message_stop"];
@@ -63,7 +75,11 @@ async fn o01_a_drain_says_not_ready_at_once_refuses_connections_and_lets_streams
         assert!(reply.whole && reply.text().contains(end), "{}", reply.text());
     }
     let answer = within("the late request's answer", late.rest()).await.expect(200);
-    assert_eq!(answer.header("connection"), "close", "an open connection is told to go elsewhere");
+    assert_eq!(
+        answer.header("connection"),
+        "close",
+        "an open connection is told to go elsewhere"
+    );
     assert_eq!(proxy.ended().await, Some(0));
     proxy.finish_ended().await;
 }
@@ -78,7 +94,10 @@ async fn o01_after_the_grace_the_rest_get_their_dialects_error_event_and_the_exi
     proxy.signal("-TERM");
     for (mut stream, (path, _)) in open.into_iter().zip(calls("m", true)) {
         let reply = within("the stream's end", stream.rest()).await;
-        assert!(asked.elapsed() >= Duration::from_millis(300), "the grace is given");
+        assert!(
+            asked.elapsed() >= Duration::from_millis(300),
+            "the grace is given"
+        );
         let text = reply.text();
         let last = text.trim_end().rsplit("\n\n").next().unwrap();
         let (event, data) = last.split_once("data: ").unwrap();
@@ -90,7 +109,10 @@ async fn o01_after_the_grace_the_rest_get_their_dialects_error_event_and_the_exi
             }
             "/v1/responses" => {
                 assert!(text.contains("event: error\n"), "{last}");
-                assert_eq!((event, &data["type"]), ("event: response.failed\n", &Value::from("response.failed")));
+                assert_eq!(
+                    (event, &data["type"]),
+                    ("event: response.failed\n", &Value::from("response.failed"))
+                );
             }
             _ => assert_eq!(data["error"]["code"], "shutting_down", "{last}"),
         }
@@ -112,7 +134,12 @@ async fn o01_requests_that_have_no_answer_yet_when_the_grace_is_over_get_an_erro
     let mut proxy = Proxy::start(&format!("shutdown_grace: 200ms\n{}", pair.yaml())).await;
     let mut waiting = Vec::new();
     for (path, body) in calls("m", false) {
-        waiting.push(proxy.client().open("POST", path, body.to_string().as_bytes()).await);
+        waiting.push(
+            proxy
+                .client()
+                .open("POST", path, body.to_string().as_bytes())
+                .await,
+        );
     }
     pair.openai.wait_seen(2).await;
     pair.anthropic.wait_seen(1).await;
@@ -121,7 +148,11 @@ async fn o01_requests_that_have_no_answer_yet_when_the_grace_is_over_get_an_erro
         let status = if path == "/v1/messages" { 529 } else { 503 };
         let reply = within("an error", one.rest()).await.expect(status);
         assert_eq!(reply.header("retry-after"), "1", "{path}");
-        let kind = if path == "/v1/messages" { "overloaded_error" } else { "server_error" };
+        let kind = if path == "/v1/messages" {
+            "overloaded_error"
+        } else {
+            "server_error"
+        };
         assert_eq!(reply.json()["error"]["type"], kind, "{path}");
     }
     assert_eq!(proxy.ended().await, Some(0));
@@ -164,7 +195,11 @@ async fn o03_after_a_kill_the_same_address_and_socket_file_are_free_at_once() {
     let dir = super::super::support::proxy::fresh_dir();
     let socket = dir.join("proxy.sock");
     let yaml = |port: &str| {
-        format!("listen: ['{port}', 'unix:{}']\nadmin: {{listen: 127.0.0.1:0}}\n{}", socket.display(), pair.yaml())
+        format!(
+            "listen: ['{port}', 'unix:{}']\nadmin: {{listen: 127.0.0.1:0}}\n{}",
+            socket.display(),
+            pair.yaml()
+        )
     };
     let mut killed = Proxy::start(&yaml("127.0.0.1:0")).await;
     let address = killed.address().to_owned();
@@ -172,7 +207,10 @@ async fn o03_after_a_kill_the_same_address_and_socket_file_are_free_at_once() {
     killed.signal("-KILL");
     assert_eq!(killed.ended().await, None, "it was killed");
     for line in killed.log() {
-        assert!(serde_json::from_str::<Value>(&line).is_ok(), "a torn line: {line}");
+        assert!(
+            serde_json::from_str::<Value>(&line).is_ok(),
+            "a torn line: {line}"
+        );
     }
     let again = Proxy::start(&yaml(&address)).await;
     assert_eq!(again.address(), address);
@@ -187,8 +225,14 @@ async fn o03_after_a_kill_the_same_address_and_socket_file_are_free_at_once() {
 async fn o06_the_access_line_says_all_that_the_contract_lists() {
     let pair = Pair::start().await;
     pair.openai.next(Answer::status(500));
-    let twice = pair.yaml().replace("{backend: a, model: real}]", "{backend: a, model: real}, {backend: o2, model: twin, priority: 2}]");
-    let more = format!("  - {{name: o2, protocol: openai, url: {}, api_key: sk-canary-o2}}\nmodels:", pair.openai.url());
+    let twice = pair.yaml().replace(
+        "{backend: a, model: real}]",
+        "{backend: a, model: real}, {backend: o2, model: twin, priority: 2}]",
+    );
+    let more = format!(
+        "  - {{name: o2, protocol: openai, url: {}, api_key: sk-canary-o2}}\nmodels:",
+        pair.openai.url()
+    );
     let key = "api_keys: {name: team, key: sk-canary-client-key}\n";
     let proxy = Proxy::start(&format!("{key}{}", twice.replace("models:", &more))).await;
     let client = proxy.client().header("x-api-key", "sk-canary-client-key");
@@ -196,8 +240,24 @@ async fn o06_the_access_line_says_all_that_the_contract_lists() {
     client.messages("m", false).await.expect(200);
     let records = proxy.recorded(2).await;
     let fields = [
-        "time", "request_id", "key", "ip", "dialect", "alias", "backend", "model", "status", "class", "attempts",
-        "first_byte_ms", "duration_ms", "input_tokens", "output_tokens", "cached_tokens", "cost_usd", "cancelled",
+        "time",
+        "request_id",
+        "key",
+        "ip",
+        "dialect",
+        "alias",
+        "backend",
+        "model",
+        "status",
+        "class",
+        "attempts",
+        "first_byte_ms",
+        "duration_ms",
+        "input_tokens",
+        "output_tokens",
+        "cached_tokens",
+        "cost_usd",
+        "cancelled",
         "generation",
     ];
     for record in &records {
@@ -206,19 +266,44 @@ async fn o06_the_access_line_says_all_that_the_contract_lists() {
         }
     }
     let record = &records[0];
-    for (field, value) in [("key", "team"), ("ip", "127.0.0.1"), ("dialect", "chat"), ("alias", "m"), ("backend", "o2"), ("model", "twin")] {
+    for (field, value) in [
+        ("key", "team"),
+        ("ip", "127.0.0.1"),
+        ("dialect", "chat"),
+        ("alias", "m"),
+        ("backend", "o2"),
+        ("model", "twin"),
+    ] {
         assert_eq!(record[field], value, "{field}: {record}");
     }
-    assert_eq!((&record["status"], &record["cancelled"], &record["generation"]), (&200.into(), &false.into(), &1.into()));
+    assert_eq!(
+        (&record["status"], &record["cancelled"], &record["generation"]),
+        (&200.into(), &false.into(), &1.into())
+    );
     assert!(record["first_byte_ms"].as_f64() <= record["duration_ms"].as_f64());
     let attempts = record["attempts"].as_array().unwrap();
     let told: Vec<[&Value; 5]> = attempts
         .iter()
-        .map(|one| [&one["backend"], &one["key"], &one["model"], &one["class"], &one["status"]])
+        .map(|one| {
+            [
+                &one["backend"],
+                &one["key"],
+                &one["model"],
+                &one["class"],
+                &one["status"],
+            ]
+        })
         .collect();
-    let expected = serde_json::json!([["o", "o#1", "real", "server", 500], ["o2", "o2#1", "twin", "ok", 200]]);
+    let expected = serde_json::json!([
+        ["o", "o#1", "real", "server", 500],
+        ["o2", "o2#1", "twin", "ok", 200]
+    ]);
     assert_eq!(serde_json::json!(told), expected);
     assert!(attempts.iter().all(|one| one["ms"].is_f64()));
-    assert!(records[1]["input_tokens"].is_u64() && records[1]["output_tokens"].is_u64(), "{}", records[1]);
+    assert!(
+        records[1]["input_tokens"].is_u64() && records[1]["output_tokens"].is_u64(),
+        "{}",
+        records[1]
+    );
     proxy.finish().await;
 }

@@ -23,7 +23,7 @@ pub struct Proxy {
     /// Everything that clients of this proxy were sent.
     pub(super) received: Arc<Mutex<Vec<u8>>>,
     /// How many requests clients of this proxy have sent that leave an access line.
-    pub(super) sent: Arc<AtomicU64>,
+    pub sent: Arc<AtomicU64>,
 }
 
 impl Proxy {
