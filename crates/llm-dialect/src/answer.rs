@@ -3,12 +3,10 @@
 //! One pass over the body; content is skipped, not built. Answers that are no JSON by their nature
 //! (audio, images as bytes, subtitles) are not for this module.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use crate::dialect::Api;
 use crate::fault::{self, BackendError};
-use crate::lenient::{Filled, Items, Text};
+use crate::lenient::Items;
+use crate::scan::{self, Object};
 use crate::usage::{Reported, Usage};
 
 /// Why a body under a 2xx is no answer.
@@ -22,24 +20,13 @@ pub enum AnswerFault {
     Empty,
 }
 
-/// The members that tell an answer from something else, of all dialects together.
-#[derive(Default, Deserialize)]
-#[serde(default)]
+/// How deep an answer may nest: as deep as the scanner can follow.
+const DEPTH: usize = scan::DEEPEST;
+
+/// The members of an answer, by name. Nothing of them is built: most of an answer is text that nobody here reads.
 struct Answer<'a> {
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-    object: Text,
-    #[serde(rename = "type")]
-    kind: Text,
-    status: Text,
-    choices: Items,
-    content: Items,
-    stop_reason: Filled,
-    output: Items,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow)]
-    input_tokens: Option<&'a RawValue>,
+    body: &'a [u8],
+    object: Object,
 }
 
 /// Finds the token counts of an answer to `api`.
@@ -50,45 +37,69 @@ pub fn inspect(api: Api, body: &[u8]) -> Result<Usage, AnswerFault> {
     if body.trim_ascii_start().starts_with(b"[") {
         return inspect_array(api, body);
     }
-    let Ok(answer) = serde_json::from_slice::<Answer<'_>>(body) else {
-        return Err(not_an_object(body));
+    let answer = match scan::object(body, DEPTH) {
+        Ok(Some(object)) => Answer { body, object },
+        Ok(None) => return Err(AnswerFault::Empty),
+        Err(_) => return Err(AnswerFault::NotJson),
     };
     if answer.may_be_error()
         && let Some(error) = fault::in_answer(body)
     {
         return Err(AnswerFault::Error(error));
     }
-    if !answer.suits(api) || is_bare(body) {
+    if !answer.suits(api) || answer.object.members.is_empty() {
         return Err(AnswerFault::Empty);
     }
     Ok(answer.usage(api))
 }
 
-impl Answer<'_> {
+impl<'a> Answer<'a> {
+    /// The raw value of a member that is there and not null.
+    fn member(&self, name: &str) -> Option<&'a [u8]> {
+        let found = self
+            .object
+            .members
+            .iter()
+            .rev()
+            .find(|member| member.is_named(self.body, name));
+        found
+            .map(|member| member.value.of(self.body))
+            .filter(|value| *value != b"null")
+    }
+
     /// A cheap test that misses no error; [`fault::in_answer`] then decides.
     fn may_be_error(&self) -> bool {
-        self.error.is_some()
-            || self.kind.0 == "error"
-            || self.object.0 == "error"
-            || self.status.0 == "failed"
+        self.member("error").is_some()
+            || self.member("type") == Some(br#""error""#)
+            || self.member("object") == Some(br#""error""#)
+            || self.member("status") == Some(br#""failed""#)
     }
 
     fn suits(&self, api: Api) -> bool {
         match api {
-            Api::Chat | Api::Completions => self.choices.0.is_some_and(|count| count > 0),
+            Api::Chat | Api::Completions => self.items("choices") == Some(true),
             // A refusal or a plain end of turn may have no content at all.
-            Api::Messages => match self.content.0 {
-                Some(0) => self.stop_reason.0,
+            Api::Messages => match self.items("content") {
+                Some(false) => self.member("stop_reason").is_some(),
                 content => content.is_some(),
             },
-            Api::Responses => self.output.0.is_some(),
-            Api::CountTokens => self.input_tokens.is_some(),
+            Api::Responses => self.items("output").is_some(),
+            Api::CountTokens => self.member("input_tokens").is_some(),
             Api::Embeddings | Api::Moderations | Api::Images | Api::Audio | Api::Rerank => true,
         }
     }
 
+    /// Whether an array has items; `None`: it is no array.
+    fn items(&self, name: &str) -> Option<bool> {
+        let inside = self.member(name)?.strip_prefix(b"[")?.strip_suffix(b"]")?;
+        Some(!inside.trim_ascii().is_empty())
+    }
+
     fn usage(&self, api: Api) -> Usage {
-        let reported = self.usage.and_then(|usage| Reported::read(usage.get()));
+        let text = self
+            .member("usage")
+            .and_then(|usage| std::str::from_utf8(usage).ok());
+        let reported = text.and_then(Reported::read);
         reported.map_or_else(Usage::default, |reported| reported.usage(api.dialect()))
     }
 }
@@ -103,18 +114,6 @@ fn inspect_array(api: Api, body: &[u8]) -> Result<Usage, AnswerFault> {
         None if api.is_generation() || items.0 == Some(0) => Err(AnswerFault::Empty),
         None => Ok(Usage::default()),
     }
-}
-
-/// JSON of another kind is an empty answer, anything else none at all.
-fn not_an_object(body: &[u8]) -> AnswerFault {
-    match serde_json::from_slice::<&RawValue>(body) {
-        Ok(value) if !value.get().starts_with('{') => AnswerFault::Empty,
-        _ => AnswerFault::NotJson,
-    }
-}
-
-fn is_bare(body: &[u8]) -> bool {
-    body.len() < 64 && body.iter().filter(|byte| !byte.is_ascii_whitespace()).eq(b"{}")
 }
 
 #[cfg(test)]

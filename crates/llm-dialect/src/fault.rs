@@ -6,6 +6,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::dialect::Dialect;
+
 /// Longest message kept, in bytes.
 const MAX_MESSAGE: usize = 4096;
 
@@ -39,6 +41,15 @@ pub fn in_answer(body: &[u8]) -> Option<BackendError> {
         truncate(&mut fault.message);
         fault
     })
+}
+
+/// Whether a body is an error in the envelope of that dialect, as its SDKs expect it.
+pub fn is_enveloped(dialect: Dialect, body: &[u8]) -> bool {
+    let Ok(Value::Object(map)) = serde_json::from_slice(body) else {
+        return false;
+    };
+    let typed = dialect != Dialect::Messages || map.get("type").and_then(Value::as_str) == Some("error");
+    typed && map.get("error").is_some_and(Value::is_object)
 }
 
 fn is_error(json: &Value) -> bool {
@@ -289,6 +300,25 @@ mod tests {
         fn reading_is_total(body in prop::collection::vec(any::<u8>(), 0..200)) {
             prop_assert!(read(&body).message.len() <= MAX_MESSAGE);
             let _ = in_answer(&body);
+        }
+    }
+
+    #[test]
+    fn an_envelope_is_told_from_other_bodies() {
+        let openai: &[u8] = br#"{"error":{"message":"no"}}"#;
+        let anthropic: &[u8] = br#"{"type":"error","error":{"type":"x","message":"no"}}"#;
+        for (dialect, body, expected) in [
+            (Dialect::Chat, openai, true),
+            (Dialect::Responses, openai, true),
+            (Dialect::Messages, openai, false),
+            (Dialect::Messages, anthropic, true),
+            (Dialect::Chat, br#"{"error":"no"}"#, false),
+            (Dialect::Chat, br#"{"detail":"no"}"#, false),
+            (Dialect::Chat, b"<html></html>", false),
+            (Dialect::Chat, b"", false),
+        ] {
+            let text = String::from_utf8_lossy(body);
+            assert_eq!(is_enveloped(dialect, body), expected, "{dialect:?}: {text}");
         }
     }
 }

@@ -2,17 +2,18 @@
 
 use std::fmt::Write as _;
 
+use llm_dialect::Api;
 use serde_json::{Value, json};
 
 use crate::base::clock;
-use crate::state::{Backend, Live, Phase, Snapshot};
+use crate::state::{Backend, Live, Phase, Route, Snapshot};
 
 /// Backends with their cooldowns, the config's generation, what is in flight.
 pub(super) fn status(snapshot: &Snapshot, live: &Live) -> Value {
     let backends: Vec<Value> = snapshot
         .backends
         .iter()
-        .map(|backend| one(backend, live))
+        .map(|backend| one(backend, snapshot, live))
         .collect();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -35,7 +36,7 @@ fn phase(phase: Phase) -> &'static str {
     }
 }
 
-fn one(backend: &Backend, live: &Live) -> Value {
+fn one(backend: &Backend, snapshot: &Snapshot, live: &Live) -> Value {
     let now = clock::now();
     let cooling = live.health.lock().cooling(now);
     let own = cooling.iter().filter(|view| view.backend == backend.id);
@@ -49,6 +50,7 @@ fn one(backend: &Backend, live: &Live) -> Value {
             Some(json!({
                 "scope": view.scope.name(),
                 "key": key.map(|key| &*key.name),
+                "model": view.model.and_then(|id| model(snapshot, backend, id)),
                 "class": view.class.name(),
                 "seconds_left": view.until.saturating_duration_since(now).as_secs_f64(),
                 "times": view.times,
@@ -62,6 +64,19 @@ fn one(backend: &Backend, live: &Live) -> Value {
         "state": if cooldowns.is_empty() { "ok" } else { "cooling" },
         "in_flight": backend.vitals.in_flight(),
         "cooldowns": cooldowns,
+    })
+}
+
+/// The name of a backend's model, where a route says it: health knows models by identity alone.
+fn model<'a>(snapshot: &'a Snapshot, backend: &Backend, id: u64) -> Option<&'a str> {
+    let tiers = snapshot.aliases.values().flat_map(|alias| &alias.tiers);
+    let routes = tiers.flat_map(|tier| &tier.routes);
+    let mut own = routes.filter(|route| route.backend.id == backend.id);
+    own.find_map(|route| {
+        let name = &*route.model.as_ref()?.0;
+        let calls = [Api::Chat, Api::CountTokens];
+        let is_it = calls.into_iter().any(|api| Route::model_id(name, api) == id);
+        is_it.then_some(name)
     })
 }
 

@@ -102,7 +102,7 @@ impl Reloader {
         self.start(main, admin);
         self.listeners.keep(&wanted);
         self.admin_listeners.keep(&wanted_admin);
-        self.front.live.adopt(&self.front.snapshot.load().config);
+        self.front.live.adopt(&self.front.snapshot.load());
         tracing::info!("reloaded: generation {generation} is in force");
     }
 

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod env;
 pub mod gauge;
 pub mod glob;
+pub mod identity;
 pub mod secret;
 pub mod units;
 

@@ -18,7 +18,7 @@ const FIRST_SHARE: f32 = 0.1;
 pub(super) enum Stage {
     In { share: f32 },
     Due,
-    Probing,
+    Probing { class: Class },
     Cooling { until: Instant, class: Class },
 }
 
@@ -68,7 +68,7 @@ impl Cooldown {
                 until: *until,
                 class: *class,
             },
-            Phase::Out { .. } if self.is_probed(now) => Stage::Probing,
+            Phase::Out { class, .. } if self.is_probed(now) => Stage::Probing { class: *class },
             Phase::Out { .. } => Stage::Due,
         }
     }
@@ -190,9 +190,10 @@ mod tests {
         let late = now + SECOND * 3600;
         assert_eq!(cooldown.stage(late), Stage::Due);
         cooldown.lend(7, late + SECOND);
-        assert_eq!(cooldown.stage(late), Stage::Probing);
+        let probing = Stage::Probing { class: Class::Server };
+        assert_eq!(cooldown.stage(late), probing);
         cooldown.recover(8, late);
-        assert_eq!(cooldown.stage(late), Stage::Probing, "that was somebody else's");
+        assert_eq!(cooldown.stage(late), probing, "that was somebody else's");
         cooldown.recover(7, late);
         assert_eq!(cooldown.stage(late), Stage::In { share: FIRST_SHARE });
         assert_eq!(cooldown.stage(late + WARM_UP), Stage::In { share: 1.0 });

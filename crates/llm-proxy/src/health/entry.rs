@@ -18,9 +18,11 @@ const REFUSALS: u32 = 2;
 pub enum Sole {
     /// There are other backends.
     No,
-    /// It is the only backend, with further keys.
+    /// It is the only backend, with further models there.
     Backend,
-    /// It is the only backend, with one key.
+    /// It is the only backend and model, with further keys.
+    Model,
+    /// It is the only backend, model and key.
     Candidate,
 }
 
@@ -73,6 +75,11 @@ impl Entry {
         }
     }
 
+    /// Begins to count outcomes from nothing, by that policy.
+    pub(super) fn count_anew(&mut self, policy: &Policy, now: Instant) {
+        self.breaker = Breaker::new(policy.trip(), now);
+    }
+
     /// Keys have no warm-up: it is backends that a returning crowd tramples.
     pub(super) fn stage(&self, now: Instant) -> Stage {
         match (self.cooldown.stage(now), self.scope) {
@@ -117,7 +124,7 @@ impl Entry {
         }
         self.cooldown
             .trip(failure.class, now, |times| length(policy, failure, times));
-        self.breaker = Breaker::new(policy.trip(), now);
+        self.count_anew(policy, now);
         self.cooled()
     }
 
@@ -156,7 +163,8 @@ impl Sole {
     /// Whether a soft fault leaves that scope in use.
     fn spares(self, scope: Scope) -> bool {
         match scope {
-            Scope::Backend | Scope::BackendModel => self != Self::No,
+            Scope::Backend => self != Self::No,
+            Scope::BackendModel => matches!(self, Self::Model | Self::Candidate),
             Scope::Key | Scope::KeyModel => self == Self::Candidate,
         }
     }

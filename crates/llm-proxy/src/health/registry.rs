@@ -27,7 +27,10 @@ pub enum Gate {
     /// Its cooldown is over: one live request may probe it, see [`Registry::take_probe`].
     Due,
     /// Another request is probing it.
-    Probing,
+    Probing {
+        /// What it had cooled for.
+        class: Class,
+    },
     /// Not before `until`.
     Cooling {
         /// When the last of its scopes will be due.
@@ -85,8 +88,14 @@ impl Registry {
         }
     }
 
-    /// Takes a new policy at a reload. What cools goes on cooling as it was decided.
-    pub fn set_policy(&mut self, policy: Policy) {
+    /// Takes a new policy at a reload. What cools goes on cooling as it was decided; what is in use is counted anew
+    /// where the window has another length.
+    pub fn set_policy(&mut self, policy: Policy, now: Instant) {
+        if policy.trip().window != self.policy.trip().window {
+            self.entries
+                .values_mut()
+                .for_each(|entry| entry.count_anew(&policy, now));
+        }
         self.policy = policy;
     }
 
@@ -182,6 +191,11 @@ impl Registry {
             .collect()
     }
 
+    /// Forgets all but what is said of these backends and their keys: what a reload took away comes back unburdened.
+    pub fn retain(&mut self, is_there: impl Fn(u64, Option<u64>) -> bool) {
+        self.entries.retain(|place, _| is_there(place.backend, place.key));
+    }
+
     /// Forgets what is held against a backend, its models and its keys.
     pub fn reset(&mut self, backend: u64) {
         self.entries.retain(|place, _| place.backend != backend);
@@ -272,8 +286,11 @@ fn worse(gate: Gate, stage: Stage) -> Gate {
             }
         }
         (_, Stage::Cooling { until, class }) => Gate::Cooling { until, class },
-        (Gate::Cooling { .. } | Gate::Probing, _) => gate,
-        (_, Stage::Probing) => Gate::Probing,
+        (Gate::Probing { class: a }, Stage::Probing { class: b }) => Gate::Probing {
+            class: if is_hard(b) { b } else { a },
+        },
+        (Gate::Cooling { .. } | Gate::Probing { .. }, _) => gate,
+        (_, Stage::Probing { class }) => Gate::Probing { class },
         (Gate::Due, _) | (_, Stage::Due) => Gate::Due,
         (Gate::Open { share }, Stage::In { share: other }) => Gate::Open {
             share: share.min(other),
@@ -482,7 +499,8 @@ mod tests {
             .filter_map(|_| registry.take_probe(&A, Sole::No, now, LEASE))
             .collect();
         assert_eq!(probes.len(), 1);
-        assert_eq!(registry.gate(&A, Sole::No, now), Gate::Probing);
+        let class = Class::Server;
+        assert_eq!(registry.gate(&A, Sole::No, now), Gate::Probing { class });
         for probe in probes {
             registry.success(&A, Some(probe), now);
         }
@@ -587,7 +605,7 @@ mod tests {
             &A,
             None,
             Failure {
-                sole: Sole::Backend,
+                sole: Sole::Model,
                 ..of(Class::Rate)
             },
             now,
@@ -604,7 +622,11 @@ mod tests {
         let mut registry = registry(SECOND);
         fail(&mut registry, Class::Server, 3, now);
         assert!(!is_open(&registry, &A, now));
-        assert_eq!(registry.gate(&A, Sole::Backend, now), Gate::Open { share: 1.0 });
+        assert_eq!(registry.gate(&A, Sole::Model, now), Gate::Open { share: 1.0 });
+        assert!(
+            matches!(registry.gate(&A, Sole::Backend, now), Gate::Cooling { .. }),
+            "there is another model to go to"
+        );
         fail(&mut registry, Class::Auth, 1, now);
         assert!(matches!(
             registry.gate(&A, Sole::Candidate, now),
@@ -614,6 +636,38 @@ mod tests {
         let probe = registry.take_probe(&A, Sole::Candidate, later, LEASE);
         registry.success(&A, probe, later);
         assert!(is_open(&registry, &A, later), "its probe speaks for all scopes");
+    }
+
+    #[test]
+    fn the_only_backend_with_another_model_benches_the_model_and_never_itself() {
+        let now = clock::now();
+        for (class, is_benched) in [(Class::Server, true), (Class::Connect, false)] {
+            let mut registry = registry(SECOND);
+            let failure = Failure {
+                sole: Sole::Backend,
+                ..of(class)
+            };
+            for _ in 0..10 {
+                registry.failure(&A, None, failure, now);
+            }
+            assert_eq!(!is_open(&registry, &A, now), is_benched, "{class}");
+            assert!(is_open(&registry, &A_MODEL2, now), "{class}");
+        }
+    }
+
+    #[test]
+    fn k07_what_a_reload_took_away_is_forgotten_and_the_rest_is_not() {
+        let now = clock::now();
+        let mut registry = registry(SECOND);
+        registry.failure(&A, None, of(Class::Auth), now);
+        registry.failure(&A_KEY2, None, of(Class::Auth), now);
+        fail(&mut registry, Class::Overloaded, 1, now);
+        registry.retain(|_, key| key != Some(A_KEY2.key));
+        let left = registry.cooling(now);
+        assert!(left.iter().any(|view| view.scope == Scope::BackendModel));
+        assert!(left.iter().any(|view| view.key == Some(A.key)));
+        assert_eq!(left.len(), 2);
+        assert!(is_open(&registry, &A_OTHER, now));
     }
 
     #[test]
@@ -742,7 +796,7 @@ mod tests {
             let probe = match registry.gate(&A, Sole::No, now) {
                 Gate::Open { .. } => None,
                 Gate::Due => registry.take_probe(&A, Sole::No, now, LEASE),
-                Gate::Probing | Gate::Cooling { .. } => {
+                Gate::Probing { .. } | Gate::Cooling { .. } => {
                     skipped_in_health += u32::from(!is_down(at));
                     continue;
                 }

@@ -78,6 +78,11 @@ pub(super) struct Place {
 }
 
 impl Target {
+    /// Whether a failure of that class at `failed` says something about this one as well.
+    pub fn shares(&self, failed: &Self, class: Class) -> bool {
+        Scope::of(class).is_some_and(|scope| self.place(scope) == failed.place(scope))
+    }
+
     pub(super) fn place(&self, scope: Scope) -> Place {
         let keyed = matches!(scope, Scope::Key | Scope::KeyModel);
         let modelled = matches!(scope, Scope::BackendModel | Scope::KeyModel);
@@ -91,5 +96,34 @@ impl Target {
 
     pub(super) fn places(&self) -> [Place; 4] {
         Scope::ALL.map(|scope| self.place(scope))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_something_about_all_that_share_its_scope() {
+        let failed = Target {
+            backend: 1,
+            key: 10,
+            model: 100,
+        };
+        let others = [
+            Target { key: 11, ..failed },
+            Target { model: 101, ..failed },
+            Target { backend: 2, ..failed },
+        ];
+        for (class, shared) in [
+            (Class::Connect, [true, true, false]),
+            (Class::Server, [true, false, false]),
+            (Class::Auth, [false, true, false]),
+            (Class::Rate, [false, false, false]),
+            (Class::Client, [false, false, false]),
+        ] {
+            let said = others.map(|other| other.shares(&failed, class));
+            assert_eq!(said, shared, "{class}: other key, other model, other backend");
+        }
     }
 }

@@ -2,8 +2,10 @@
 
 use std::fmt::{self, Write as _};
 use std::io::IsTerminal;
+use std::time::SystemTime;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -159,10 +161,25 @@ impl Visit for Fields {
     }
 }
 
-/// Now, as RFC 3339 in UTC with milliseconds.
+/// Now, as RFC 3339 in UTC with milliseconds. The calendar is asked once a second.
 pub(super) fn timestamp() -> String {
-    Timestamp::try_from(clock::wall())
-        .map(|time| format!("{time:.3}"))
+    static SECOND: Mutex<(u64, String)> = Mutex::new((u64::MAX, String::new()));
+    let now = clock::wall()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let mut second = SECOND.lock();
+    if second.0 != now.as_secs() {
+        *second = (now.as_secs(), calendar(now.as_secs()));
+    }
+    format!("{}.{:03}Z", second.1, now.subsec_millis())
+}
+
+/// A second as `2026-11-22T21:38:47`.
+fn calendar(seconds: u64) -> String {
+    let time = i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| Timestamp::from_second(seconds).ok());
+    time.map(|time| format!("{time:.0}").trim_end_matches('Z').to_owned())
         .unwrap_or_default()
 }
 

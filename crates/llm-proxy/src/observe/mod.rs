@@ -2,6 +2,7 @@
 
 pub mod access;
 mod escape;
+mod line;
 pub mod log;
 pub mod sink;
 

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::futures::Notified;
 use tokio::time::timeout_at;
 
 use super::ask::Ask;
 use super::attempt::{self, Lost, Spoken};
+use super::commit::Committed;
 use super::failure::Failure;
 use super::plan::{Candidate, Plan};
 use super::verdict;
 use crate::base::{Class, clock};
 use crate::config::types::WhenAllCooling;
-use crate::health::{self, Gate, Probe, Sole, Spent};
+use crate::health::{self, Gate, Probe, Sole, Spent, Target};
 use crate::observe::Attempt;
-use crate::observe::access::milliseconds;
 use crate::state::{Context, InFlight, Live};
 
 /// How long a request waits for a cooling backend to recover (contract 4, `when_all_cooling`).
@@ -46,7 +47,7 @@ enum Walk {
     Go(Chosen),
     /// Nothing is left.
     Exhausted,
-    /// All that are left have no place free.
+    /// None that is left may be used, and some of them only because they have no place free.
     Full,
     /// All that are left are cooling.
     Cooling(Cooling),
@@ -57,7 +58,7 @@ enum Walk {
 struct Cooling {
     at: usize,
     class: Class,
-    /// When it recovers; none while another request probes it.
+    /// When it may be probed; none while another request does.
     until: Option<Instant>,
 }
 
@@ -76,31 +77,39 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
         lost: Vec::new(),
         pinned: plan.pinned,
         asked_again: false,
+        goes_on: false,
     };
+    let live = Arc::clone(&ctx.live);
     loop {
+        // Asked for before the look around: a recovery in between must not be missed.
+        let recovered = live.recovered.notified();
         let chosen = match walker.walk(ctx) {
             Walk::Go(chosen) => chosen,
             Walk::Exhausted => return Err(trail.told()),
             Walk::Full | Walk::Cooling(_) if !trail.lost.is_empty() => return Err(trail.told()),
             Walk::Full => return Err(verdict::all_full()),
-            Walk::Cooling(soonest) => match walker.all_cooling(ctx, soonest).await? {
+            Walk::Cooling(soonest) => match walker.all_cooling(ctx, soonest, recovered).await? {
                 Some(forced) => forced,
                 None => continue,
             },
         };
         let began = clock::now();
+        trail.pay(ctx, began);
         match attempt(ctx, ask, chosen, walker.sole).await {
             Ok(won) => return Ok(won),
-            Err((candidate, lost)) => match trail.after(ctx, &candidate, lost, began) {
-                health::Next::Another => walker.after(&candidate, trail.last_class()),
-                health::Next::Again => {
-                    trail.asked_again = true;
-                    walker.left.insert(0, candidate);
+            Err((candidate, lost)) => {
+                let class = lost.verdict.class;
+                match trail.after(ctx, &candidate, lost, began) {
+                    health::Next::Another => walker.after(&candidate, class),
+                    health::Next::Again => {
+                        trail.asked_again = true;
+                        walker.left.insert(0, candidate);
+                    }
+                    health::Next::Relay | health::Next::Repair | health::Next::Stop(_) => {
+                        return Err(trail.told());
+                    }
                 }
-                health::Next::Relay | health::Next::Repair | health::Next::Stop(_) => {
-                    return Err(trail.told());
-                }
-            },
+            }
         }
     }
 }
@@ -115,14 +124,17 @@ async fn attempt(ctx: &mut Context, ask: &Ask, chosen: Chosen, sole: Sole) -> Re
     } = chosen;
     let started = clock::now();
     begin(ctx, &candidate);
-    let deadline = attempt::deadline(&candidate, ctx.entry.started(), started);
+    let deadline = attempt::deadline(ctx, &candidate, started);
     let done = attempt::run(ctx, ask, &candidate, deadline).await;
     let now = clock::now();
-    let took = milliseconds(now.duration_since(started));
+    let took = now.duration_since(started);
     match done {
         Ok(spoken) => {
             finish(ctx, "ok", Some(spoken.status.as_u16()), took);
-            probe.succeeded(&candidate, now);
+            // A stream has yet to prove itself to its end; a probe is answered by its beginning.
+            if matches!(spoken.body, Committed::Whole { .. }) || probe.is_held() {
+                probe.succeeded(&candidate, now);
+            }
             candidate
                 .route
                 .backend
@@ -162,15 +174,15 @@ fn begin(ctx: &mut Context, candidate: &Candidate) {
         model: Arc::clone(&candidate.model),
         class: Class::ClientGone.name(),
         status: None,
-        ms: 0.0,
+        took: Duration::ZERO,
     });
 }
 
-fn finish(ctx: &mut Context, class: &'static str, status: Option<u16>, took: f64) {
+fn finish(ctx: &mut Context, class: &'static str, status: Option<u16>, took: Duration) {
     if let Some(last) = ctx.entry.record.attempts.last_mut() {
         last.class = class;
         last.status = status;
-        last.ms = took;
+        last.took = took;
     }
 }
 
@@ -189,34 +201,36 @@ impl Walker {
         }
         let now = clock::now();
         let mut soonest: Option<Cooling> = None;
+        let mut full = false;
         for at in 0..self.left.len() {
             match self.look(ctx, at, now) {
-                Look::Free(probe) => {
-                    if let Some(chosen) = self.take(at, probe) {
-                        return Walk::Go(chosen);
-                    }
-                }
+                Look::Free(probe) => match self.take(at, probe) {
+                    Some(chosen) => return Walk::Go(chosen),
+                    None => full = true,
+                },
                 Look::Cooling(cooling) => {
                     soonest = Some(soonest.map_or(cooling, |best| sooner(best, cooling)));
                 }
             }
         }
-        soonest.map_or(Walk::Full, Walk::Cooling)
+        soonest.filter(|_| !full).map_or(Walk::Full, Walk::Cooling)
     }
 
     fn look(&self, ctx: &Context, at: usize, now: Instant) -> Look {
-        let probing = Cooling {
-            at,
-            class: Class::Unavailable,
-            until: None,
+        let probed = |class| {
+            Look::Cooling(Cooling {
+                at,
+                class,
+                until: None,
+            })
         };
         let Some(candidate) = self.left.get(at) else {
-            return Look::Cooling(probing);
+            return probed(Class::Unavailable);
         };
         let mut health = ctx.live.health.lock();
         match health.gate(&candidate.target, self.sole, now) {
             Gate::Open { .. } => Look::Free(ProbeGuard::none(&ctx.live)),
-            Gate::Probing => Look::Cooling(probing),
+            Gate::Probing { class } => probed(class),
             Gate::Cooling { until, class } => Look::Cooling(Cooling {
                 at,
                 class,
@@ -224,7 +238,7 @@ impl Walker {
             }),
             Gate::Due => match health.take_probe(&candidate.target, self.sole, now, lease(candidate)) {
                 Some(probe) => Look::Free(ProbeGuard::new(&ctx.live, probe)),
-                None => Look::Cooling(probing),
+                None => probed(Class::Unavailable),
             },
         }
     }
@@ -240,45 +254,46 @@ impl Walker {
         })
     }
 
-    /// After a failure that is the backend's own, its other keys wait until the other backends have been asked.
-    fn after(&mut self, failed: &Candidate, class: Option<Class>) {
-        let of_the_key = matches!(
-            class,
-            Some(Class::Rate | Class::Quota | Class::Auth | Class::ForbiddenModel)
-        );
-        if !of_the_key {
-            self.left
-                .sort_by_key(|candidate| candidate.target.backend == failed.target.backend);
-        }
-        if class == Some(Class::ContextLength) {
+    /// Those that share what failed (the key, the model there, the backend) wait until all others have been asked.
+    fn after(&mut self, failed: &Candidate, class: Class) {
+        let failed_target = &failed.target;
+        self.left
+            .sort_by_key(|candidate| candidate.target.shares(failed_target, class));
+        if class == Class::ContextLength {
             let window = failed.route.context;
+            let other = |target: &Target| {
+                (target.backend, target.model) != (failed_target.backend, failed_target.model)
+            };
             self.left
-                .retain(|candidate| larger(candidate.route.context, window));
+                .retain(|candidate| other(&candidate.target) && larger(candidate.route.context, window));
         }
     }
 
     /// Everything is cooling: wait, force a probe, or give up (contract 4, `when_all_cooling`). `None`: look again.
-    async fn all_cooling(&mut self, ctx: &Context, soonest: Cooling) -> Result<Option<Chosen>, Failure> {
+    async fn all_cooling(
+        &mut self,
+        ctx: &Context,
+        soonest: Cooling,
+        recovered: Notified<'_>,
+    ) -> Result<Option<Chosen>, Failure> {
         let now = clock::now();
-        if health::is_hard(soonest.class) {
-            return Err(verdict::all_cooling(soonest.class, soonest.until, now));
+        let refused = || verdict::all_cooling(soonest.class, soonest.until, now);
+        let is_hard = health::is_hard(soonest.class);
+        match ctx.snapshot.config.fallback.when_all_cooling {
+            WhenAllCooling::AlwaysTry => self.force(ctx, soonest.at, now).map(Some),
+            // The only backend is never refused for a soft fault, whatever the setting.
+            _ if self.sole != Sole::No && !is_hard => self.force(ctx, soonest.at, now).map(Some),
+            WhenAllCooling::Fail => Err(refused()),
+            // Nothing that a wait or a probe would mend; only a probe that is under way may know better.
+            WhenAllCooling::Probe if is_hard && soonest.until.is_some() => Err(refused()),
+            WhenAllCooling::Probe if self.wait(soonest, now, recovered).await => Ok(None),
+            WhenAllCooling::Probe => self.probe(ctx, soonest, now).map(Some),
         }
-        let forced = match ctx.snapshot.config.fallback.when_all_cooling {
-            WhenAllCooling::Fail => return Err(verdict::all_cooling(soonest.class, soonest.until, now)),
-            WhenAllCooling::AlwaysTry => return Ok(self.force(ctx, soonest.at)),
-            WhenAllCooling::Probe if self.sole != Sole::No => return Ok(self.force(ctx, soonest.at)),
-            WhenAllCooling::Probe => self.wait(ctx, soonest, now).await,
-        };
-        if forced {
-            return Ok(None);
-        }
-        self.probe(ctx, soonest, now).map(Some)
     }
 
     /// Waits for the recovery, if it comes soon enough. Says whether to look again.
-    async fn wait(&mut self, ctx: &Context, soonest: Cooling, now: Instant) -> bool {
+    async fn wait(&mut self, soonest: Cooling, now: Instant, recovered: Notified<'_>) -> bool {
         let patience = *self.waiting_since.get_or_insert(now) + PATIENCE;
-        let recovered = ctx.live.recovered.notified();
         match soonest.until {
             Some(until) if until > patience => false,
             None if now >= patience => false,
@@ -293,18 +308,23 @@ impl Walker {
     /// Sends this request as the one probe; all others are told when to come back.
     fn probe(&mut self, ctx: &Context, soonest: Cooling, now: Instant) -> Result<Chosen, Failure> {
         let refused = || verdict::all_cooling(soonest.class, soonest.until, now);
-        let candidate = self.left.get(soonest.at).ok_or_else(refused)?;
-        let probe = ctx
-            .live
-            .health
-            .lock()
-            .force_probe(&candidate.target, now, lease(candidate));
-        let probe = ProbeGuard::new(&ctx.live, probe.ok_or_else(refused)?);
+        let probe = self.early_probe(ctx, soonest.at, now).ok_or_else(refused)?;
         self.take(soonest.at, probe).ok_or_else(verdict::all_full)
     }
 
-    fn force(&mut self, ctx: &Context, at: usize) -> Option<Chosen> {
-        self.take(at, ProbeGuard::none(&ctx.live))
+    /// Sends this request whoever else is sent; it is the probe if there is none.
+    fn force(&mut self, ctx: &Context, at: usize, now: Instant) -> Result<Chosen, Failure> {
+        let probe = self.early_probe(ctx, at, now);
+        let probe = probe.unwrap_or_else(|| ProbeGuard::none(&ctx.live));
+        self.take(at, probe).ok_or_else(verdict::all_full)
+    }
+
+    /// The probe of a candidate before its time; none while another request holds it.
+    fn early_probe(&self, ctx: &Context, at: usize, now: Instant) -> Option<ProbeGuard> {
+        let candidate = self.left.get(at)?;
+        let mut health = ctx.live.health.lock();
+        let probe = health.force_probe(&candidate.target, now, lease(candidate))?;
+        Some(ProbeGuard::new(&ctx.live, probe))
     }
 }
 
@@ -343,6 +363,8 @@ struct Trail {
     lost: Vec<(health::Tried, Lost)>,
     pinned: bool,
     asked_again: bool,
+    /// Whether the next attempt is one more, for the retry budget to pay.
+    goes_on: bool,
 }
 
 impl Trail {
@@ -377,9 +399,7 @@ impl Trail {
             budget_left: ctx.live.budget.lock().has_left(now),
         };
         let next = health::next(&verdict, &spent);
-        if next == health::Next::Another {
-            ctx.live.budget.lock().take(now);
-        }
+        self.goes_on = next == health::Next::Another;
         if let health::Next::Stop(reason) = next {
             tracing::debug!(
                 reason = reason.name(),
@@ -390,8 +410,11 @@ impl Trail {
         next
     }
 
-    fn last_class(&self) -> Option<Class> {
-        self.lost.last().map(|(tried, _)| tried.class)
+    /// An attempt begins. Only one that is made is paid for: where nothing is left to try, nothing is spent.
+    fn pay(&mut self, ctx: &Context, now: Instant) {
+        if std::mem::take(&mut self.goes_on) {
+            ctx.live.budget.lock().take(now);
+        }
     }
 
     /// The failure that tells the client most.
@@ -439,6 +462,10 @@ impl ProbeGuard {
             );
             self.live.recovered.notify_waiters();
         }
+    }
+
+    fn is_held(&self) -> bool {
+        self.probe.is_some()
     }
 
     /// The probe, for a verdict that somebody else gives.

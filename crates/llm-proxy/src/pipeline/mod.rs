@@ -11,6 +11,7 @@ mod failure;
 mod headers;
 pub mod journey;
 mod plan;
+mod relay;
 mod stream;
 mod verdict;
 

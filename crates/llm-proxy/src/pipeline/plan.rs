@@ -83,18 +83,24 @@ pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
 }
 
 fn sole(candidates: &[Candidate]) -> Sole {
-    let first = candidates.first().map(|candidate| candidate.target.backend);
-    let one_backend = candidates
-        .iter()
-        .all(|candidate| Some(candidate.target.backend) == first);
-    match (one_backend, candidates.len()) {
-        (false, _) => Sole::No,
-        (true, 1) => Sole::Candidate,
-        (true, _) => Sole::Backend,
+    let mut all = candidates.iter().map(|candidate| candidate.target);
+    let Some(first) = all.next() else {
+        return Sole::No;
+    };
+    let rest = || all.clone();
+    if rest().any(|other| other.backend != first.backend) {
+        return Sole::No;
     }
+    if rest().any(|other| other.model != first.model) {
+        return Sole::Backend;
+    }
+    if rest().any(|other| other.key != first.key) {
+        return Sole::Model;
+    }
+    Sole::Candidate
 }
 
-/// Candidates of the alias and of its fallbacks, as far as this client may use them.
+/// Candidates of the alias and of its fallbacks, as far as this client may use them; none of them twice.
 pub fn candidates(
     live: &Live,
     snapshot: &Snapshot,
@@ -119,7 +125,7 @@ pub fn candidates(
 }
 
 /// The routes of a priority that speak this call, in the strategy's order, each with its keys in turn. Those that
-/// cool come last: a round robin must not spend a turn on them.
+/// cool or are full come last: a round robin must not spend a turn on them.
 fn add_tier(live: &Live, alias: &Arc<Alias>, tier: &Tier, asked: Asked<'_>, all: &mut Vec<Candidate>) {
     let speaks = |route: &&Arc<Route>| route.backend.speaks(asked.0);
     let routes: Vec<&Arc<Route>> = tier.routes.iter().filter(speaks).collect();
@@ -127,10 +133,10 @@ fn add_tier(live: &Live, alias: &Arc<Alias>, tier: &Tier, asked: Asked<'_>, all:
         return add_route(alias, route, asked, all);
     }
     let view = View::new(live, &routes, asked);
-    let (open, cooling) = view.weighed();
+    let (open, out) = view.weighed();
     let random = &mut || fastrand::u64(..);
     let order = routing::order(alias.strategy, &open, &view, &mut tier.smooth.lock(), random);
-    let last = cooling.into_iter().map(|candidate| candidate.route);
+    let last = out.into_iter().map(|candidate| candidate.route);
     for route in order.into_iter().chain(last).filter_map(|at| routes.get(at)) {
         add_route(alias, route, asked, all);
     }
@@ -143,24 +149,31 @@ fn add_route(alias: &Arc<Alias>, route: &Arc<Route>, asked: Asked<'_>, all: &mut
         .as_ref()
         .map_or_else(|| Arc::from(asked.1), |(model, _)| Arc::clone(model));
     let model_id = Route::model_id(&model, asked.0);
-    let turn = if backend.keys.len() > 1 {
-        backend.vitals.next_turn()
-    } else {
-        0
+    // One turn a request, however many of its routes lead to the backend: else some key would never be first.
+    let taken = all.iter().find(|known| known.target.backend == backend.id);
+    let turn = match taken {
+        Some(known) => known.key as u64,
+        None if backend.keys.len() > 1 => backend.vitals.next_turn(),
+        None => 0,
     };
     for key in routing::rotate(backend.keys.len(), turn) {
         let Some(id) = backend.keys.get(key).map(|key| key.id) else {
             continue;
         };
+        let target = Target {
+            backend: backend.id,
+            key: id,
+            model: model_id,
+        };
+        // A fallback alias may lead to where another alias has been already: who failed there fails again.
+        if all.iter().any(|known| known.target == target) {
+            continue;
+        }
         all.push(Candidate {
             alias: Arc::clone(alias),
             route: Arc::clone(route),
             key,
-            target: Target {
-                backend: backend.id,
-                key: id,
-                model: model_id,
-            },
+            target,
             model: Arc::clone(&model),
         });
     }
@@ -175,7 +188,7 @@ struct Seen {
     weight: u32,
     in_flight: u32,
     latency: Option<f64>,
-    /// Its share while it is open; none while it cools.
+    /// Its share while it is open; none while it cools or is full.
     share: Option<f32>,
 }
 
@@ -198,13 +211,13 @@ impl View {
                 Gate::Open { share } => Some(share),
                 // It may be asked again: whoever comes first probes it.
                 Gate::Due => Some(1.0),
-                Gate::Probing | Gate::Cooling { .. } => None,
+                Gate::Probing { .. } | Gate::Cooling { .. } => None,
             });
             Seen {
                 weight: route.weight,
                 in_flight: backend.vitals.in_flight(),
                 latency: backend.vitals.latency(model, now),
-                share: shares.reduce(f32::max),
+                share: shares.reduce(f32::max).filter(|_| backend.has_room()),
             }
         };
         Self {
@@ -212,7 +225,7 @@ impl View {
         }
     }
 
-    /// Open routes and cooling ones, with their weights.
+    /// Routes that are open and those that are not, with their weights.
     fn weighed(&self) -> (Vec<routing::Candidate>, Vec<routing::Candidate>) {
         let all = self.seen.iter().enumerate();
         let all = all.map(|(route, seen)| routing::Candidate {

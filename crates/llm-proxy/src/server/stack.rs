@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
@@ -14,7 +15,7 @@ use llm_dialect::{Api, Dialect};
 use super::connection::{Peer, Service};
 use super::respond::{Wire, refusal};
 use super::{plain, respond};
-use crate::base::Class;
+use crate::base::{Class, clock};
 use crate::observe::Record;
 use crate::pipeline::journey::{Call, journey};
 use crate::pipeline::{AnswerBody, Failure};
@@ -43,9 +44,9 @@ impl Service for Entrance {
         let visit = Visit::new(request.uri().path(), request.headers());
         let request_id = visit.request_id.clone();
         let dialect = visit.dialect;
-        let answered = AssertUnwindSafe(self.admit(snapshot, peer, request, visit))
-            .catch_unwind()
-            .await;
+        // Boxed: it is large, and gone once the response head is out, while the connection stays.
+        let admitted = Box::pin(self.admit(snapshot, peer, request, visit));
+        let answered = AssertUnwindSafe(admitted).catch_unwind().await;
         let mut response = answered.unwrap_or_else(|_| {
             let message = "Something in the proxy broke; the request may be sent again.";
             let failure = Failure::local(ErrorKind::Internal, message);
@@ -115,7 +116,20 @@ fn request_id(headers: &HeaderMap) -> String {
         .get(REQUEST_ID)
         .and_then(|id| id.to_str().ok())
         .filter(plain);
-    own.map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
+    own.map_or_else(new_request_id, str::to_owned)
+}
+
+/// A new id: a UUID of version 7, so that ids sort by time. They are no secret, so a quick generator will do.
+fn new_request_id() -> String {
+    let since = clock::wall()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let milliseconds = u64::try_from(since.as_millis()).unwrap_or_default();
+    let random = fastrand::u128(..).to_le_bytes();
+    let random = random.first_chunk().copied().unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(milliseconds, &random)
+        .into_uuid()
+        .to_string()
 }
 
 impl Entrance {
@@ -184,6 +198,9 @@ async fn respond_to(
     place: Option<Place>,
     body: Incoming,
 ) -> Result<Response<AnswerBody>, Told> {
+    if ctx.connection.is_ambiguous() {
+        return Err(Told::Failure(ambiguous()));
+    }
     // An unknown path and a wrong method need no key: they tell nothing but what the documentation tells.
     let place = place.ok_or_else(unknown_path)?;
     if !place.methods().contains(&method.as_str()) {
@@ -238,6 +255,12 @@ fn authenticate(ctx: &mut Context) -> Result<(), Failure> {
     ctx.entry.record.key = client.map(|client| Arc::clone(&client.name));
     ctx.client = client.cloned();
     Ok(())
+}
+
+fn ambiguous() -> Failure {
+    let message = "The request states the length of its body more than once; send one `content-length` or one \
+                   `transfer-encoding`.";
+    Failure::local(ErrorKind::InvalidBody, message).closing()
 }
 
 fn unknown_path() -> Failure {

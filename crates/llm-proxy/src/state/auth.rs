@@ -1,6 +1,6 @@
 //! Who is asking: the keys that clients present, and what each may use.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -67,12 +67,15 @@ impl Keys {
         if self.by_digest.is_empty() {
             return Ok(None);
         }
-        let digests: HashSet<[u8; 32]> = presented(headers).map(digest).collect();
-        let mut found = digests.iter().filter_map(|digest| self.find(digest));
-        match (found.next(), found.next()) {
-            (Some(client), None) => Ok(Some(client)),
-            _ => Err(Refused),
+        let mut found: Option<&Arc<Client>> = None;
+        for client in presented(headers).filter_map(|key| self.find(&digest(key))) {
+            match found {
+                // The same key under two names of headers is one key.
+                Some(other) if !Arc::ptr_eq(other, client) => return Err(Refused),
+                _ => found = Some(client),
+            }
         }
+        found.map(Some).ok_or(Refused)
     }
 
     fn find(&self, digest: &[u8; 32]) -> Option<&Arc<Client>> {

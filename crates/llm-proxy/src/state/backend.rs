@@ -59,6 +59,12 @@ impl Backend {
     pub fn speaks(&self, api: Api) -> bool {
         self.config.enabled && self.config.apis.contains(&api)
     }
+
+    /// Whether it has a place free at the moment (`max_concurrent`).
+    pub fn has_room(&self) -> bool {
+        let max = self.config.max_concurrent;
+        max.is_none_or(|max| self.vitals.in_flight() < max)
+    }
 }
 
 /// Counters of a backend.
@@ -106,7 +112,8 @@ impl Vitals {
     }
 
     /// Notes how long a first byte took.
-    pub fn note_latency(&self, model: u64, milliseconds: f64, now: Instant) {
+    pub fn note_latency(&self, model: u64, took: Duration, now: Instant) {
+        let milliseconds = took.as_secs_f64() * 1e3;
         let mut latency = self.latency.lock();
         if latency.len() >= MAX_LATENCIES && !latency.contains_key(&model) {
             latency.clear();

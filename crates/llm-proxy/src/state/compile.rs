@@ -14,7 +14,8 @@ use parking_lot::Mutex;
 use super::auth::Keys;
 use super::backend::{Backend, BackendKey};
 use super::live::Live;
-use crate::base::secret::{Secret, digest};
+use crate::base::Secret;
+use crate::base::identity::identity;
 use crate::config::types::{self, Auth, Config, Protocol, Strategy, Timeouts};
 use crate::routing::{Aliases, Smooth};
 use crate::upstream::Address;
@@ -86,16 +87,15 @@ impl Snapshot {
     pub fn alias(&self, model: &str) -> Option<&Arc<Alias>> {
         self.aliases.get(self.names.find(model)?)
     }
-}
 
-/// The identity of a text, by which state is found again after a reload.
-pub(super) fn identity(parts: &[&[u8]]) -> u64 {
-    let mut all = Vec::new();
-    for part in parts {
-        all.extend_from_slice(&(part.len() as u64).to_le_bytes());
-        all.extend_from_slice(part);
+    /// Whether a backend of that identity is in it, with that key if one is asked for.
+    pub fn has(&self, backend: u64, key: Option<u64>) -> bool {
+        let mut backends = self.backends.iter();
+        backends.any(|own| {
+            let holds = |key| own.keys.iter().any(|own| own.id == key);
+            own.id == backend && key.is_none_or(holds)
+        })
     }
-    digest(&all).first_chunk().copied().map_or(0, u64::from_le_bytes)
 }
 
 impl Route {

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::backend::Vitals;
+use super::compile::Snapshot;
 use super::lifecycle::Lifecycle;
 use super::pins::Pins;
 use crate::base::clock;
@@ -60,10 +61,14 @@ impl Live {
         })
     }
 
-    /// Takes a new config's rules; what has happened so far stays.
-    pub fn adopt(&self, config: &Config) {
-        self.health.lock().set_policy(Policy::from(&config.fallback));
-        self.budget.lock().set_share(config.fallback.retry_budget);
+    /// Takes a new config's rules; what has happened so far to those that are still there stays.
+    pub fn adopt(&self, snapshot: &Snapshot) {
+        let fallback = &snapshot.config.fallback;
+        let mut health = self.health.lock();
+        health.set_policy(Policy::from(fallback), clock::now());
+        health.retain(|backend, key| snapshot.has(backend, key));
+        drop(health);
+        self.budget.lock().set_share(fallback.retry_budget);
         self.last_reload_error.store(None);
     }
 

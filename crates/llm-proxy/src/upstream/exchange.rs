@@ -85,7 +85,8 @@ enum Age {
 /// An HTTP/1.1 connection that nobody polls but the request that uses it.
 pub(super) struct Driven {
     sender: http1::SendRequest<Chain>,
-    connection: http1::Connection<TokioIo<Io>, Chain>,
+    /// Boxed once, when it is opened: it is large, and moves with every reply and into the pool and out again.
+    connection: Box<http1::Connection<TokioIo<Io>, Chain>>,
 }
 
 impl Driven {
@@ -96,7 +97,10 @@ impl Driven {
             .handshake(TokioIo::new(io))
             .await
             .map_err(|error| Fault::Connect(error.to_string()))?;
-        Ok(Self { sender, connection })
+        Ok(Self {
+            sender,
+            connection: Box::new(connection),
+        })
     }
 
     /// One look at a connection from the pool: has the backend closed it meanwhile?
@@ -108,7 +112,7 @@ impl Driven {
 
     /// Lets the connection read and write. Ready when it is finished, well or ill.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
-        Pin::new(&mut self.connection).poll(cx)
+        Pin::new(&mut *self.connection).poll(cx)
     }
 
     /// Whether the next request may go out on it.
@@ -142,7 +146,7 @@ impl Driven {
         request: http::Request<Chain>,
     ) -> Result<http::Response<Incoming>, hyper::Error> {
         let mut response = pin!(self.sender.send_request(request));
-        let connection = &mut self.connection;
+        let connection = &mut *self.connection;
         let mut finished = false;
         poll_fn(move |cx| {
             if !finished {

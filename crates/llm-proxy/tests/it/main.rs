@@ -3,6 +3,7 @@
 //! Tests are named by the ids of the reliability rule book. After each, [`Proxy::finish`] asserts what must hold
 //! after every request: nothing left in flight, no secret in any output, one access line a request, errors in the
 //! caller's dialect.
+#![cfg(test)]
 #![expect(
     unreachable_pub,
     reason = "nobody but this binary sees them, and `pub` reads better"
@@ -11,5 +12,12 @@
 mod support;
 
 mod basics;
+mod cancel;
 mod cli;
 mod contract;
+mod cooldown;
+#[cfg(test)]
+mod docs;
+mod faults;
+mod identity;
+mod streams;

@@ -143,19 +143,12 @@ async fn converse_over_http2(io: Io) {
     futures_util::future::join_all(asked).await;
 }
 
-/// Notes requests that did not go through the counting client, so that G4 holds for them as well.
-fn count(proxy: &Proxy, requests: u64) {
-    proxy
-        .sent
-        .fetch_add(requests, std::sync::atomic::Ordering::SeqCst);
-}
-
 #[tokio::test]
 async fn http2_with_prior_knowledge_is_spoken_on_the_plain_listener() {
     let pair = Pair::start().await;
     let proxy = Proxy::start(&pair.yaml()).await;
     converse_over_http2(Box::new(TcpStream::connect(proxy.address()).await.unwrap())).await;
-    count(&proxy, 6);
+    proxy.sent(6);
     assert_eq!(pair.seen().len(), 6);
     proxy.finish().await;
 }
@@ -194,7 +187,7 @@ async fn x08_the_reset_of_one_http2_stream_ends_its_backend_connection_alone() {
         .unwrap();
     drop(bodies);
     within("the second as well", pair.openai.wait_closed(seen[1].connection)).await;
-    count(&proxy, 2);
+    proxy.sent(2);
     assert!(
         proxy
             .recorded(2)
@@ -238,7 +231,7 @@ async fn o01_a_drain_tells_http2_clients_to_go_away_and_ends_their_streams_with_
         );
     }
     assert_eq!(proxy.ended().await, Some(0));
-    count(&proxy, 3);
+    proxy.sent(3);
     proxy.finish_ended().await;
 }
 
@@ -269,7 +262,7 @@ async fn tls_speaks_what_alpn_agrees_on() {
         let (status, text) = answered(response).await;
         assert!(status == 200 && text.contains("message_stop"), "{text}");
     }
-    count(&proxy, 8);
+    proxy.sent(8);
     // Who does not speak TLS is nobody's request; the listener lives on.
     let mut confused = super::super::support::Client::plain(proxy.address())
         .raw(b"GET / HTTP/1.1\r\n\r\n")
@@ -309,7 +302,7 @@ async fn k08_a_renewed_certificate_is_served_after_a_reload_and_a_broken_one_is_
         .await
         .expect("the last good one stays");
     assert_eq!(proxy.generation().await, 2);
-    count(&proxy, 1);
+    proxy.sent(1);
     proxy.finish().await;
 }
 
@@ -344,7 +337,7 @@ async fn a_unix_socket_serves_http1_and_http2_and_is_gone_when_the_config_drops_
     until("the socket to be gone", async || (!socket.exists()).then_some(())).await;
     proxy.reload(&with_socket).await;
     UnixStream::connect(&socket).await.unwrap();
-    count(&proxy, 9);
+    proxy.sent(9);
     proxy.finish().await;
     std::fs::remove_dir_all(dir).unwrap();
 }

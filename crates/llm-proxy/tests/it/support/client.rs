@@ -1,5 +1,6 @@
 //! A client that shows everything: status, headers, raw bytes, and how a connection ends.
 
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -121,7 +122,7 @@ impl Client {
     pub async fn open_on(&self, mut stream: TcpStream, method: &str, path: &str, body: &[u8]) -> Streaming {
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n", self.address);
         if !body.is_empty() {
-            head.push_str(&format!("content-length: {}\r\n", body.len()));
+            let _ = write!(head, "content-length: {}\r\n", body.len());
             if !self
                 .headers
                 .iter()
@@ -131,7 +132,7 @@ impl Client {
             }
         }
         for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            let _ = write!(head, "{name}: {value}\r\n");
         }
         head.push_str("\r\n");
         stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
@@ -205,8 +206,13 @@ impl Reply {
 impl Streaming {
     /// Waits until the answer so far (head included) contains `text`.
     pub async fn until(&mut self, text: &str) {
+        self.until_times(text, 1).await;
+    }
+
+    /// Waits until the answer so far contains `text` so many times.
+    pub async fn until_times(&mut self, text: &str, times: usize) {
         within(&format!("{text:?} in the answer"), async {
-            while !String::from_utf8_lossy(&self.raw).contains(text) {
+            while String::from_utf8_lossy(&self.raw).matches(text).count() < times {
                 let more = self.read().await;
                 assert!(
                     more,
@@ -216,6 +222,12 @@ impl Streaming {
             }
         })
         .await;
+    }
+
+    /// Whether not a byte has come that is not read yet.
+    pub fn is_silent(&self) -> bool {
+        let read = self.stream.try_read(&mut [0]);
+        matches!(read, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
     }
 
     /// Sends more. That the other side has closed meanwhile is no failure: its answer tells.
@@ -240,6 +252,17 @@ impl Streaming {
         }
     }
 
+    /// Reads until the other side closes: for answers that are too large to be looked at after each read.
+    pub async fn to_end(&mut self) -> Reply {
+        while self.read().await {}
+        parsed(&self.raw, true).expect("a response head")
+    }
+
+    /// Says that nothing more will be sent, and stays to read.
+    pub async fn half_close(&mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
     /// Waits for the other side to close the connection.
     pub async fn closed(&mut self) {
         within("the connection to be closed", async {
@@ -249,7 +272,9 @@ impl Streaming {
     }
 
     /// Leaves without a word: the socket is closed.
-    pub fn leave(self) {}
+    pub fn leave(self) {
+        drop(self.stream);
+    }
 
     /// The connection, for another request.
     pub fn into_stream(self) -> TcpStream {
@@ -257,7 +282,7 @@ impl Streaming {
     }
 
     async fn read(&mut self) -> bool {
-        let mut buffer = [0; 16 * 1024];
+        let mut buffer = vec![0; 16 * 1024];
         let Ok(read @ 1..) = self.stream.read(&mut buffer).await else {
             return false;
         };

@@ -23,7 +23,7 @@ pub struct Proxy {
     /// Everything that clients of this proxy were sent.
     pub(super) received: Arc<Mutex<Vec<u8>>>,
     /// How many requests clients of this proxy have sent that leave an access line.
-    pub sent: Arc<AtomicU64>,
+    pub(super) sent: Arc<AtomicU64>,
 }
 
 impl Proxy {
@@ -140,6 +140,11 @@ impl Proxy {
             Some(self.records()).filter(|records| records.len() >= count)
         })
         .await
+    }
+
+    /// Counts requests that were sent by other means than a [`Client`]: each leaves an access line.
+    pub fn sent(&self, count: u64) {
+        self.sent.fetch_add(count, Ordering::SeqCst);
     }
 
     /// `GET /api/status`.

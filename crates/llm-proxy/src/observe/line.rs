@@ -1,0 +1,235 @@
+//! The access line: written by hand, since it is on the way of every request.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::access::{Attempt, Record};
+use super::escape::{self, readable};
+use super::log::{clock_time, timestamp};
+use crate::base::Class;
+
+/// The status that stands for a client that left before its answer was whole.
+const CLIENT_GONE: u16 = 499;
+/// What most lines are shorter than, in bytes.
+const USUAL: usize = 768;
+
+/// A record with what is only known at its end.
+pub(super) struct Line<'a> {
+    record: &'a Record,
+    elapsed: Duration,
+    cancelled: bool,
+    class: Option<&'static str>,
+    status: u16,
+}
+
+impl<'a> Line<'a> {
+    pub(super) fn of(record: &'a Record, elapsed: Duration) -> Self {
+        let cancelled = !record.complete && record.class.is_none();
+        let class = if cancelled {
+            Some(Class::ClientGone)
+        } else {
+            record.class
+        };
+        Self {
+            record,
+            elapsed,
+            cancelled,
+            class: class.map(Class::name),
+            status: record.status.unwrap_or(CLIENT_GONE),
+        }
+    }
+
+    /// One JSON object with the fields of the contract (section 7), and a newline.
+    pub(super) fn json(&self) -> Vec<u8> {
+        let record = self.record;
+        let mut out = Json {
+            text: String::with_capacity(USUAL),
+        };
+        out.text.push_str("{\"time\":\"");
+        out.text.push_str(&timestamp());
+        out.text.push_str("\",\"level\":\"info\",\"msg\":\"request\"");
+        out.string("request_id", Some(&record.request_id));
+        out.string("key", record.key.as_deref());
+        out.address("ip", record.ip);
+        out.string("dialect", Some(record.dialect));
+        out.string("alias", record.alias.as_deref());
+        out.string("backend", record.backend.as_deref());
+        out.string("model", record.model.as_deref());
+        out.number("status", Some(u64::from(self.status)));
+        out.string("class", self.class);
+        out.attempts(&record.attempts);
+        out.milliseconds("first_byte_ms", record.first_byte);
+        out.milliseconds("duration_ms", Some(self.elapsed));
+        out.number("input_tokens", record.usage.input);
+        out.number("output_tokens", record.usage.output);
+        out.number("cached_tokens", record.usage.cache_read);
+        // Prices come with the ledger.
+        out.number("cost_usd", None);
+        out.text.push_str(if self.cancelled {
+            ",\"cancelled\":true"
+        } else {
+            ",\"cancelled\":false"
+        });
+        out.number("generation", Some(record.generation));
+        out.text.push_str("}\n");
+        out.text.into_bytes()
+    }
+
+    /// One line for eyes.
+    pub(super) fn pretty(&self) -> String {
+        let record = self.record;
+        let colour = if self.status < 400 { "32" } else { "31" };
+        let mut line = format!(
+            "\x1b[2m{}\x1b[0m \x1b[{colour}m{}\x1b[0m {} {} \x1b[2m→\x1b[0m {} {}",
+            clock_time(),
+            self.status,
+            record.dialect,
+            readable(record.alias.as_deref().unwrap_or("-")),
+            record.backend.as_deref().unwrap_or("-"),
+            readable(record.model.as_deref().unwrap_or("-")),
+        );
+        // The failed attempts before the answer: why it went where it went.
+        for attempt in record.attempts.iter().filter(|attempt| attempt.class != "ok") {
+            let took = attempt.took.as_secs_f64() * 1e3;
+            let _ = write!(
+                line,
+                " \x1b[33m[{}: {} after {took:.0} ms]\x1b[0m",
+                attempt.backend, attempt.class
+            );
+        }
+        let _ = write!(line, " {:.0} ms", self.elapsed.as_secs_f64() * 1e3);
+        if let (Some(input), Some(output)) = (record.usage.input, record.usage.output) {
+            let _ = write!(line, " \x1b[2m{input}+{output} tokens\x1b[0m");
+        }
+        if let Some(class) = self.class {
+            let _ = write!(line, " \x1b[31m{class}\x1b[0m");
+        }
+        let _ = writeln!(
+            line,
+            " \x1b[2m{} {}\x1b[0m",
+            record.key.as_deref().unwrap_or("-"),
+            record.request_id
+        );
+        line
+    }
+}
+
+/// The members of a JSON object in the making, the first of them already there.
+struct Json {
+    text: String,
+}
+
+impl Json {
+    fn name(&mut self, name: &str) {
+        self.text.push_str(",\"");
+        self.text.push_str(name);
+        self.text.push_str("\":");
+    }
+
+    fn string(&mut self, name: &str, value: Option<&str>) {
+        self.name(name);
+        match value {
+            None => self.text.push_str("null"),
+            Some(value) if is_plain(value) => {
+                self.text.push('"');
+                self.text.push_str(value);
+                self.text.push('"');
+            }
+            // A string always serialises.
+            Some(value) => self
+                .text
+                .push_str(&escape::json(serde_json::to_string(value).unwrap_or_default())),
+        }
+    }
+
+    fn address(&mut self, name: &str, value: Option<IpAddr>) {
+        self.name(name);
+        let _ = match value {
+            Some(ip) => write!(self.text, "\"{ip}\""),
+            None => self.text.write_str("null"),
+        };
+    }
+
+    fn number(&mut self, name: &str, value: Option<u64>) {
+        self.name(name);
+        let _ = match value {
+            Some(number) => write!(self.text, "{number}"),
+            None => self.text.write_str("null"),
+        };
+    }
+
+    /// In milliseconds, to the microsecond.
+    fn milliseconds(&mut self, name: &str, value: Option<Duration>) {
+        self.name(name);
+        let _ = match value.map(|value| value.as_micros()) {
+            Some(micros) => write!(self.text, "{}.{:03}", micros / 1_000, micros % 1_000),
+            None => self.text.write_str("null"),
+        };
+    }
+
+    fn attempts(&mut self, attempts: &[Attempt]) {
+        self.text.push_str(",\"attempts\":[");
+        for (n, attempt) in attempts.iter().enumerate() {
+            self.text.push_str(if n == 0 { "{\"n\":1" } else { ",{\"n\":" });
+            if n > 0 {
+                let _ = write!(self.text, "{}", n + 1);
+            }
+            self.string("backend", Some(&attempt.backend));
+            self.string("key", Some(&attempt.key));
+            self.string("model", Some(&attempt.model));
+            self.string("class", Some(attempt.class));
+            self.number("status", attempt.status.map(u64::from));
+            self.milliseconds("ms", Some(attempt.took));
+            self.text.push('}');
+        }
+        self.text.push(']');
+    }
+}
+
+/// Whether a text needs no escaping. Whatever is beyond plain ASCII is left to the JSON writer.
+fn is_plain(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn a15_a_line_is_one_json_object_whatever_is_in_it() {
+        let hostile = "m\n{\"level\":\"fatal\"}\u{1b}[31m\u{202e}\"\\";
+        let attempt = |status| Attempt {
+            backend: Arc::from("a"),
+            key: Arc::from("a#1"),
+            model: Arc::from(hostile),
+            class: "server",
+            status,
+            took: Duration::from_micros(1_500),
+        };
+        let record = Record {
+            request_id: "r1".to_owned(),
+            alias: Some(Arc::from(hostile)),
+            ip: Some("::1".parse().unwrap()),
+            attempts: vec![attempt(Some(500)), attempt(None)],
+            ..Record::default()
+        };
+        let json = Line::of(&record, Duration::from_millis(12)).json();
+        assert_eq!(json.iter().filter(|byte| **byte == b'\n').count(), 1, "one line");
+        let line: Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!(line["alias"], hostile);
+        assert_eq!(line["attempts"][1]["n"], 2);
+        assert_eq!(line["attempts"][0]["ms"], 1.5);
+        assert_eq!(line["duration_ms"], 12.0);
+        assert_eq!(
+            (&line["status"], &line["class"]),
+            (&Value::from(499), &Value::from("client_gone"))
+        );
+        assert_eq!(line["cancelled"], true);
+    }
+}

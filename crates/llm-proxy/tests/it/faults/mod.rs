@@ -1,0 +1,13 @@
+//! Faults before the commit point: the table F of the rule book, each case in all dialects, as JSON and as a stream.
+//!
+//! Both sides speak the same dialect here.
+
+mod bench;
+mod bodies;
+mod caller;
+mod keys;
+mod outbound;
+mod policy;
+mod status;
+mod transport;
+mod tunnels;
