@@ -243,7 +243,7 @@ async fn backends_that_are_not_there_are_502_and_silent_ones_504() {
 #[tokio::test]
 async fn a_backend_with_no_place_free_is_overloaded_with_retry_after() {
     let pair = Pair::start().await;
-    let slow = Duration::from_secs(60);
+    let slow = Duration::from_mins(1);
     both(&pair, |sim| {
         sim.always(Answer::healthy().head_delay(slow));
     });

@@ -10,6 +10,9 @@ use super::{KEYS, Pair, calls};
 const ONE: &str = "sk-canary-client-one";
 const TWO: &str = "sk-canary-client-two";
 
+/// The headers of a request, name and value each.
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 fn keyed(pair: &Pair) -> String {
     format!(
         "api_keys: [{{name: one, key: {ONE}}}, {{name: two, key: {TWO}}}]\n{}",
@@ -21,7 +24,7 @@ fn bearer(key: &str) -> String {
     format!("Bearer {key}")
 }
 
-fn with(proxy: &Proxy, headers: &[(&str, &str)]) -> Client {
+fn with(proxy: &Proxy, headers: Headers<'_>) -> Client {
     headers
         .iter()
         .fold(proxy.client(), |client, (name, value)| client.header(name, value))
@@ -108,7 +111,7 @@ async fn a03_exactly_one_distinct_valid_key_must_result_of_all_that_are_presente
     let pair = Pair::start().await;
     let proxy = Proxy::start(&keyed(&pair)).await;
     let (one, two) = (bearer(ONE), bearer(TWO));
-    let cases: [(&[(&str, &str)], u16, &str); 6] = [
+    let cases: [(Headers<'_>, u16, &str); 6] = [
         (
             &[("authorization", &one), ("x-api-key", ONE)],
             200,
