@@ -199,6 +199,7 @@ async fn serve_until_told(reloader: &mut Reloader, signals: &mut Signals, live: 
             () = changed.notified(), if watch.is_some() => {
                 tokio::time::sleep(SETTLE).await;
                 reloader.reload_if_changed();
+                watch = self::watch(reloader, &changed);
             }
             _ = sweep.tick() => {
                 live.pools.sweep(clock::now());

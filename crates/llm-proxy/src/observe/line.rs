@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::access::{Attempt, Record};
-use super::log::{clock_time, readable, timestamp};
+use super::escape::{self, readable};
+use super::log::{clock_time, timestamp};
 use crate::base::Class;
 
 /// The status that stands for a client that left before its answer was whole.
@@ -138,7 +139,7 @@ impl Json {
             // A string always serialises.
             Some(value) => self
                 .text
-                .push_str(&serde_json::to_string(value).unwrap_or_default()),
+                .push_str(&escape::json(serde_json::to_string(value).unwrap_or_default())),
         }
     }
 

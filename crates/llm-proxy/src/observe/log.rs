@@ -17,6 +17,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::reload;
 
 use super::Sink;
+use super::escape::{self, readable};
 use crate::base::clock;
 use crate::config::types::{LogFormat, Logging};
 
@@ -106,7 +107,7 @@ impl Fields {
         );
         line.insert("msg".to_owned(), Value::String(self.message));
         line.extend(self.rest);
-        Value::Object(line).to_string()
+        escape::json(Value::Object(line).to_string())
     }
 
     fn pretty(self, level: Level) -> String {
@@ -119,7 +120,7 @@ impl Fields {
         let mut line = format!(
             "\x1b[2m{}\x1b[0m \x1b[{colour}m{level:>5}\x1b[0m {}",
             clock_time(),
-            self.message
+            readable(&self.message)
         );
         for (name, value) in self.rest {
             let text = value.as_str().map_or_else(|| value.to_string(), readable);
@@ -127,19 +128,6 @@ impl Fields {
         }
         line
     }
-}
-
-/// A text without control characters: what a client or backend sends must not steer a terminal.
-pub(super) fn readable(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() && c != '\n' {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
-        .collect()
 }
 
 impl Visit for Fields {

@@ -1,6 +1,7 @@
 //! What the program says about itself: log lines and one access record a request.
 
 pub mod access;
+mod escape;
 mod line;
 pub mod log;
 pub mod sink;

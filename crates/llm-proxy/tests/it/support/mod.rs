@@ -18,6 +18,15 @@ pub use script::Tongue;
 /// No test waits longer for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The time, for lower bounds on how long something took.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test looks at the real clock, as its proxy does"
+)]
+pub fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
 /// Waits for a future, but not for ever; `what` says what did not happen.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     let done = tokio::time::timeout(PATIENCE, future).await;
