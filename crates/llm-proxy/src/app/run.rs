@@ -147,7 +147,6 @@ fn say_serving(config: &Config, addresses: &[Listen], admin: Option<&Listen>) {
     for note in config::conversion_notes(config) {
         tracing::warn!("{note}");
     }
-    // Before "serving", so that whoever waits for that knows both addresses.
     if let Some(admin) = admin {
         tracing::info!("admin on {}", server::shown(admin, "http"));
     }
