@@ -16,13 +16,15 @@ use super::failure::Relay;
 use super::headers;
 use super::plan::Candidate;
 use super::relay;
-use crate::base::clock;
+use crate::base::{Class, clock};
 use crate::health::{ErrorFacts, Evidence, Verdict, classify, disguised};
 use crate::state::{Backend, Context};
 use crate::upstream::{self, Chain, Fault, Reply, UpstreamRequest};
 
 /// The version of the Messages API that a client gets which names none.
 const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
+/// What is shorter is no secret (a relay's `none`, an `ollama`), and blotting it out would spoil ordinary words.
+const SHORTEST_SECRET: usize = 8;
 /// How much of a body is looked at for its class.
 const EVIDENCE: usize = 8 * 1024;
 
@@ -67,6 +69,7 @@ pub(super) async fn run(
     match timeout_at(deadline.into(), exchange(ctx, ask, candidate, &request)).await {
         Ok(Ok(spoken)) => judge.disguised(spoken),
         Ok(Err(trouble)) => Err(judge.trouble(trouble)),
+        Err(_) if deadline >= end(ctx, candidate) => Err(out_of_time()),
         Err(_) => Err(judge.lost(&Evidence::FirstByteTimeout, None, "no content in time".to_owned())),
     }
 }
@@ -92,34 +95,32 @@ async fn exchange(
     let route = &candidate.route;
     let endpoint = &route.backend.endpoint;
     let reply = upstream::send(endpoint, request, route.timeouts.connect, clock::now).await;
-    let reply = reply.map_err(Trouble::Fault)?;
-    let status = reply.status;
-    if status.is_success() {
-        return spoken(ctx, ask, reply)
-            .await
-            .map_err(|unfit| Trouble::Unfit(status, unfit));
-    }
+    let Reply {
+        status,
+        headers,
+        body,
+    } = reply.map_err(Trouble::Fault)?;
     if status.is_redirection() || status.is_informational() {
         return Err(Trouble::Redirect(status));
     }
-    let headers = reply.headers.clone();
-    Err(Trouble::Status(status, headers, commit::error_body(reply).await))
-}
-
-async fn spoken(ctx: &Context, ask: &Ask, reply: Reply) -> Result<Spoken, Unfit> {
+    if !status.is_success() {
+        let body = commit::error_body(&headers, body).await;
+        return Err(Trouble::Status(status, headers, body));
+    }
     let terms = Terms {
         api: ask.api,
         stream: ask.stream,
         strip_usage: wants_usage(ctx, ask),
         limits: ctx.snapshot.config.limits,
     };
-    let (status, headers) = (reply.status, reply.headers.clone());
-    let body = commit::commit(reply, terms).await?;
-    Ok(Spoken {
-        status,
-        headers,
-        body,
-    })
+    match commit::commit(&headers, body, terms).await {
+        Ok(body) => Ok(Spoken {
+            status,
+            headers,
+            body,
+        }),
+        Err(unfit) => Err(Trouble::Unfit(status, unfit)),
+    }
 }
 
 /// Whether we ask for the usage of a stream whose client did not.
@@ -341,8 +342,11 @@ impl Judge<'_> {
 /// `body` with every secret replaced by asterisks; the same bytes where there is none.
 pub(super) fn scrub(secrets: &[crate::base::Secret], body: Bytes) -> Bytes {
     let mut body = body;
-    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+    for secret in secrets {
         let needle = secret.expose().as_bytes();
+        if needle.len() < SHORTEST_SECRET {
+            continue;
+        }
         if memchr::memmem::find(&body, needle).is_some() {
             let mut out = Vec::with_capacity(body.len());
             let mut from = 0;
@@ -371,8 +375,28 @@ fn facts(error: BackendError) -> ErrorFacts {
     }
 }
 
+/// The request's own time is over: that says nothing about the backend, which may have had a second of it.
+fn out_of_time() -> Lost {
+    let verdict = Verdict {
+        class: Class::Local,
+        reset: None,
+        falls_back: false,
+        firm: false,
+    };
+    Lost {
+        verdict,
+        status: None,
+        relay: None,
+        detail: "`timeout.total` is over".to_owned(),
+    }
+}
+
 /// How long an attempt may take from now: to the commit point, and never beyond the request's own end.
-pub(super) fn deadline(candidate: &Candidate, arrived: Instant, now: Instant) -> Instant {
-    let timeouts = candidate.route.timeouts;
-    (now + timeouts.first_byte).min(arrived + timeouts.total)
+pub(super) fn deadline(ctx: &Context, candidate: &Candidate, now: Instant) -> Instant {
+    (now + candidate.route.timeouts.first_byte).min(end(ctx, candidate))
+}
+
+/// When the request's own time is over.
+fn end(ctx: &Context, candidate: &Candidate) -> Instant {
+    ctx.entry.started() + candidate.route.timeouts.total
 }

@@ -8,6 +8,7 @@ use tokio::time::timeout_at;
 
 use super::ask::Ask;
 use super::attempt::{self, Lost, Spoken};
+use super::commit::Committed;
 use super::failure::Failure;
 use super::plan::{Candidate, Plan};
 use super::verdict;
@@ -123,14 +124,17 @@ async fn attempt(ctx: &mut Context, ask: &Ask, chosen: Chosen, sole: Sole) -> Re
     } = chosen;
     let started = clock::now();
     begin(ctx, &candidate);
-    let deadline = attempt::deadline(&candidate, ctx.entry.started(), started);
+    let deadline = attempt::deadline(ctx, &candidate, started);
     let done = attempt::run(ctx, ask, &candidate, deadline).await;
     let now = clock::now();
     let took = now.duration_since(started);
     match done {
         Ok(spoken) => {
             finish(ctx, "ok", Some(spoken.status.as_u16()), took);
-            probe.succeeded(&candidate, now);
+            // A stream has yet to prove itself to its end; a probe is answered by its beginning.
+            if matches!(spoken.body, Committed::Whole { .. }) || probe.is_held() {
+                probe.succeeded(&candidate, now);
+            }
             candidate
                 .route
                 .backend
@@ -458,6 +462,10 @@ impl ProbeGuard {
             );
             self.live.recovered.notify_waiters();
         }
+    }
+
+    fn is_held(&self) -> bool {
+        self.probe.is_some()
     }
 
     /// The probe, for a verdict that somebody else gives.

@@ -1,7 +1,7 @@
 //! The body that a client reads. It holds the request's record and its places: they end with its last byte, or with
 //! the client.
 
-use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context as Task, Poll};
 
@@ -98,12 +98,13 @@ pub(super) enum Piece {
 
 impl Body for AnswerBody {
     type Data = Bytes;
-    type Error = Infallible;
+    /// A broken answer without an error event: HTTP itself says that it is not whole.
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Task<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let piece = match &mut self.kind {
             Kind::Done => return Poll::Ready(None),
             Kind::Whole(bytes) => {
@@ -119,7 +120,12 @@ impl Body for AnswerBody {
             Poll::Ready(Piece::Bytes(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
             Poll::Ready(Piece::Broken(bytes, class)) => {
                 self.complete(Some(class));
-                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+                let aborted = || io::Error::from(io::ErrorKind::ConnectionAborted);
+                Poll::Ready(Some(if bytes.is_empty() {
+                    Err(aborted())
+                } else {
+                    Ok(Frame::data(bytes))
+                }))
             }
             Poll::Ready(Piece::End) => {
                 self.complete(None);
@@ -144,11 +150,16 @@ impl Body for AnswerBody {
 impl Drop for AnswerBody {
     /// The client left: what it has read is counted; a backend that wants it is read on to its end.
     fn drop(&mut self) {
-        let Kind::Stream(stream) = std::mem::replace(&mut self.kind, Kind::Done) else {
+        let Kind::Stream(mut stream) = std::mem::replace(&mut self.kind, Kind::Done) else {
             return;
         };
+        if stream.is_whole() {
+            // Common: clients close at the terminal marker, before the body's own end.
+            stream.remember();
+        }
         if let Some(entry) = &mut self.entry {
             entry.record.usage = stream.usage();
+            entry.record.complete = stream.is_whole();
         }
         if stream.reads_on_alone() {
             tokio::spawn(stream.drain(self.entry.take()));

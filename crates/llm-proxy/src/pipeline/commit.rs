@@ -10,13 +10,17 @@ use llm_dialect::usage::Usage;
 use llm_dialect::watch::{End, Sight, Watch, WatchLimits};
 use serde::Deserialize;
 use std::borrow::Cow;
+use std::time::Duration;
+use tokio::time::timeout;
 
 use super::decode;
 use crate::config::types::Limits;
-use crate::upstream::{Fault, Reply, UpstreamBody};
+use crate::upstream::{Fault, UpstreamBody};
 
 /// How much of an error's body is read: enough for any message.
 const ERROR_BODY: usize = 64 * 1024;
+/// How long an error's body may take.
+const ERROR_PATIENCE: Duration = Duration::from_secs(2);
 /// How many events are held back before an answer commits whatever they are.
 const HOLD_EVENTS: usize = 64;
 /// How many bytes are held back likewise.
@@ -77,24 +81,28 @@ pub(super) struct Terms {
 }
 
 /// Reads a 2xx answer up to its commit point.
-pub(super) async fn commit(reply: Reply, terms: Terms) -> Result<Committed, Unfit> {
-    let kind = content_type(&reply.headers);
+pub(super) async fn commit(
+    headers: &HeaderMap,
+    body: UpstreamBody,
+    terms: Terms,
+) -> Result<Committed, Unfit> {
+    let kind = content_type(headers);
     let streams = kind.starts_with("text/event-stream");
     let opaque = matches!(terms.api, Api::Audio | Api::Images) && !kind.starts_with("application/json");
-    if (streams || opaque) && is_folded(&reply.headers) {
+    if (streams || opaque) && is_folded(headers) {
         return Err(Unfit::Bad(UNASKED_ENCODING, Bytes::new()));
     }
-    if streams {
-        return if terms.stream {
-            stream(reply.body, terms).await
-        } else {
-            Err(Unfit::Bad("a stream, though none was asked for", Bytes::new()))
-        };
-    }
+    // Speech and pictures may come as events, asked for by fields of their own: nobody here looks into them.
     if opaque {
-        return Ok(Committed::Opaque { rest: reply.body });
+        return Ok(Committed::Opaque { rest: body });
     }
-    whole(reply, terms).await
+    if streams && !terms.stream {
+        return Err(Unfit::Bad("a stream, though none was asked for", Bytes::new()));
+    }
+    if streams {
+        return stream(body, terms).await;
+    }
+    whole(headers, body, terms).await
 }
 
 fn content_type(headers: &HeaderMap) -> String {
@@ -111,14 +119,14 @@ fn is_folded(headers: &HeaderMap) -> bool {
 
 /// An answer that must be there to its last byte. A backend that answers JSON though a stream was asked for is taken
 /// at its word: the client gets that JSON.
-async fn whole(reply: Reply, terms: Terms) -> Result<Committed, Unfit> {
+async fn whole(headers: &HeaderMap, body: UpstreamBody, terms: Terms) -> Result<Committed, Unfit> {
     let limit = terms.limits.max_response;
-    let announced = announced(&reply.headers);
+    let announced = announced(headers);
     if announced.is_some_and(|length| length > limit) {
         return Err(Unfit::Bad("an answer above `limits.max_response`", Bytes::new()));
     }
-    let body = collect(reply.body, announced, limit).await?;
-    let body = match reply.headers.get(CONTENT_ENCODING) {
+    let body = collect(body, announced, limit).await?;
+    let body = match headers.get(CONTENT_ENCODING) {
         None => body,
         Some(encoding) => decode::decode(encoding, body, limit)
             .map_err(|_why| Unfit::Bad(UNASKED_ENCODING, Bytes::new()))?,
@@ -143,7 +151,7 @@ async fn collect(mut body: UpstreamBody, announced: Option<usize>, limit: usize)
     let mut all = BytesMut::new();
     while let Some(piece) = body.next().await {
         let piece = piece.map_err(Unfit::Broken)?;
-        if announced == Some(piece.len()) {
+        if all.is_empty() && announced == Some(piece.len()) {
             // All in one piece; the next look only takes the connection back to its pool.
             return match body.next().await {
                 None => Ok(piece),
@@ -222,18 +230,21 @@ async fn stream(mut body: UpstreamBody, terms: Terms) -> Result<Committed, Unfit
 }
 
 /// The body of an error answer, or its beginning. Reading it to its end lets the connection serve again.
-pub(super) async fn error_body(reply: Reply) -> Bytes {
-    let mut body = reply.body;
+/// A body that stalls is taken as far as it came: the status has said what matters.
+pub(super) async fn error_body(headers: &HeaderMap, mut body: UpstreamBody) -> Bytes {
     let mut all = BytesMut::new();
-    while let Some(Ok(piece)) = body.next().await {
-        let room = ERROR_BODY - all.len();
-        all.extend_from_slice(piece.get(..room).unwrap_or(&piece));
-        if all.len() >= ERROR_BODY {
-            break;
+    let read = async {
+        while let Some(Ok(piece)) = body.next().await {
+            let room = ERROR_BODY - all.len();
+            all.extend_from_slice(piece.get(..room).unwrap_or(&piece));
+            if all.len() >= ERROR_BODY {
+                break;
+            }
         }
-    }
+    };
+    let _ = timeout(ERROR_PATIENCE, read).await;
     let all = all.freeze();
-    match reply.headers.get(CONTENT_ENCODING) {
+    match headers.get(CONTENT_ENCODING) {
         None => all,
         // What cannot be unfolded says nothing to anybody.
         Some(encoding) => decode::decode(encoding, all, ERROR_BODY).unwrap_or_default(),

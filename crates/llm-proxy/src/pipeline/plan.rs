@@ -149,10 +149,12 @@ fn add_route(alias: &Arc<Alias>, route: &Arc<Route>, asked: Asked<'_>, all: &mut
         .as_ref()
         .map_or_else(|| Arc::from(asked.1), |(model, _)| Arc::clone(model));
     let model_id = Route::model_id(&model, asked.0);
-    let turn = if backend.keys.len() > 1 {
-        backend.vitals.next_turn()
-    } else {
-        0
+    // One turn a request, however many of its routes lead to the backend: else some key would never be first.
+    let taken = all.iter().find(|known| known.target.backend == backend.id);
+    let turn = match taken {
+        Some(known) => known.key as u64,
+        None if backend.keys.len() > 1 => backend.vitals.next_turn(),
+        None => 0,
     };
     for key in routing::rotate(backend.keys.len(), turn) {
         let Some(id) = backend.keys.get(key).map(|key| key.id) else {

@@ -107,8 +107,19 @@ impl Clocks {
         }
     }
 
-    fn progress(&mut self) {
+    /// Notes that something came; `false`: the whole time is up, however busy the backend is.
+    fn progress(&mut self) -> bool {
         self.last = clock::now();
+        self.last < self.end
+    }
+
+    /// Allows less silence from now on.
+    fn hasten(&mut self, idle: Duration) {
+        if idle < self.idle {
+            self.idle = idle;
+            // Armed for the longer time: it is made anew at the next poll.
+            self.timer = None;
+        }
     }
 
     fn due(&self) -> Instant {
@@ -140,6 +151,8 @@ pub(super) struct Stream {
     watch: Box<Watch>,
     ready: VecDeque<Bytes>,
     usage: Usage,
+    /// Whether the end has been told to whom it concerns.
+    remembered: bool,
 }
 
 /// What a poll of the backend came to.
@@ -161,6 +174,7 @@ impl Stream {
             watch,
             ready: held.into(),
             usage: Usage::default(),
+            remembered: false,
         }
     }
 
@@ -175,7 +189,12 @@ impl Stream {
 
     pub(super) fn poll(&mut self, cx: &mut Task<'_>) -> Poll<Piece> {
         if self.flow.connection.must_end(cx) {
-            return Poll::Ready(self.cut(ErrorKind::ShuttingDown, Class::Local));
+            let whole = self.watch.terminal();
+            return Poll::Ready(if whole {
+                self.end()
+            } else {
+                self.cut(ErrorKind::ShuttingDown, Class::Local)
+            });
         }
         loop {
             if let Some(bytes) = self.take_ready() {
@@ -184,10 +203,7 @@ impl Stream {
             match self.look(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Seen::Moved) => {}
-                Poll::Ready(Seen::End) => {
-                    self.remember();
-                    return Poll::Ready(self.take_ready().map_or(Piece::End, Piece::Bytes));
-                }
+                Poll::Ready(Seen::End) => return Poll::Ready(self.end()),
                 Poll::Ready(Seen::Fault(event, detail)) => {
                     return Poll::Ready(self.pass_fault(event, &detail));
                 }
@@ -197,6 +213,12 @@ impl Stream {
                 }
             }
         }
+    }
+
+    /// The answer is whole; its last bytes, if some are left.
+    fn end(&mut self) -> Piece {
+        self.remember();
+        self.take_ready().map_or(Piece::End, Piece::Bytes)
     }
 
     /// All that is ready, in one piece: a piece becomes one chunk and one write.
@@ -212,8 +234,13 @@ impl Stream {
     fn look(&mut self, cx: &mut Task<'_>) -> Poll<Seen> {
         match self.flow.rest.poll_next(cx) {
             Poll::Ready(Some(Ok(piece))) => {
-                self.flow.clocks.progress();
-                Poll::Ready(self.see(piece))
+                let in_time = self.flow.clocks.progress();
+                let seen = self.see(piece);
+                Poll::Ready(if in_time || !matches!(seen, Seen::Moved) {
+                    seen
+                } else {
+                    self.timed_out()
+                })
             }
             Poll::Ready(Some(Err(fault))) => Poll::Ready(self.broke(&fault)),
             Poll::Ready(None) => Poll::Ready(self.ended()),
@@ -229,7 +256,7 @@ impl Stream {
         match sight {
             Sight::Waiting | Sight::Live => Seen::Moved,
             Sight::Ended => {
-                self.flow.clocks.idle = self.flow.clocks.idle.min(LINGER);
+                self.flow.clocks.hasten(LINGER);
                 Seen::Moved
             }
             Sight::Fault(error, raw) => Seen::Fault(raw, error.message),
@@ -307,13 +334,18 @@ impl Stream {
         Piece::Broken(self.take_ready().unwrap_or_default(), class)
     }
 
-    /// A whole answer of the Responses API can be gone on from.
-    fn remember(&mut self) {
+    /// A whole answer speaks for its backend, and one of the Responses API can be gone on from.
+    pub(super) fn remember(&mut self) {
+        if self.remembered {
+            return;
+        }
+        self.remembered = true;
         self.usage = self.watch.usage();
+        let target = self.flow.candidate.target;
+        self.flow.live.health.lock().success(&target, None, clock::now());
         if self.flow.dialect == Dialect::Responses
             && let Some(id) = self.watch.position().response_id
         {
-            let target = self.flow.candidate.target;
             self.flow.live.pins.remember(
                 &id,
                 Pinned {
@@ -322,6 +354,11 @@ impl Stream {
                 },
             );
         }
+    }
+
+    /// Whether the terminal marker has passed: nothing that matters is missing.
+    pub(super) fn is_whole(&self) -> bool {
+        self.watch.terminal() && self.ready.is_empty()
     }
 
     /// Whether the backend wants its answer read although nobody listens.
@@ -357,24 +394,31 @@ impl Opaque {
     }
 
     pub(super) fn poll(&mut self, cx: &mut Task<'_>) -> Poll<Piece> {
-        let must_end = self.flow.connection.must_end(cx);
+        if self.flow.connection.must_end(cx) {
+            return Poll::Ready(self.broken(Class::Local));
+        }
         match self.flow.rest.poll_next(cx) {
-            Poll::Ready(Some(Ok(piece))) => {
-                self.flow.clocks.progress();
-                Poll::Ready(Piece::Bytes(piece))
+            Poll::Ready(Some(Ok(piece))) if self.flow.clocks.progress() => Poll::Ready(Piece::Bytes(piece)),
+            Poll::Ready(Some(Ok(_))) => Poll::Ready(self.blamed("too long in all")),
+            Poll::Ready(None) => {
+                let target = self.flow.candidate.target;
+                self.flow.live.health.lock().success(&target, None, clock::now());
+                Poll::Ready(Piece::End)
             }
-            Poll::Ready(None) => Poll::Ready(Piece::End),
-            Poll::Ready(Some(Err(fault))) => {
-                self.flow.blame(&fault.to_string());
-                Poll::Ready(self.broken())
-            }
-            Poll::Pending if must_end || self.flow.clocks.poll(cx).is_ready() => Poll::Ready(self.broken()),
+            Poll::Ready(Some(Err(fault))) => Poll::Ready(self.blamed(&fault.to_string())),
+            Poll::Pending if self.flow.clocks.poll(cx).is_ready() => Poll::Ready(self.blamed("silence")),
             Poll::Pending => Poll::Pending,
         }
     }
 
-    fn broken(&self) -> Piece {
+    fn blamed(&self, detail: &str) -> Piece {
+        self.flow.blame(detail);
+        self.broken(Class::Midstream)
+    }
+
+    /// There is no error event to send: the framing itself must say that the answer is broken.
+    fn broken(&self, class: Class) -> Piece {
         self.flow.connection.close_after_this();
-        Piece::Broken(Bytes::new(), Class::Midstream)
+        Piece::Broken(Bytes::new(), class)
     }
 }

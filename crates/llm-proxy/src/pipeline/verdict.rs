@@ -162,7 +162,11 @@ fn says(class: Class) -> (ErrorKind, &'static str) {
             ErrorKind::InvalidBody,
             "The backend refused the request as invalid.",
         ),
-        Class::Server | Class::Midstream | Class::ClientGone | Class::Local => (
+        Class::Local => (
+            ErrorKind::UpstreamTimeout,
+            "The time for this request is over (`timeout.total`); ask for less at once, or raise it.",
+        ),
+        Class::Server | Class::Midstream | Class::ClientGone => (
             ErrorKind::UpstreamUnavailable,
             "Every backend of this model failed; try again in a moment.",
         ),

@@ -138,11 +138,10 @@ async fn k04_a_thousand_sighups_are_coalesced_and_leave_nothing_behind() {
         proxy.pid()
     );
     let mut storm = Command::new("sh").arg("-c").arg(storm).spawn().unwrap();
-    let mut over = false;
-    while !over {
+    while storm.try_wait().unwrap().is_none() {
         client.chat("m", false).await.expect(200);
-        over = storm.try_wait().unwrap().is_some();
     }
+    assert!(storm.wait().unwrap().success(), "a thousand signals were sent");
     proxy
         .reload(&one(&sim, "watch: true\nlogging: {level: debug}"))
         .await;

@@ -170,7 +170,7 @@ async fn requests_go_to_the_path_that_url_and_paths_make() {
         ("url: URL/openai", "/openai/v1/chat/completions"),
         ("url: URL/base/v4", "/base/v4/chat/completions"),
         ("url: URL, paths: {chat: /custom/talk}", "/custom/talk"),
-        ("url: URL/custom, paths: {chat: talk}", "/custom/talk"),
+        ("url: URL/custom, paths: {chat: /talk}", "/custom/talk"),
     ];
     for (fields, path) in cases {
         let fields = format!("protocol: openai, {fields}, api_key: sk-canary-a");

@@ -12,30 +12,25 @@ use super::bench::{Bench, Case, Dialect, Setup};
 
 #[tokio::test]
 async fn f41_no_more_attempts_than_allowed_and_all_of_them_on_record() {
+    let names = ["a", "b", "c", "d"];
     for case in Case::ALL {
         for (setting, allowed) in [("", 3), ("fallback: {max_attempts: 2}", 2)] {
             let mut sims = Vec::new();
-            for _ in 0..4 {
+            let (mut backends, mut routes) = (Vec::new(), Vec::new());
+            for (priority, name) in names.into_iter().enumerate() {
                 let sim = Sim::start(Speaks::All).await.unwrap();
                 sim.always(Answer::status(500));
+                backends.push(format!(
+                    "{{name: {name}, protocol: {}, url: \"{}\", api_key: sk-canary-{name}}}",
+                    case.protocol(),
+                    sim.url()
+                ));
+                routes.push(format!("{{backend: {name}, priority: {priority}}}"));
                 sims.push(sim);
             }
-            let names = ["a", "b", "c", "d"];
-            let backends: String = names
-                .iter()
-                .zip(&sims)
-                .map(|(name, sim)| {
-                    format!(
-                        "  - {{name: {name}, protocol: {}, url: {}, api_key: sk-canary-{name}}}\n",
-                        case.protocol(),
-                        sim.url()
-                    )
-                })
-                .collect();
-            let routes = ["a", "b", "c", "d"]
-                .map(|name| format!("{{backend: {name}, priority: {}}}", name.as_bytes()[0]));
             let config = format!(
-                "backends:\n{backends}models:\n  m: {{routes: [{}]}}\n{setting}\n",
+                "backends: [{}]\nmodels: {{m: {{routes: [{}]}}}}\n{setting}\n",
+                backends.join(", "),
                 routes.join(", ")
             );
             let proxy = Proxy::start(&config).await;
