@@ -6,6 +6,7 @@ use llm_dialect::Api;
 use serde_json::{Value, json};
 
 use crate::base::clock;
+use crate::observe::panics;
 use crate::state::{Backend, Live, Phase, Route, Snapshot};
 
 /// Backends with their cooldowns, the config's generation, what is in flight.
@@ -20,6 +21,7 @@ pub(super) fn status(snapshot: &Snapshot, live: &Live) -> Value {
         "phase": phase(live.lifecycle.phase()),
         "in_flight": live.access.in_flight().count(),
         "finished": live.access.finished(),
+        "panics": panics::count(),
         "config": {
             "generation": snapshot.generation,
             "last_reload_error": live.last_reload_error.load().as_deref(),

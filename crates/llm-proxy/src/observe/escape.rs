@@ -9,10 +9,16 @@ fn acts(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A text for a terminal: what acts is replaced, but for line ends.
-pub(super) fn readable(text: &str) -> String {
-    let shown = |c| if acts(c) && c != '\n' { '\u{fffd}' } else { c };
+/// A text of others for a terminal: what acts is replaced, line ends too, so that it stays a part of its line.
+pub(super) fn one_line(text: &str) -> String {
+    let shown = |c| if acts(c) { '\u{fffd}' } else { c };
     text.chars().map(shown).collect()
+}
+
+/// A report of our own for a terminal: the same, but it keeps its lines.
+pub(super) fn lines(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(one_line).collect();
+    lines.join("\n")
 }
 
 /// A JSON text that means the same and holds nothing that acts: JSON itself demands escapes below U+0020 alone.
@@ -53,8 +59,9 @@ mod tests {
     }
 
     #[test]
-    fn a_readable_text_keeps_its_lines_and_all_that_is_shown() {
-        assert_eq!(readable("余额\nok"), "余额\nok");
-        assert_eq!(readable("a\u{1b}[31m\u{202e}\r"), "a\u{fffd}[31m\u{fffd}\u{fffd}");
+    fn a_text_of_others_stays_on_its_line_and_a_report_of_our_own_keeps_its_lines() {
+        let hostile = "余额\nERROR\u{1b}[31m\u{202e}\r";
+        assert_eq!(one_line(hostile), "余额\u{fffd}ERROR\u{fffd}[31m\u{fffd}\u{fffd}");
+        assert_eq!(lines(hostile), "余额\nERROR\u{fffd}[31m\u{fffd}\u{fffd}");
     }
 }

@@ -4,6 +4,7 @@ pub mod access;
 mod escape;
 mod line;
 pub mod log;
+pub mod panics;
 pub mod sink;
 
 pub use access::{Attempt, Entry, Record};

@@ -20,4 +20,5 @@ mod cooldown;
 mod docs;
 mod faults;
 mod identity;
+mod life;
 mod streams;

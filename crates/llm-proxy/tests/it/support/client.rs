@@ -235,6 +235,11 @@ impl Streaming {
         let _ = self.stream.write_all(bytes).await;
     }
 
+    /// The raw bytes so far.
+    pub fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
     /// Reads to the end of the answer (or of the connection).
     pub async fn rest(&mut self) -> Reply {
         loop {
