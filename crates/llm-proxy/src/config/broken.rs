@@ -75,7 +75,7 @@ fn every_broken_config_is_refused_with_all_of_its_errors_each_at_its_place() {
 }
 
 /// Configs that load, and what their owner is told.
-const WARNED: [(&str, &str); 14] = [
+const WARNED: [(&str, &str); 13] = [
     (
         "trusted_proxies: [0.0.0.0/0]\n",
         "c.yaml:1:1: the key `trusted_proxies` is read and checked, but has no effect in this version\n\
