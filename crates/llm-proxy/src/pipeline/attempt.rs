@@ -95,7 +95,11 @@ async fn exchange(
     let route = &candidate.route;
     let endpoint = &route.backend.endpoint;
     let reply = upstream::send(endpoint, request, route.timeouts.connect, clock::now).await;
-    let Reply { status, headers, body } = reply.map_err(Trouble::Fault)?;
+    let Reply {
+        status,
+        headers,
+        body,
+    } = reply.map_err(Trouble::Fault)?;
     if status.is_redirection() || status.is_informational() {
         return Err(Trouble::Redirect(status));
     }
@@ -110,7 +114,11 @@ async fn exchange(
         limits: ctx.snapshot.config.limits,
     };
     match commit::commit(&headers, body, terms).await {
-        Ok(body) => Ok(Spoken { status, headers, body }),
+        Ok(body) => Ok(Spoken {
+            status,
+            headers,
+            body,
+        }),
         Err(unfit) => Err(Trouble::Unfit(status, unfit)),
     }
 }
@@ -279,8 +287,18 @@ impl Judge<'_> {
 
     /// The request's own time is over: that says nothing about the backend, which may have had a second of it.
     fn out_of_time(&self) -> Lost {
-        let verdict = Verdict { class: Class::Local, reset: None, falls_back: false, firm: false };
-        Lost { verdict, status: None, relay: None, detail: "`timeout.total` is over".to_owned() }
+        let verdict = Verdict {
+            class: Class::Local,
+            reset: None,
+            falls_back: false,
+            firm: false,
+        };
+        Lost {
+            verdict,
+            status: None,
+            relay: None,
+            detail: "`timeout.total` is over".to_owned(),
+        }
     }
 
     fn lost(&self, evidence: &Evidence<'_>, status: Option<StatusCode>, detail: String) -> Lost {

@@ -121,7 +121,11 @@ impl Body for AnswerBody {
             Poll::Ready(Piece::Broken(bytes, class)) => {
                 self.complete(Some(class));
                 let aborted = || io::Error::from(io::ErrorKind::ConnectionAborted);
-                Poll::Ready(Some(if bytes.is_empty() { Err(aborted()) } else { Ok(Frame::data(bytes)) }))
+                Poll::Ready(Some(if bytes.is_empty() {
+                    Err(aborted())
+                } else {
+                    Ok(Frame::data(bytes))
+                }))
             }
             Poll::Ready(Piece::End) => {
                 self.complete(None);

@@ -81,7 +81,11 @@ pub(super) struct Terms {
 }
 
 /// Reads a 2xx answer up to its commit point.
-pub(super) async fn commit(headers: &HeaderMap, body: UpstreamBody, terms: Terms) -> Result<Committed, Unfit> {
+pub(super) async fn commit(
+    headers: &HeaderMap,
+    body: UpstreamBody,
+    terms: Terms,
+) -> Result<Committed, Unfit> {
     let kind = content_type(headers);
     let streams = kind.starts_with("text/event-stream");
     let opaque = matches!(terms.api, Api::Audio | Api::Images) && !kind.starts_with("application/json");

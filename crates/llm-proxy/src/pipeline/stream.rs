@@ -190,7 +190,11 @@ impl Stream {
     pub(super) fn poll(&mut self, cx: &mut Task<'_>) -> Poll<Piece> {
         if self.flow.connection.must_end(cx) {
             let whole = self.watch.terminal();
-            return Poll::Ready(if whole { self.end() } else { self.cut(ErrorKind::ShuttingDown, Class::Local) });
+            return Poll::Ready(if whole {
+                self.end()
+            } else {
+                self.cut(ErrorKind::ShuttingDown, Class::Local)
+            });
         }
         loop {
             if let Some(bytes) = self.take_ready() {
@@ -232,7 +236,11 @@ impl Stream {
             Poll::Ready(Some(Ok(piece))) => {
                 let in_time = self.flow.clocks.progress();
                 let seen = self.see(piece);
-                Poll::Ready(if in_time || !matches!(seen, Seen::Moved) { seen } else { self.timed_out() })
+                Poll::Ready(if in_time || !matches!(seen, Seen::Moved) {
+                    seen
+                } else {
+                    self.timed_out()
+                })
             }
             Poll::Ready(Some(Err(fault))) => Poll::Ready(self.broke(&fault)),
             Poll::Ready(None) => Poll::Ready(self.ended()),

@@ -15,3 +15,4 @@ mod basics;
 mod cli;
 mod contract;
 mod faults;
+mod upstream_h2;
