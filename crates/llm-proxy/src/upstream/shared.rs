@@ -164,7 +164,7 @@ mod tests {
         assert!(shared.place(None).is_some(), "a request is on it");
         drop(place);
         shared.sweep(start + 2 * IDLE, IDLE);
-        shared.sweep(start + 3 * IDLE - Duration::from_secs(1), IDLE);
+        shared.sweep(start + 2 * IDLE + IDLE / 2, IDLE);
         assert!(shared.place(None).is_some(), "not idle for long enough");
         shared.sweep(start + 3 * IDLE, IDLE);
         shared.sweep(start + 4 * IDLE, IDLE);

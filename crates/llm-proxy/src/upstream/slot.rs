@@ -72,9 +72,8 @@ impl Slot {
             lost: AtomicBool::new(false),
         });
         let first = Place(Arc::clone(&slot));
-        tokio::spawn(drive(connection, nudge, Arc::clone(&slot.limit), || {
-            settled(slot)
-        }));
+        let limit = Arc::clone(&slot.limit);
+        tokio::spawn(drive(connection, nudge, limit, || settled(slot)));
         Ok(first)
     }
 
