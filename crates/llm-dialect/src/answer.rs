@@ -23,10 +23,20 @@ pub enum AnswerFault {
 /// How deep an answer may nest: as deep as the scanner can follow.
 const DEPTH: usize = scan::DEEPEST;
 
-/// The members of an answer, by name. Nothing of them is built: most of an answer is text that nobody here reads.
+/// The members that tell an answer from something else, of all dialects together, as raw values. Nothing is built:
+/// most of an answer is text that nobody here reads. A null counts as absent.
+#[derive(Default)]
 struct Answer<'a> {
-    body: &'a [u8],
-    object: Object,
+    error: Option<&'a [u8]>,
+    object: Option<&'a [u8]>,
+    kind: Option<&'a [u8]>,
+    status: Option<&'a [u8]>,
+    choices: Option<&'a [u8]>,
+    content: Option<&'a [u8]>,
+    stop_reason: Option<&'a [u8]>,
+    output: Option<&'a [u8]>,
+    usage: Option<&'a [u8]>,
+    input_tokens: Option<&'a [u8]>,
 }
 
 /// Finds the token counts of an answer to `api`.
@@ -37,71 +47,79 @@ pub fn inspect(api: Api, body: &[u8]) -> Result<Usage, AnswerFault> {
     if body.trim_ascii_start().starts_with(b"[") {
         return inspect_array(api, body);
     }
-    let answer = match scan::object(body, DEPTH) {
-        Ok(Some(object)) => Answer { body, object },
+    let object = match scan::object(body, DEPTH) {
+        Ok(Some(object)) => object,
         Ok(None) => return Err(AnswerFault::Empty),
         Err(_) => return Err(AnswerFault::NotJson),
     };
+    let answer = Answer::of(body, &object);
     if answer.may_be_error()
         && let Some(error) = fault::in_answer(body)
     {
         return Err(AnswerFault::Error(error));
     }
-    if !answer.suits(api) || answer.object.members.is_empty() {
+    if !answer.suits(api) || object.members.is_empty() {
         return Err(AnswerFault::Empty);
     }
     Ok(answer.usage(api))
 }
 
 impl<'a> Answer<'a> {
-    /// The raw value of a member that is there and not null.
-    fn member(&self, name: &str) -> Option<&'a [u8]> {
-        let found = self
-            .object
-            .members
-            .iter()
-            .rev()
-            .find(|member| member.is_named(self.body, name));
-        found
-            .map(|member| member.value.of(self.body))
-            .filter(|value| *value != b"null")
+    /// One look at each member. No backend spells these names with escapes.
+    fn of(body: &'a [u8], object: &Object) -> Self {
+        let mut answer = Self::default();
+        for member in &object.members {
+            let place = match member.key.of(body) {
+                br#""error""# => &mut answer.error,
+                br#""object""# => &mut answer.object,
+                br#""type""# => &mut answer.kind,
+                br#""status""# => &mut answer.status,
+                br#""choices""# => &mut answer.choices,
+                br#""content""# => &mut answer.content,
+                br#""stop_reason""# => &mut answer.stop_reason,
+                br#""output""# => &mut answer.output,
+                br#""usage""# => &mut answer.usage,
+                br#""input_tokens""# => &mut answer.input_tokens,
+                _ => continue,
+            };
+            *place = Some(member.value.of(body)).filter(|value| *value != b"null");
+        }
+        answer
     }
 
     /// A cheap test that misses no error; [`fault::in_answer`] then decides.
     fn may_be_error(&self) -> bool {
-        self.member("error").is_some()
-            || self.member("type") == Some(br#""error""#)
-            || self.member("object") == Some(br#""error""#)
-            || self.member("status") == Some(br#""failed""#)
+        self.error.is_some()
+            || self.kind == Some(br#""error""#)
+            || self.object == Some(br#""error""#)
+            || self.status == Some(br#""failed""#)
     }
 
     fn suits(&self, api: Api) -> bool {
         match api {
-            Api::Chat | Api::Completions => self.items("choices") == Some(true),
+            Api::Chat | Api::Completions => has_items(self.choices) == Some(true),
             // A refusal or a plain end of turn may have no content at all.
-            Api::Messages => match self.items("content") {
-                Some(false) => self.member("stop_reason").is_some(),
+            Api::Messages => match has_items(self.content) {
+                Some(false) => self.stop_reason.is_some(),
                 content => content.is_some(),
             },
-            Api::Responses => self.items("output").is_some(),
-            Api::CountTokens => self.member("input_tokens").is_some(),
+            Api::Responses => has_items(self.output).is_some(),
+            Api::CountTokens => self.input_tokens.is_some(),
             Api::Embeddings | Api::Moderations | Api::Images | Api::Audio | Api::Rerank => true,
         }
     }
 
-    /// Whether an array has items; `None`: it is no array.
-    fn items(&self, name: &str) -> Option<bool> {
-        let inside = self.member(name)?.strip_prefix(b"[")?.strip_suffix(b"]")?;
-        Some(!inside.trim_ascii().is_empty())
-    }
-
     fn usage(&self, api: Api) -> Usage {
-        let text = self
-            .member("usage")
-            .and_then(|usage| std::str::from_utf8(usage).ok());
+        let text = self.usage.and_then(|usage| std::str::from_utf8(usage).ok());
         let reported = text.and_then(Reported::read);
         reported.map_or_else(Usage::default, |reported| reported.usage(api.dialect()))
     }
+}
+
+/// Whether an array has items; `None`: it is no array.
+fn has_items(value: Option<&[u8]>) -> Option<bool> {
+    let inside = value?.strip_prefix(b"[")?.strip_suffix(b"]")?;
+    Some(!inside.trim_ascii().is_empty())
 }
 
 /// Gemini wraps its errors in an array; some rerankers and embedders answer with one.

@@ -91,6 +91,8 @@ pub struct Member {
     pub key: Span,
     /// The value, without space around it.
     pub value: Span,
+    /// Whether the key is spelled with escapes.
+    pub escaped: bool,
 }
 
 impl Member {
@@ -98,13 +100,12 @@ impl Member {
     /// of raw bytes would miss `"\u006dodel"`, which a backend reads as `model`.
     pub fn is_named(&self, bytes: &[u8], name: &str) -> bool {
         let quoted = self.key.of(bytes);
-        if quoted.len() > 2 + LONGEST_ESCAPE * name.len() {
-            return false;
+        if !self.escaped {
+            return quoted.get(1..quoted.len().saturating_sub(1)) == Some(name.as_bytes());
         }
-        if memchr::memchr(b'\\', quoted).is_some() {
-            return serde_json::from_slice::<String>(quoted).is_ok_and(|key| key == name);
-        }
-        quoted.get(1..quoted.len().saturating_sub(1)) == Some(name.as_bytes())
+        // What cannot fit is not decoded.
+        quoted.len() <= 2 + LONGEST_ESCAPE * name.len()
+            && serde_json::from_slice::<String>(quoted).is_ok_and(|key| key == name)
     }
 }
 
@@ -284,7 +285,8 @@ impl<'a> Cursor<'a> {
         }
         let key = self.key()?;
         let value = self.value()?;
-        Ok(Member { key, value })
+        let escaped = memchr::memchr(b'\\', key.of(self.bytes)).is_some();
+        Ok(Member { key, value, escaped })
     }
 
     /// A key and its colon.

@@ -69,7 +69,7 @@ pub(super) async fn run(
     match timeout_at(deadline.into(), exchange(ctx, ask, candidate, &request)).await {
         Ok(Ok(spoken)) => judge.disguised(spoken),
         Ok(Err(trouble)) => Err(judge.trouble(trouble)),
-        Err(_) if deadline >= end(ctx, candidate) => Err(judge.out_of_time()),
+        Err(_) if deadline >= end(ctx, candidate) => Err(out_of_time()),
         Err(_) => Err(judge.lost(&Evidence::FirstByteTimeout, None, "no content in time".to_owned())),
     }
 }
@@ -285,22 +285,6 @@ impl Judge<'_> {
         self.lost(&evidence, Some(status), error.message.clone())
     }
 
-    /// The request's own time is over: that says nothing about the backend, which may have had a second of it.
-    fn out_of_time(&self) -> Lost {
-        let verdict = Verdict {
-            class: Class::Local,
-            reset: None,
-            falls_back: false,
-            firm: false,
-        };
-        Lost {
-            verdict,
-            status: None,
-            relay: None,
-            detail: "`timeout.total` is over".to_owned(),
-        }
-    }
-
     fn lost(&self, evidence: &Evidence<'_>, status: Option<StatusCode>, detail: String) -> Lost {
         let detection = &self.ctx.snapshot.config.detection;
         let verdict = classify(evidence, &self.backend.name, detection, clock::wall());
@@ -388,6 +372,22 @@ fn facts(error: BackendError) -> ErrorFacts {
         kind: error.kind,
         code: error.code,
         message: error.message,
+    }
+}
+
+/// The request's own time is over: that says nothing about the backend, which may have had a second of it.
+fn out_of_time() -> Lost {
+    let verdict = Verdict {
+        class: Class::Local,
+        reset: None,
+        falls_back: false,
+        firm: false,
+    };
+    Lost {
+        verdict,
+        status: None,
+        relay: None,
+        detail: "`timeout.total` is over".to_owned(),
     }
 }
 

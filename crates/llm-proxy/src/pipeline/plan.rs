@@ -67,6 +67,8 @@ pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
     if candidates.is_empty() {
         return Err(unspoken(&ask.model, ask.api));
     }
+    // Counted before a pin narrows it: what a pinned request meets is told to health like anything else.
+    let sole = sole(&candidates);
     let pinned = ask.previous.is_some();
     if let Some(pin) = ask.previous.as_deref().and_then(|id| ctx.live.pins.find(id)) {
         candidates.retain(|candidate| pins(pin, candidate));
@@ -74,7 +76,6 @@ pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
             return Err(gone());
         }
     }
-    let sole = sole(&candidates);
     Ok(Plan {
         candidates,
         pinned,

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::bind::Socket;
+use super::guard::Guard;
 use super::tls::Acceptor;
 use crate::config::types::Config;
 use crate::pipeline::AnswerBody;
@@ -91,6 +92,8 @@ struct Http {
     /// For the first request's head to arrive. hyper's own timeout begins only once the client has said enough to tell
     /// which HTTP it speaks.
     first_head: Duration,
+    /// For a client that takes nothing of what it is sent.
+    patience: Duration,
 }
 
 fn http(config: &Config) -> Http {
@@ -100,8 +103,7 @@ fn http(config: &Config) -> Http {
         .timer(TokioTimer::new())
         // Total, from the first wait for a head: a slow sender of headers gains nothing.
         .header_read_timeout(config.timeout.request)
-        .max_buf_size(config.limits.max_header.max(SMALLEST_BUFFER))
-        .max_headers(256);
+        .max_buf_size(config.limits.max_header.max(SMALLEST_BUFFER));
     let header_list = u32::try_from(config.limits.max_header).unwrap_or(u32::MAX);
     builder
         .http2()
@@ -114,6 +116,7 @@ fn http(config: &Config) -> Http {
     Http {
         builder,
         first_head: config.timeout.request,
+        patience: config.timeout.idle,
     }
 }
 
@@ -131,6 +134,7 @@ async fn drive<S: Service>(
         peer.signals.begin();
         async move { Ok::<_, Infallible>(service.call(peer, request).await) }
     });
+    let io = Guard::new(io, Arc::clone(&signals), http.patience);
     let mut connection = pin!(http.builder.serve_connection(TokioIo::new(io), answer));
     let mut too_late = pin!(tokio::time::sleep(http.first_head));
     let mut closing = false;

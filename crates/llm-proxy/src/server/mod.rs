@@ -2,6 +2,8 @@
 
 mod bind;
 mod connection;
+mod framing;
+mod guard;
 mod plain;
 mod respond;
 mod stack;

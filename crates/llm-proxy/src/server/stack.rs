@@ -198,6 +198,9 @@ async fn respond_to(
     place: Option<Place>,
     body: Incoming,
 ) -> Result<Response<AnswerBody>, Told> {
+    if ctx.connection.is_ambiguous() {
+        return Err(Told::Failure(ambiguous()));
+    }
     // An unknown path and a wrong method need no key: they tell nothing but what the documentation tells.
     let place = place.ok_or_else(unknown_path)?;
     if !place.methods().contains(&method.as_str()) {
@@ -252,6 +255,12 @@ fn authenticate(ctx: &mut Context) -> Result<(), Failure> {
     ctx.entry.record.key = client.map(|client| Arc::clone(&client.name));
     ctx.client = client.cloned();
     Ok(())
+}
+
+fn ambiguous() -> Failure {
+    let message = "The request states the length of its body more than once; send one `content-length` or one \
+                   `transfer-encoding`.";
+    Failure::local(ErrorKind::InvalidBody, message).closing()
 }
 
 fn unknown_path() -> Failure {

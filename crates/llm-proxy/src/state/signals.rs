@@ -21,6 +21,10 @@ pub struct Signals {
     begun: AtomicBool,
     /// It speaks HTTP/2.
     multiplexed: AtomicBool,
+    /// The head of the request at hand states its length twice.
+    ambiguous: AtomicBool,
+    /// An answer is over: what is read next begins with a request's head.
+    next_head: AtomicBool,
     followers: Mutex<Vec<Weak<AtomicWaker>>>,
 }
 
@@ -51,6 +55,21 @@ impl Signals {
     /// Whether any request has come yet.
     pub fn has_begun(&self) -> bool {
         self.begun.load(Ordering::Acquire)
+    }
+
+    /// Notes that the request at hand states its body's length in more than one way.
+    pub fn set_ambiguous(&self) {
+        self.ambiguous.store(true, Ordering::Release);
+    }
+
+    /// Whether the request at hand states its body's length in more than one way.
+    pub fn is_ambiguous(&self) -> bool {
+        self.ambiguous.load(Ordering::Acquire)
+    }
+
+    /// Whether a new head is expected; asking takes the expectation away.
+    pub fn take_next_head(&self) -> bool {
+        self.next_head.load(Ordering::Acquire) && self.next_head.swap(false, Ordering::AcqRel)
     }
 
     /// Notes that the connection speaks HTTP/2.
@@ -86,6 +105,12 @@ pub struct Follower {
     waker: Option<Arc<AtomicWaker>>,
 }
 
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.signals.next_head.store(true, Ordering::Release);
+    }
+}
+
 impl Follower {
     /// Whether the request must end now; if not, the task will be woken when it must.
     pub fn must_end(&self, cx: &Context<'_>) -> bool {
@@ -93,6 +118,11 @@ impl Follower {
             waker.register(cx.waker());
         }
         self.signals.ending.load(Ordering::Acquire)
+    }
+
+    /// Whether the request at hand states its body's length in more than one way.
+    pub fn is_ambiguous(&self) -> bool {
+        self.signals.is_ambiguous()
     }
 
     /// Asks for the connection to be closed after this answer.

@@ -195,10 +195,10 @@ impl Driven {
         age: Age,
         now: fn() -> Instant,
     ) -> Result<Reply, Fault> {
-        let response = self
-            .head(request.for_http1())
-            .await
-            .map_err(|error| fault(&error, age))?;
+        let response = match self.head(request.for_http1()).await {
+            Ok(response) => response,
+            Err(error) => return Err(self.fault(&error, age)),
+        };
         let (head, body) = response.into_parts();
         let body = UpstreamBody::driven(self, body, Arc::clone(endpoint), now);
         Ok(Reply {
@@ -225,22 +225,24 @@ impl Driven {
         })
         .await
     }
+
+    /// What an error before the whole response head means.
+    fn fault(self, error: &hyper::Error, age: Age) -> Fault {
+        if error.is_parse() {
+            return Fault::Garbled(error.to_string());
+        }
+        // Some bytes of an answer: the backend has done the work, and must not be asked to do it twice.
+        let has_begun = !self.connection.into_parts().read_buf.is_empty();
+        match age {
+            Age::Reused if !has_begun => Fault::Stale,
+            Age::Reused | Age::Fresh => Fault::Reset(described(error)),
+        }
+    }
 }
 
 impl fmt::Debug for Driven {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Driven").finish_non_exhaustive()
-    }
-}
-
-/// What an error before the response head means.
-fn fault(error: &hyper::Error, age: Age) -> Fault {
-    if error.is_parse() {
-        return Fault::Garbled(error.to_string());
-    }
-    match age {
-        Age::Reused => Fault::Stale,
-        Age::Fresh => Fault::Reset(described(error)),
     }
 }
 

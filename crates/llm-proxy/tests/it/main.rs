@@ -12,7 +12,13 @@
 mod support;
 
 mod basics;
+mod cancel;
 mod cli;
 mod contract;
+mod cooldown;
+#[cfg(test)]
+mod docs;
 mod faults;
+mod identity;
+mod streams;
 mod upstream_h2;

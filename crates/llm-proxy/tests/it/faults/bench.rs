@@ -218,12 +218,12 @@ impl Bench {
     }
 
     /// Asks that model; a whole answer of `a` must come.
-    pub async fn from_a(&self, model: &str) -> Reply {
+    pub async fn a_answers(&self, model: &str) -> Reply {
         self.from("a", model).await
     }
 
     /// Asks that model; a whole answer of `b` must come.
-    pub async fn from_b(&self, model: &str) -> Reply {
+    pub async fn b_answers(&self, model: &str) -> Reply {
         self.from("b", model).await
     }
 

@@ -23,7 +23,7 @@ async fn f31_a_redirect_is_not_followed() {
             bench
                 .a
                 .next(Answer::status(status).header("location", &elsewhere));
-            let reply = bench.from_b(&format!("m-{status}")).await;
+            let reply = bench.b_answers(&format!("m-{status}")).await;
             assert_eq!(reply.header("location"), "");
             bench.fell_back(request, "bad_response").await;
         }
@@ -43,7 +43,7 @@ async fn f32_a_page_under_a_200_reaches_neither_client_nor_log() {
         let bench = Bench::start(case).await;
         let answer = Answer::status(200).raw_body(page.clone(), "text/html; charset=utf-8");
         bench.a.always(answer);
-        bench.from_b("m").await;
+        bench.b_answers("m").await;
         bench.fell_back(0, "bad_response").await;
         let error = bench
             .refused("only", 502, "bad_upstream_response", "api_error")
@@ -66,7 +66,7 @@ async fn f33_an_error_under_a_200_is_what_it_says_it_is() {
             _ => json!({"error": {"message": message, "code": 429}}),
         };
         bench.a.next(Answer::status(200).body(rate));
-        bench.from_b("m").await;
+        bench.b_answers("m").await;
         bench.fell_back(0, "rate").await;
         let line = bench.cooled("m").await;
         assert_eq!(line["scope"], "key_model");
@@ -74,7 +74,7 @@ async fn f33_an_error_under_a_200_is_what_it_says_it_is() {
 
         let overloaded = case.error("overloaded_error", "server_is_overloaded", "Overloaded");
         bench.a.next(Answer::status(200).body(overloaded));
-        bench.from_b("m-2").await;
+        bench.b_answers("m-2").await;
         bench.fell_back(1, "overloaded").await;
         bench.finish().await;
     }
@@ -100,7 +100,7 @@ async fn f34_an_empty_a_hollow_or_a_cut_answer_falls_back() {
         ];
         for (n, answer) in answers.into_iter().enumerate() {
             bench.a.next(answer);
-            bench.from_b(&format!("m-{n}")).await;
+            bench.b_answers(&format!("m-{n}")).await;
             bench.fell_back(n, "bad_response").await;
         }
         bench.finish().await;
@@ -113,7 +113,7 @@ async fn f34_three_bad_answers_in_a_row_bench_the_model() {
         let bench = Bench::start(case).await;
         bench.a.always(Answer::status(200).body(json!({})));
         for _ in 0..4 {
-            bench.from_b("m").await;
+            bench.b_answers("m").await;
         }
         assert_eq!(bench.a.seen().len(), 3);
         assert_eq!(bench.cooled("m").await["class"], "bad_response");
@@ -162,9 +162,9 @@ async fn f35_a_folded_answer_is_unfolded_or_left() {
         assert_eq!(reply.header("x-llm-proxy-backend"), "a");
         assert_eq!(reply.header("content-encoding"), "");
         assert_eq!(reply.text(), small(case));
-        bench.from_b("m-2").await;
+        bench.b_answers("m-2").await;
         bench.fell_back(1, "bad_response").await;
-        bench.from_b("m-3").await;
+        bench.b_answers("m-3").await;
         bench.fell_back(2, "bad_response").await;
         bench.finish().await;
     }
@@ -186,7 +186,7 @@ async fn f35_a_folded_stream_is_left_however_long_it_is() {
             .header("content-encoding", "gzip")
             .raw_body(gzip(&bytes), "text/event-stream");
         bench.a.next(answer);
-        bench.from_b("m").await;
+        bench.b_answers("m").await;
         bench.fell_back(0, "bad_response").await;
         bench.finish().await;
     }
@@ -217,13 +217,13 @@ async fn f36_a_bomb_is_not_unfolded() {
     let bomb = gzip(&vec![b' '; 256 << 20]);
     for case in Case::ALL {
         let bench = Setup::of(case).top(SMALL_RESPONSES).start().await;
-        bench.from_a("m").await;
+        bench.a_answers("m").await;
         let before = peak_memory(bench.proxy.pid());
         let answer = Answer::status(200)
             .header("content-encoding", "gzip")
             .raw_body(bomb.clone(), "application/json");
         bench.a.always(answer);
-        bench.from_b("m").await;
+        bench.b_answers("m").await;
         bench.fell_back(1, "bad_response").await;
         bench
             .refused("only", 502, "bad_upstream_response", "api_error")
@@ -247,7 +247,7 @@ async fn f37_an_endless_answer_is_cut_off_at_the_limit() {
             .enumerate()
         {
             bench.a.next(answer.clone()).next(answer);
-            bench.from_b(&format!("m-{n}")).await;
+            bench.b_answers(&format!("m-{n}")).await;
             bench.fell_back(2 * n, "bad_response").await;
             bench
                 .refused(&format!("only-{n}"), 502, "bad_upstream_response", "api_error")
@@ -281,7 +281,7 @@ async fn f38_a_monstrous_head_is_no_answer() {
                 .a
                 .next(Answer::raw_response(head + &small(case)))
                 .next(Answer::raw_response("HTTP/9 what\r\n\r\n"));
-            let reply = bench.from_b(&format!("m-{n}")).await;
+            let reply = bench.b_answers(&format!("m-{n}")).await;
             assert_eq!(reply.header("x-ratelimit-a"), "");
             assert_eq!(reply.header("set-cookie"), "");
             bench.fell_back(2 * n, "bad_response").await;
@@ -302,7 +302,7 @@ async fn f39_informational_answers_stay_here() {
             .informational(103, &[("link", "</style.css>; rel=preload")]);
         bench.a.always(answer);
         for _ in 0..2 {
-            let reply = bench.from_a("m").await;
+            let reply = bench.a_answers("m").await;
             assert_eq!(reply.header("link"), "");
         }
         assert_eq!(bench.a.seen()[1].nth, 2, "the connection serves on");
@@ -320,10 +320,10 @@ async fn f45_an_answer_that_the_operator_calls_an_error_is_one() {
                 .text("Sorry: no available channel for this model")
                 .deltas(1),
         );
-        bench.from_b("m").await;
+        bench.b_answers("m").await;
         bench.fell_back(0, "unavailable").await;
         assert_eq!(bench.cooled("m").await["scope"], "backend_model");
-        bench.from_b("m").await;
+        bench.b_answers("m").await;
         assert_eq!(bench.a.seen().len(), 1);
         bench.finish().await;
     }

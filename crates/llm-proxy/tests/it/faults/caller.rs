@@ -28,7 +28,9 @@ async fn f24_a_400_is_relayed_word_for_word_and_changes_nothing() {
             .header("x-should-retry", "false")
             .raw_body(body.clone(), "application/json");
         bench.a.always(answer);
-        for _ in 0..50 {
+        // Every dialect often enough for a breaker to trip, one of them much more often.
+        let times = if case == Case::ALL[0] { 50 } else { 12 };
+        for _ in 0..times {
             let reply = bench.ask("m").await.expect(400);
             assert_eq!(reply.text(), body);
             assert_eq!(reply.header("server"), "");
@@ -36,11 +38,11 @@ async fn f24_a_400_is_relayed_word_for_word_and_changes_nothing() {
             assert_eq!(reply.header("x-ratelimit-remaining-requests"), "41");
             assert_eq!(reply.header("x-should-retry"), "false");
         }
-        assert_eq!(bench.a.seen().len(), 50, "it stays the first choice");
+        assert_eq!(bench.a.seen().len(), times, "it stays the first choice");
         assert_eq!(bench.b.seen().len(), 0);
-        assert_eq!(bench.proxy.recorded(50).await[49]["class"], "client");
+        assert_eq!(bench.proxy.recorded(times).await[times - 1]["class"], "client");
         bench.a.always(Answer::healthy());
-        bench.from_a("m").await;
+        bench.a_answers("m").await;
         bench.finish().await;
     }
 }
@@ -65,7 +67,7 @@ async fn f25_a_context_that_is_too_long_goes_on_to_a_larger_one() {
         let bench = Setup::of(case).contexts(200_000, 1_000_000).start().await;
         bench.a.always(too_long(case));
         for request in 0..5 {
-            bench.from_b("m").await;
+            bench.b_answers("m").await;
             bench.fell_back(request, "context_length").await;
         }
         assert_eq!(bench.a.seen().len(), 5, "nothing rests for it");
@@ -130,7 +132,7 @@ async fn f30_other_faults_of_the_caller_are_relayed_too() {
         }
         assert_eq!(bench.b.seen().len(), 0);
         assert_eq!(bench.coolings().len(), 0);
-        bench.from_a("m").await;
+        bench.a_answers("m").await;
         bench.finish().await;
     }
 }

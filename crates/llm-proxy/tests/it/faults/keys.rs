@@ -35,7 +35,7 @@ async fn f13_a_rate_limit_benches_one_key_for_one_model_and_the_other_key_answer
                 _ => Answer::healthy(),
             });
         for _ in 0..4 {
-            bench.from_a("m").await;
+            bench.a_answers("m").await;
         }
         let refused: Vec<String> = bench
             .a
@@ -51,7 +51,7 @@ async fn f13_a_rate_limit_benches_one_key_for_one_model_and_the_other_key_answer
         assert_eq!(seconds(&line).to_string(), "20");
         // For another model the keys go on taking turns.
         for _ in 0..2 {
-            bench.from_a("m-other").await;
+            bench.a_answers("m-other").await;
         }
         let others = bench
             .a
@@ -72,12 +72,12 @@ async fn f14_a_rate_limit_without_a_time_falls_back_and_rests_briefly() {
     for case in Case::ALL {
         let bench = Bench::start(case).await;
         bench.a.always(limited(case, "", ""));
-        bench.from_b("m").await;
+        bench.b_answers("m").await;
         bench.fell_back(0, "rate").await;
         let line = bench.cooled("m").await;
         assert_eq!(line["scope"], "key_model");
         assert!((4.0..=6.0).contains(&seconds(&line)), "{line}");
-        bench.from_b("m").await;
+        bench.b_answers("m").await;
         assert_eq!(bench.a.seen().len(), 1);
         bench.finish().await;
     }
@@ -98,7 +98,7 @@ async fn f15_every_way_to_state_a_reset_time_is_understood() {
         for (n, (header, value, expected)) in cases.into_iter().enumerate() {
             bench.a.next(limited(case, header, value));
             let model = format!("m-{n}");
-            bench.from_b(&model).await;
+            bench.b_answers(&model).await;
             bench.fell_back(n, "rate").await;
             let line = bench.cooled(&model).await;
             assert!(expected.contains(&seconds(&line)), "{header}: {value}: {line}");
@@ -109,7 +109,7 @@ async fn f15_every_way_to_state_a_reset_time_is_understood() {
             "Limit reached. Please try again in 1.5s.",
         );
         bench.a.next(Answer::status(429).body(body));
-        bench.from_b("m-words").await;
+        bench.b_answers("m-words").await;
         let line = bench.cooled("m-words").await;
         assert!((1.5..=1.5).contains(&seconds(&line)), "{line}");
         bench.finish().await;
@@ -140,7 +140,7 @@ async fn f16_whatever_stands_in_retry_after_is_survived() {
         for (n, (value, expected)) in cases.into_iter().enumerate() {
             bench.a.next(limited(case, "retry-after", value));
             let model = format!("m-{n}");
-            bench.from_b(&model).await;
+            bench.b_answers(&model).await;
             let line = bench.cooled(&model).await;
             assert!(expected.contains(&seconds(&line)), "retry-after: {value}: {line}");
         }
@@ -170,10 +170,10 @@ async fn f17_a_used_up_quota_benches_the_key_for_all_models() {
         for (body, expected) in bodies {
             let bench = Bench::start(case).await;
             bench.a.always(Answer::status(429).body(body));
-            bench.from_b("m").await;
+            bench.b_answers("m").await;
             bench.fell_back(0, "quota").await;
             for model in ["m", "m-other"] {
-                bench.from_b(model).await;
+                bench.b_answers(model).await;
             }
             assert_eq!(bench.a.seen().len(), 1, "the key rests for every model");
             let coolings = bench.coolings();
@@ -201,9 +201,9 @@ async fn f18_a_relays_words_about_an_empty_account_are_understood() {
             let bench = Bench::start(case).await;
             let body = case.error("invalid_request_error", "", saying);
             bench.a.always(Answer::status(status).body(body));
-            bench.from_b("m").await;
+            bench.b_answers("m").await;
             bench.fell_back(0, "quota").await;
-            bench.from_b("m-other").await;
+            bench.b_answers("m-other").await;
             assert_eq!(bench.a.seen().len(), 1, "{status} {saying}");
             assert_eq!(bench.cooled("m").await["scope"], "key");
             bench.finish().await;
@@ -216,10 +216,10 @@ async fn f19_a_refused_key_rests_and_is_told_to_the_operator_once() {
     for case in Case::ALL {
         let bench = Bench::start(case).await;
         bench.a.always(Answer::status(401));
-        bench.from_b("m").await;
+        bench.b_answers("m").await;
         bench.fell_back(0, "auth").await;
-        bench.from_b("m").await;
-        bench.from_b("m-other").await;
+        bench.b_answers("m").await;
+        bench.b_answers("m-other").await;
         assert_eq!(bench.a.seen().len(), 1);
         let coolings = bench.coolings();
         assert_eq!(coolings.len(), 1, "told once: {coolings:?}");
@@ -273,13 +273,13 @@ async fn f21_a_key_that_may_not_use_a_model_may_use_others() {
             let body = case.error("permission_error", "", saying);
             bench.a.next(Answer::status(403).body(body));
             let model = format!("m-{n}");
-            bench.from_b(&model).await;
-            bench.from_b(&model).await;
+            bench.b_answers(&model).await;
+            bench.b_answers(&model).await;
             assert_eq!(bench.a.seen().len(), 1 + 2 * n, "{saying}");
             let line = bench.cooled(&model).await;
             assert_eq!(line["scope"], "key_model", "{saying}");
             assert_eq!(line["class"], "forbidden_model", "{saying}");
-            bench.from_a(&format!("m-other-{n}")).await;
+            bench.a_answers(&format!("m-other-{n}")).await;
         }
         bench.finish().await;
     }
@@ -293,13 +293,13 @@ async fn f13_several_keys_take_turns_and_a_refused_one_leaves_the_others_in_use(
             .start()
             .await;
         for _ in 0..4 {
-            bench.from_a("m").await;
+            bench.a_answers("m").await;
         }
         let used = |key: &str| bench.a.seen().iter().filter(|seen| key_of(seen) == key).count();
         assert_eq!(TWO_KEYS.map(used), [2, 2], "a fair turn each");
         bench.a.keys([TWO_KEYS[1]]);
         for _ in 0..4 {
-            bench.from_a("m").await;
+            bench.a_answers("m").await;
         }
         assert_eq!(TWO_KEYS.map(used), [3, 6], "refused once, then left alone");
         let cooldowns = bench.cooldowns_of_a().await;

@@ -5,6 +5,7 @@
 mod bench;
 mod bodies;
 mod caller;
+mod detection;
 mod keys;
 mod outbound;
 mod policy;

@@ -95,6 +95,23 @@ async fn http_2_in_the_clear_is_one_connection_for_all() {
 }
 
 #[tokio::test]
+async fn an_http_2_connection_that_the_backend_gave_up_is_replaced() {
+    let backend = TlsBackend::in_the_clear().await;
+    let proxy = before(&format!(
+        "protocol: openai, url: {}, api_key: sk-canary-a, http: 2",
+        backend.url()
+    ))
+    .await;
+    for connections in 1..=3 {
+        let reply = ask(&proxy).await.expect(200);
+        assert_eq!(reply.header("x-llm-proxy-attempts"), "1");
+        assert_eq!(backend.connections(), connections);
+        backend.close_all().await;
+    }
+    proxy.finish().await;
+}
+
+#[tokio::test]
 async fn http_2_at_a_backend_that_does_not_speak_it_falls_back() {
     let (a, b) = (
         Sim::start(Speaks::All).await.unwrap(),
@@ -170,7 +187,7 @@ async fn requests_go_to_the_path_that_url_and_paths_make() {
         ("url: URL/openai", "/openai/v1/chat/completions"),
         ("url: URL/base/v4", "/base/v4/chat/completions"),
         ("url: URL, paths: {chat: /custom/talk}", "/custom/talk"),
-        ("url: URL/custom, paths: {chat: talk}", "/custom/talk"),
+        ("url: URL/custom, paths: {chat: /talk}", "/custom/talk"),
     ];
     for (fields, path) in cases {
         let fields = format!("protocol: openai, {fields}, api_key: sk-canary-a");

@@ -12,30 +12,25 @@ use super::bench::{Bench, Case, Dialect, Setup};
 
 #[tokio::test]
 async fn f41_no_more_attempts_than_allowed_and_all_of_them_on_record() {
+    let names = ["a", "b", "c", "d"];
     for case in Case::ALL {
         for (setting, allowed) in [("", 3), ("fallback: {max_attempts: 2}", 2)] {
             let mut sims = Vec::new();
-            for _ in 0..4 {
+            let (mut backends, mut routes) = (Vec::new(), Vec::new());
+            for (priority, name) in names.into_iter().enumerate() {
                 let sim = Sim::start(Speaks::All).await.unwrap();
                 sim.always(Answer::status(500));
+                backends.push(format!(
+                    "{{name: {name}, protocol: {}, url: \"{}\", api_key: sk-canary-{name}}}",
+                    case.protocol(),
+                    sim.url()
+                ));
+                routes.push(format!("{{backend: {name}, priority: {priority}}}"));
                 sims.push(sim);
             }
-            let names = ["a", "b", "c", "d"];
-            let backends: String = names
-                .iter()
-                .zip(&sims)
-                .map(|(name, sim)| {
-                    format!(
-                        "  - {{name: {name}, protocol: {}, url: {}, api_key: sk-canary-{name}}}\n",
-                        case.protocol(),
-                        sim.url()
-                    )
-                })
-                .collect();
-            let routes = ["a", "b", "c", "d"]
-                .map(|name| format!("{{backend: {name}, priority: {}}}", name.as_bytes()[0]));
             let config = format!(
-                "backends:\n{backends}models:\n  m: {{routes: [{}]}}\n{setting}\n",
+                "backends: [{}]\nmodels: {{m: {{routes: [{}]}}}}\n{setting}\n",
+                backends.join(", "),
                 routes.join(", ")
             );
             let proxy = Proxy::start(&config).await;
@@ -88,7 +83,7 @@ async fn f43_a_request_that_goes_on_from_a_response_goes_to_its_maker_and_nowher
             .keys_of_a(&["sk-canary-key-one", "sk-canary-key-two"])
             .start()
             .await;
-        let first = bench.from_a("m").await;
+        let first = bench.a_answers("m").await;
         let id = response_id(&first.text());
         let mut second = case.body("m");
         second["previous_response_id"] = json!(id);
@@ -105,6 +100,44 @@ async fn f43_a_request_that_goes_on_from_a_response_goes_to_its_maker_and_nowher
         let failed = bench.client().post(case.path(), &second).await.expect(502);
         assert_eq!(failed.json()["error"]["code"], "upstream_unavailable");
         assert_eq!(bench.a.seen().len(), 5, "asked once");
+        assert_eq!(bench.b.seen().len(), 0);
+        bench.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn f43_failures_of_bound_requests_count_and_a_benched_maker_is_not_replaced() {
+    for stream in [false, true] {
+        let case = Case::new(Dialect::Responses, stream);
+        let bench = Bench::start(case).await;
+        let first = bench.a_answers("m").await;
+        let mut bound = case.body("m");
+        bound["previous_response_id"] = json!(response_id(&first.text()));
+        bench.a.always(Answer::status(500));
+        for _ in 0..3 {
+            bench.client().post(case.path(), &bound).await.expect(502);
+        }
+        assert_eq!(bench.cooled("m").await["class"], "server");
+        let refused = bench.client().post(case.path(), &bound).await;
+        assert!(refused.status >= 500, "{}", refused.text());
+        assert_eq!(bench.b.seen().len(), 0, "nobody else knows that response");
+        let free = bench.b_answers("m").await;
+        assert_eq!(free.header("x-llm-proxy-attempts"), "1", "the maker is benched");
+        bench.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn f43_a_response_that_is_not_remembered_is_asked_for_once_without_fallback() {
+    for stream in [false, true] {
+        let case = Case::new(Dialect::Responses, stream);
+        let bench = Bench::start(case).await;
+        let mut unknown = case.body("m");
+        unknown["previous_response_id"] = json!("resp_of_another_day");
+        let reply = bench.client().post(case.path(), &unknown).await.expect(200);
+        assert_eq!(reply.header("x-llm-proxy-backend"), "a", "the usual order");
+        bench.a.always(Answer::status(500));
+        bench.client().post(case.path(), &unknown).await.expect(502);
         assert_eq!(bench.b.seen().len(), 0);
         bench.finish().await;
     }

@@ -10,9 +10,9 @@ async fn f08_a_500_falls_back_and_one_of_them_benches_nothing() {
     for case in Case::ALL {
         let bench = Bench::start(case).await;
         bench.a.next(Answer::status(500));
-        bench.from_b("m").await;
+        bench.b_answers("m").await;
         bench.fell_back(0, "server").await;
-        bench.from_a("m").await;
+        bench.a_answers("m").await;
         assert_eq!(bench.coolings().len(), 0);
         bench.finish().await;
     }
@@ -27,10 +27,10 @@ async fn f09_the_third_500_in_a_row_benches_that_model_of_the_backend() {
             _ => Answer::healthy(),
         });
         for request in 0..3 {
-            bench.from_b("m").await;
+            bench.b_answers("m").await;
             bench.fell_back(request, "server").await;
         }
-        bench.from_b("m").await;
+        bench.b_answers("m").await;
         assert_eq!(bench.a.seen().len(), 3, "the fourth request does not touch it");
         let cooldowns = bench.cooldowns_of_a().await;
         assert_eq!(cooldowns.len(), 1);
@@ -38,7 +38,7 @@ async fn f09_the_third_500_in_a_row_benches_that_model_of_the_backend() {
         assert_eq!(cooldowns[0]["class"], "server");
         assert!(cooldowns[0]["seconds_left"].as_f64().unwrap() > 0.0);
         assert_eq!(bench.proxy.backend("a").await["state"], "cooling");
-        bench.from_a("m-other").await;
+        bench.a_answers("m-other").await;
         bench.finish().await;
     }
 }
@@ -52,7 +52,7 @@ async fn f10_other_statuses_of_a_failing_backend_fall_back() {
             .enumerate()
         {
             bench.a.next(Answer::status(status));
-            bench.from_b(&format!("m-{status}")).await;
+            bench.b_answers(&format!("m-{status}")).await;
             bench.fell_back(request, "server").await;
         }
         bench.finish().await;
@@ -68,12 +68,12 @@ async fn f11_a_503_with_a_time_benches_for_that_time_whatever_the_cooldown() {
         bench
             .a
             .always(Answer::status(503).header("retry-after", "20").body(body));
-        bench.from_b("m").await;
+        bench.b_answers("m").await;
         bench.fell_back(0, "unavailable").await;
         let line = bench.cooled("m").await;
         assert_eq!(line["scope"], "backend_model");
         assert_eq!(line["seconds"], json!(20.0));
-        bench.from_b("m").await;
+        bench.b_answers("m").await;
         assert_eq!(bench.a.seen().len(), 1);
         bench.finish().await;
     }
@@ -101,12 +101,12 @@ async fn f12_a_529_benches_the_model_at_once() {
     for case in Case::ALL {
         let bench = Bench::start(case).await;
         bench.a.next(Answer::status(529));
-        bench.from_b("m").await;
+        bench.b_answers("m").await;
         bench.fell_back(0, "overloaded").await;
         assert_eq!(bench.cooled("m").await["scope"], "backend_model");
-        bench.from_b("m").await;
+        bench.b_answers("m").await;
         assert_eq!(bench.a.seen().len(), 1);
-        bench.from_a("m-other").await;
+        bench.a_answers("m-other").await;
         bench.finish().await;
     }
 }
@@ -126,15 +126,15 @@ async fn f22_an_unknown_model_benches_that_model_alone_for_long() {
     for case in Case::ALL {
         let bench = Bench::start(case).await;
         bench.a.next(Answer::status(404));
-        bench.from_b("m").await;
+        bench.b_answers("m").await;
         bench.fell_back(0, "not_found").await;
         let line = bench.cooled("m").await;
         assert_eq!(line["scope"], "backend_model");
         let seconds = line["seconds"].as_f64().unwrap();
         assert!((480.0..=600.0).contains(&seconds), "{seconds}");
-        bench.from_b("m").await;
+        bench.b_answers("m").await;
         assert_eq!(bench.a.seen().len(), 1);
-        bench.from_a("m-other").await;
+        bench.a_answers("m-other").await;
         bench.finish().await;
     }
 }
@@ -178,7 +178,7 @@ async fn f27_a_500_that_speaks_of_the_context_is_the_backends_fault_all_the_same
         let message = "context_length_exceeded: prompt is too long, maximum context length is 4096 tokens";
         let body = case.error("api_error", "context_length_exceeded", message);
         bench.a.next(Answer::status(500).body(body));
-        bench.from_b("m").await;
+        bench.b_answers("m").await;
         bench.fell_back(0, "server").await;
         bench.finish().await;
     }

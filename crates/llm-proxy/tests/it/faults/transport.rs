@@ -17,10 +17,10 @@ async fn f01_a_refused_connection_falls_back_and_benches_the_backend_after_the_s
         let bench = Bench::start(case).await;
         bench.a.refuse().await;
         for request in 0..2 {
-            bench.from_b("m").await;
+            bench.b_answers("m").await;
             bench.fell_back(request, "connect").await;
         }
-        let other_model = bench.from_b("m-other").await;
+        let other_model = bench.b_answers("m-other").await;
         assert_eq!(
             other_model.header("x-llm-proxy-attempts"),
             "1",
@@ -39,7 +39,7 @@ async fn f02_a_name_that_does_not_resolve_falls_back_and_is_not_told_to_the_clie
     for case in Case::ALL {
         let setup = Setup::of(case).url_of_a("http://canary-host.invalid/v1");
         let bench = setup.start().await;
-        bench.from_b("m").await;
+        bench.b_answers("m").await;
         bench.fell_back(0, "connect").await;
         let error = bench
             .refused("only-a", 502, "upstream_unavailable", "api_error")
@@ -65,10 +65,10 @@ async fn f03_a_certificate_that_is_not_trusted_or_of_another_host_gets_no_reques
             }
             let bench = setup.start().await;
             for request in 0..2 {
-                bench.from_b("m").await;
+                bench.b_answers("m").await;
                 bench.fell_back(request, "connect").await;
             }
-            let third = bench.from_b("m").await;
+            let third = bench.b_answers("m").await;
             assert_eq!(third.header("x-llm-proxy-attempts"), "1", "benched");
             let coolings = bench.coolings();
             assert_eq!(coolings.len(), 1, "told once: {coolings:?}");
@@ -90,7 +90,7 @@ async fn f04_a_backend_that_never_answers_is_left_after_the_first_byte_timeout()
             let setup = Setup::of(case).a("timeout: {first_byte: 300ms}");
             let bench = setup.start().await;
             bench.a.always(answer.clone());
-            bench.from_b("m").await;
+            bench.b_answers("m").await;
             bench.fell_back(0, "ttft_timeout").await;
             let (at_a, at_b) = (&bench.a.seen()[0], &bench.b.seen()[0]);
             let waited = at_b.arrived.duration_since(at_a.arrived);
@@ -100,8 +100,8 @@ async fn f04_a_backend_that_never_answers_is_left_after_the_first_byte_timeout()
                 bench.a.wait_closed(at_a.connection),
             )
             .await;
-            bench.from_b("m").await;
-            let third = bench.from_b("m").await;
+            bench.b_answers("m").await;
+            let third = bench.b_answers("m").await;
             assert_eq!(third.header("x-llm-proxy-attempts"), "1", "silence counts double");
             assert_eq!(bench.cooldowns_of_a().await[0]["class"], "ttft_timeout");
             bench.finish().await;
@@ -130,7 +130,7 @@ async fn f05_a_black_hole_is_left_after_the_connect_timeout() {
             .url_of_a(&format!("http://{}", hole.address))
             .a("timeout: {connect: 300ms}");
         let bench = setup.start().await;
-        bench.from_b("m").await;
+        bench.b_answers("m").await;
         bench.fell_back(0, "connect").await;
         let records = bench.proxy.recorded(1).await;
         let took = records[0]["attempts"][0]["ms"].as_f64().unwrap();
@@ -145,10 +145,10 @@ async fn f06_a_fresh_connection_that_breaks_falls_back_and_is_not_asked_twice() 
         for broken in [Answer::reset(), Answer::raw_response("")] {
             let bench = Bench::start(case).await;
             bench.a.next(broken);
-            bench.from_b("m").await;
+            bench.b_answers("m").await;
             bench.fell_back(0, "reset").await;
             assert_eq!(bench.a.seen().len(), 1);
-            bench.from_a("m").await;
+            bench.a_answers("m").await;
             bench.finish().await;
         }
     }
@@ -159,9 +159,9 @@ async fn f07_a_pooled_connection_that_was_closed_meanwhile_costs_nothing() {
     for case in Case::ALL {
         let setup = Setup::of(case).top("fallback: {max_attempts: 1}");
         let bench = setup.start().await;
-        bench.from_a("m").await;
+        bench.a_answers("m").await;
         bench.a.close_idle().await;
-        let reply = bench.from_a("m").await;
+        let reply = bench.a_answers("m").await;
         assert_eq!(reply.header("x-llm-proxy-attempts"), "1");
         let connections: Vec<u64> = bench.a.seen().iter().map(|seen| seen.connection).collect();
         assert_eq!(connections, [1, 2], "the second went over a fresh connection");
@@ -176,7 +176,7 @@ async fn f07_a_pooled_connection_that_breaks_under_the_request_costs_no_attempt(
         let bench = setup.start().await;
         bench.a.always(Answer::reset_on_reused());
         for _ in 0..2 {
-            let reply = bench.from_a("m").await;
+            let reply = bench.a_answers("m").await;
             assert_eq!(reply.header("x-llm-proxy-attempts"), "1");
         }
         let seen: Vec<(u64, usize)> = bench
@@ -191,6 +191,28 @@ async fn f07_a_pooled_connection_that_breaks_under_the_request_costs_no_attempt(
             "sent again over a fresh connection"
         );
         assert_eq!(bench.cooldowns_of_a().await.len(), 0);
+        bench.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn f07_a_pooled_connection_that_breaks_within_the_head_is_not_asked_again() {
+    for case in Case::ALL {
+        let bench = Bench::start(case).await;
+        bench
+            .a
+            .next(Answer::healthy())
+            .next(Answer::raw_response("HTTP/1.1 200 OK\r\ncontent-ty"));
+        bench.a_answers("m").await;
+        bench.b_answers("m").await;
+        bench.fell_back(1, "reset").await;
+        let seen: Vec<(u64, usize)> = bench
+            .a
+            .seen()
+            .iter()
+            .map(|seen| (seen.connection, seen.nth))
+            .collect();
+        assert_eq!(seen, [(1, 1), (1, 2)], "the backend had begun to answer");
         bench.finish().await;
     }
 }

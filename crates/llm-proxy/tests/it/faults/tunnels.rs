@@ -1,15 +1,17 @@
 //! `http_proxy`: backends behind an HTTP or SOCKS proxy.
 
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use llm_sim::{Sim, Speaks};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::super::support::Proxy;
+use super::super::support::proxy::fresh_dir;
 use super::super::support::tls::{Certificate, TlsBackend};
 
 /// What a test proxy speaks.
@@ -188,12 +190,45 @@ async fn a_backend_over_tls_is_reached_through_either_kind_of_proxy() {
 }
 
 #[tokio::test]
+async fn the_environments_proxy_is_used_where_the_config_says_so_and_only_there() {
+    let (a, b) = (
+        Sim::start(Speaks::All).await.unwrap(),
+        Sim::start(Speaks::All).await.unwrap(),
+    );
+    let middle = Middle::start(Kind::Connect(None)).await;
+    let dir = fresh_dir();
+    let config = format!(
+        "listen: 127.0.0.1:0
+admin: {{listen: 127.0.0.1:0}}
+backends:
+  - {{name: a, protocol: openai, url: {}, api_key: sk-canary-a, http_proxy: env}}
+  - {{name: b, protocol: openai, url: {}, api_key: sk-canary-b}}
+models: {{through: {{backend: a}}, past: {{backend: b}}}}
+",
+        a.url(),
+        b.url()
+    );
+    std::fs::write(dir.join("config.yaml"), config).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_llm-proxy"));
+    command.arg("--config").arg(dir.join("config.yaml"));
+    for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        command.env(name, format!("http://{}", middle.address));
+    }
+    command.env_remove("no_proxy").env_remove("NO_PROXY");
+    let proxy = Proxy::launch(command, dir).await;
+    proxy.client().chat("through", false).await.expect(200);
+    proxy.client().chat("past", false).await.expect(200);
+    assert_eq!(middle.asked(), [a.addr().to_string()]);
+    proxy.finish().await;
+}
+
+#[tokio::test]
 async fn a_proxy_that_refuses_or_is_gone_is_a_connection_that_failed() {
     let refusing = Middle::start(Kind::Connect(Some("user:other"))).await;
-    let gone = {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        listener.local_addr().unwrap().to_string()
-    };
+    // Bound, so that nobody else gets the port, and not listening.
+    let silent = TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let gone = silent.local_addr().unwrap().to_string();
     for (scheme, address) in [
         ("http", refusing.address.as_str()),
         ("http", &gone),

@@ -206,8 +206,13 @@ impl Reply {
 impl Streaming {
     /// Waits until the answer so far (head included) contains `text`.
     pub async fn until(&mut self, text: &str) {
+        self.until_times(text, 1).await;
+    }
+
+    /// Waits until the answer so far contains `text` so many times.
+    pub async fn until_times(&mut self, text: &str, times: usize) {
         within(&format!("{text:?} in the answer"), async {
-            while !String::from_utf8_lossy(&self.raw).contains(text) {
+            while String::from_utf8_lossy(&self.raw).matches(text).count() < times {
                 let more = self.read().await;
                 assert!(
                     more,
@@ -217,6 +222,12 @@ impl Streaming {
             }
         })
         .await;
+    }
+
+    /// Whether not a byte has come that is not read yet.
+    pub fn is_silent(&self) -> bool {
+        let read = self.stream.try_read(&mut [0]);
+        matches!(read, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
     }
 
     /// Sends more. That the other side has closed meanwhile is no failure: its answer tells.
@@ -239,6 +250,17 @@ impl Streaming {
                 return parsed(&self.raw, true).expect("a response head");
             }
         }
+    }
+
+    /// Reads until the other side closes: for answers that are too large to be looked at after each read.
+    pub async fn to_end(&mut self) -> Reply {
+        while self.read().await {}
+        parsed(&self.raw, true).expect("a response head")
+    }
+
+    /// Says that nothing more will be sent, and stays to read.
+    pub async fn half_close(&mut self) {
+        self.stream.shutdown().await.unwrap();
     }
 
     /// Waits for the other side to close the connection.

@@ -1,22 +1,34 @@
 //! What makes a test a sentence: a proxy, a client, and the wait for a thing to be so.
 
 pub mod client;
+pub mod hand;
 pub mod proxy;
+pub mod rig;
+pub mod script;
 pub mod tls;
 
 use std::time::Duration;
 
 pub use client::{Client, Reply, Streaming};
+pub use hand::Hand;
 pub use proxy::Proxy;
+pub use rig::Rig;
+pub use script::Tongue;
 
 /// No test waits longer for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits for a future, but not for ever; `what` says what did not happen.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, future).await {
+    let done = tokio::time::timeout(PATIENCE, future).await;
+    done.unwrap_or_else(|_| panic!("waited in vain for: {what}"))
+}
+
+/// Waits for what has to come at once, where without it a clock of a minute or more would decide.
+pub async fn promptly<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(Duration::from_secs(5), future).await {
         Ok(done) => done,
-        Err(_) => panic!("waited in vain for: {what}"),
+        Err(_) => panic!("not at once: {what}"),
     }
 }
 

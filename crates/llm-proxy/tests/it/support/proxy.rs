@@ -142,6 +142,11 @@ impl Proxy {
         .await
     }
 
+    /// Counts requests that were sent by other means than a [`Client`]: each leaves an access line.
+    pub fn sent(&self, count: u64) {
+        self.sent.fetch_add(count, Ordering::SeqCst);
+    }
+
     /// `GET /api/status`.
     pub async fn status(&self) -> Value {
         let reply = Client::plain(&self.admin).get("/api/status").await;

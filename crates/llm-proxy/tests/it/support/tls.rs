@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -18,8 +19,11 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
+
+use super::until;
 
 /// Whose certificate a backend shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +63,8 @@ struct Seen {
     handshakes: AtomicUsize,
     connections: AtomicUsize,
     requests: Mutex<Vec<Came>>,
+    open: AtomicUsize,
+    closing: Notify,
 }
 
 impl TlsBackend {
@@ -110,6 +116,15 @@ impl TlsBackend {
     /// How many connections came.
     pub fn connections(&self) -> usize {
         self.seen.connections.load(Ordering::SeqCst)
+    }
+
+    /// Tells every connection to go, and waits until all have gone.
+    pub async fn close_all(&self) {
+        self.seen.closing.notify_waiters();
+        until("all connections to go", async || {
+            (self.seen.open.load(Ordering::SeqCst) == 0).then_some(())
+        })
+        .await;
     }
 
     /// The requests so far.
@@ -166,11 +181,20 @@ async fn serve(stream: TcpStream, acceptor: Option<TlsAcceptor>, seen: Arc<Seen>
 }
 
 async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, seen: Arc<Seen>) {
-    let service = service_fn(move |request| answer(request, Arc::clone(&seen)));
+    seen.open.fetch_add(1, Ordering::SeqCst);
+    let answering = Arc::clone(&seen);
+    let service = service_fn(move |request| answer(request, Arc::clone(&answering)));
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     // How a connection ends is the client's business.
-    let _ = auto::Builder::new(TokioExecutor::new())
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = seen.closing.notified() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+    seen.open.fetch_sub(1, Ordering::SeqCst);
 }
 
 async fn answer(

@@ -1,0 +1,159 @@
+//! A client's byte stream with what HTTP itself does not see to: a client that stops reading, one that is still sending
+//! when it has been answered, and a request whose length can be read in two ways.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+use super::framing::Framing;
+use crate::state::Signals;
+
+/// How long a closed connection is still read from. Closing while the client sends would make the system throw our
+/// answer away together with the unread bytes.
+const LINGER: Duration = Duration::from_secs(1);
+/// How much is read then.
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// A client's stream under guard.
+pub(super) struct Guard<I> {
+    io: I,
+    signals: Arc<Signals>,
+    framing: Framing,
+    /// How long a write may make no progress.
+    patience: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+    linger: Linger,
+}
+
+/// The end of a connection, step by step.
+enum Linger {
+    /// It has not come.
+    No,
+    /// We have said our last word; what still comes is thrown away.
+    Until(Pin<Box<Sleep>>, usize),
+    /// Both sides are done.
+    Done,
+}
+
+impl<I> Guard<I> {
+    /// Guards `io`. A client that takes nothing for `patience` is gone.
+    pub(super) fn new(io: I, signals: Arc<Signals>, patience: Duration) -> Self {
+        Self {
+            io,
+            signals,
+            framing: Framing::default(),
+            patience,
+            stalled: None,
+            linger: Linger::No,
+        }
+    }
+
+    /// Passes a write's outcome on, unless the client has taken nothing for too long.
+    fn in_time<T>(&mut self, cx: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if done.is_ready() {
+            self.stalled = None;
+            return done;
+        }
+        let patience = self.patience;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+        match stalled.as_mut().poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+        }
+    }
+}
+
+impl<I: AsyncRead + Unpin> Guard<I> {
+    /// Reads and throws away until the client closes, or has had its time.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Linger::Until(timer, left) = &mut self.linger else {
+            return Poll::Ready(());
+        };
+        let mut scrap = [0; 4096];
+        while *left > 0 {
+            let mut buffer = ReadBuf::new(&mut scrap);
+            match Pin::new(&mut self.io).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    *left = left.saturating_sub(buffer.filled().len());
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return timer.as_mut().poll(cx),
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Guard<I> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let done = Pin::new(&mut this.io).poll_read(cx, buffer);
+        if let Poll::Ready(Ok(())) = done
+            && !this.signals.is_multiplexed()
+        {
+            let fresh = buffer.filled().get(before..).unwrap_or_default();
+            if this.signals.take_next_head() {
+                this.framing = Framing::default();
+            }
+            if this.framing.is_ambiguous_after(fresh) {
+                this.signals.set_ambiguous();
+            }
+        }
+        done
+    }
+}
+
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<I> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let done = Pin::new(&mut this.io).poll_write(cx, bytes);
+        this.in_time(cx, done)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let done = Pin::new(&mut this.io).poll_write_vectored(cx, bytes);
+        this.in_time(cx, done)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let done = Pin::new(&mut this.io).poll_flush(cx);
+        this.in_time(cx, done)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if matches!(this.linger, Linger::No) {
+            let done = Pin::new(&mut this.io).poll_shutdown(cx);
+            match this.in_time(cx, done) {
+                Poll::Ready(Ok(())) => this.linger = Linger::Until(Box::pin(sleep(LINGER)), LINGER_BYTES),
+                other => return other,
+            }
+        }
+        if this.poll_linger(cx).is_pending() {
+            return Poll::Pending;
+        }
+        this.linger = Linger::Done;
+        Poll::Ready(Ok(()))
+    }
+}
