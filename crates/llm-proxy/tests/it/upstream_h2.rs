@@ -136,7 +136,7 @@ async fn answer(
         Some(Act::Reset(reason)) => return Err(reason.into()),
         Some(Act::Cut) => {
             cut.notify_one();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
     let body = json!({
