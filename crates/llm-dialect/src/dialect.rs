@@ -26,6 +26,14 @@ impl Dialect {
         }
     }
 
+    /// An event that says nothing: it keeps a silent stream alive, and every client passes over it.
+    pub fn sign_of_life(self) -> &'static str {
+        match self {
+            Self::Chat | Self::Responses => ": keep-alive\n\n",
+            Self::Messages => "event: ping\ndata: {\"type\": \"ping\"}\n\n",
+        }
+    }
+
     /// The dialect of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|dialect| dialect.name() == name)

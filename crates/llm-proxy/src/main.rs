@@ -1,9 +1,6 @@
-//! The program: arguments to `llm_proxy::cli`, and the allocator.
+//! The program: everything is in `llm_proxy::cli`.
 
 use std::process::ExitCode;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     llm_proxy::cli::main()

@@ -132,6 +132,11 @@ impl Watch {
         self.eye.notes.usage.usage(self.eye.api.dialect())
     }
 
+    /// Whether what it pushes are whole events: something may be put between them.
+    pub fn tells_events_apart(&self) -> bool {
+        self.eye.api.is_generation()
+    }
+
     /// Whether anything was seen that the client came for.
     pub fn committed(&self) -> bool {
         self.eye.committed

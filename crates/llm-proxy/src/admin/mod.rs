@@ -6,8 +6,8 @@ mod status;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::json;
 use subtle::ConstantTimeEq;
@@ -17,7 +17,7 @@ use crate::base::secret::digest;
 use crate::config::types::Config;
 use crate::pipeline::AnswerBody;
 use crate::server::{Peer, Service};
-use crate::state::{Live, Snapshot};
+use crate::state::{Live, Snapshot, bearer};
 
 /// The admin listener's service.
 #[derive(Clone, Debug)]
@@ -45,20 +45,18 @@ impl Admin {
             return body(StatusCode::OK, &json!({"status": "ok"}));
         }
         if !may_ask(request.headers(), snapshot.config.admin.key.as_ref()) {
-            let mut refused = told(
+            let refused = told(
                 StatusCode::UNAUTHORIZED,
                 "Send the admin key as `authorization: Bearer ...`.",
             );
-            refused
-                .headers_mut()
-                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            return refused;
+            return with(refused, WWW_AUTHENTICATE, "Bearer");
         }
         if request.method() != Method::GET && request.method() != Method::HEAD {
-            return told(
+            let refused = told(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "This version's admin listener only answers GET.",
             );
+            return with(refused, ALLOW, "GET, HEAD");
         }
         match path {
             "/" => page(status::page(&snapshot, &self.live)),
@@ -72,8 +70,12 @@ impl Admin {
 }
 
 impl Service for Admin {
-    async fn call(&self, _: Peer, request: Request<Incoming>) -> Response<AnswerBody> {
-        std::future::ready(self.answer(&request)).await
+    fn call(
+        self,
+        _: Peer,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<AnswerBody>> + Send + 'static {
+        std::future::ready(self.answer(&request))
     }
 }
 
@@ -112,25 +114,25 @@ fn may_ask(headers: &HeaderMap, key: Option<&Secret>) -> bool {
     let Some(key) = key else { return true };
     let presented = headers
         .get(AUTHORIZATION)
-        .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        .and_then(|value| bearer(value.as_bytes()));
     presented.is_some_and(|presented| bool::from(digest(presented).ct_eq(&key.digest())))
 }
 
 fn body(status: StatusCode, value: &serde_json::Value) -> Response<AnswerBody> {
     let mut response = Response::new(AnswerBody::whole(value.to_string()));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    with(response, CONTENT_TYPE, "application/json")
 }
 
 fn page(text: String) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::whole(text));
-    response.headers_mut().insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    let response = Response::new(AnswerBody::whole(text));
+    with(response, CONTENT_TYPE, "text/plain; charset=utf-8")
+}
+
+fn with(mut response: Response<AnswerBody>, name: HeaderName, value: &'static str) -> Response<AnswerBody> {
+    response
+        .headers_mut()
+        .insert(name, HeaderValue::from_static(value));
     response
 }
 
@@ -140,7 +142,25 @@ fn told(status: StatusCode, message: &str) -> Response<AnswerBody> {
 
 #[cfg(test)]
 mod tests {
-    use super::host_without_port;
+    use super::*;
+
+    #[test]
+    fn the_admin_key_is_taken_whatever_the_case_of_its_scheme() {
+        let key = Secret::new("sk-admin-0123456789");
+        for (value, enters) in [
+            ("Bearer sk-admin-0123456789", true),
+            ("bearer sk-admin-0123456789", true),
+            ("BEARER sk-admin-0123456789", true),
+            ("Bearer sk-admin-012345678", false),
+            ("Basic sk-admin-0123456789", false),
+            ("sk-admin-0123456789", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, HeaderValue::from_static(value));
+            assert_eq!(may_ask(&headers, Some(&key)), enters, "{value}");
+            assert!(may_ask(&headers, None), "without a key all may ask");
+        }
+    }
 
     #[test]
     fn the_port_is_no_part_of_a_host_name() {

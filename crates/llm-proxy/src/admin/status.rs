@@ -6,6 +6,7 @@ use llm_dialect::Api;
 use serde_json::{Value, json};
 
 use crate::base::clock;
+use crate::observe::panics;
 use crate::state::{Backend, Live, Phase, Route, Snapshot};
 
 /// Backends with their cooldowns, the config's generation, what is in flight.
@@ -20,6 +21,7 @@ pub(super) fn status(snapshot: &Snapshot, live: &Live) -> Value {
         "phase": phase(live.lifecycle.phase()),
         "in_flight": live.access.in_flight().count(),
         "finished": live.access.finished(),
+        "panics": panics::count(),
         "config": {
             "generation": snapshot.generation,
             "last_reload_error": live.last_reload_error.load().as_deref(),
@@ -41,16 +43,20 @@ fn one(backend: &Backend, snapshot: &Snapshot, live: &Live) -> Value {
     let cooling = live.health.lock().cooling(now);
     let own = cooling.iter().filter(|view| view.backend == backend.id);
     let cooldowns: Vec<Value> = own
-        .map(|view| {
+        .filter_map(|view| {
             let key = backend.keys.iter().find(|key| Some(key.id) == view.key);
-            json!({
+            if view.key.is_some() && key.is_none() {
+                // A key that the config no longer has: its cooldown holds nothing up.
+                return None;
+            }
+            Some(json!({
                 "scope": view.scope.name(),
                 "key": key.map(|key| &*key.name),
                 "model": view.model.and_then(|id| model(snapshot, backend, id)),
                 "class": view.class.name(),
                 "seconds_left": view.until.saturating_duration_since(now).as_secs_f64(),
                 "times": view.times,
-            })
+            }))
         })
         .collect();
     json!({

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use tokio::task::AbortHandle;
 
 use crate::base::gauge::Gauge;
-use crate::server::{Acceptor, Bound, Service, Socket, serve};
+use crate::server::{Acceptor, Bound, Http, Service, Socket, serve};
 use crate::state::{Live, Snapshot};
 
 /// What every accept loop of a listener kind shares.
@@ -49,9 +49,10 @@ impl<S: Service> Front<S> {
         let counted = self.connections.enter();
         tokio::spawn(async move {
             let acceptor = (*self.tls.load_full()).clone();
-            let snapshot = self.snapshot.load_full();
+            // Not the snapshot itself: a connection may stay for hours after a reload has replaced it.
+            let http = Http::new(&self.snapshot.load().config);
             let phase = self.live.lifecycle.subscribe();
-            serve(socket, acceptor, &snapshot.config, phase, self.service).await;
+            serve(socket, acceptor, http, phase, self.service).await;
             drop(counted);
         });
     }

@@ -62,19 +62,23 @@ impl Reloader {
         }
     }
 
-    /// The same, for a file that may not have changed: its folder has.
-    pub(super) fn reload_if_changed(&mut self) {
-        if self.source.fingerprint() != self.fingerprint {
+    /// The same, for a file that may not have changed: its folder has. Whether it had.
+    pub(super) fn reload_if_changed(&mut self) -> bool {
+        let changed = self.source.fingerprint() != self.fingerprint;
+        if changed {
             self.reload();
         }
+        changed
     }
 
     fn prepare(&self) -> Result<Prepared, String> {
         let Loaded { config, warnings } = self.source.load().map_err(|report| report.render(false))?;
         say_warnings(&warnings);
         let tls = server::acceptor(config.tls.as_ref())?;
-        let main = opened(&self.listeners.missing(&config.listen))?;
-        let admin = opened(&self.admin_listeners.missing(&admin_of(&config)))?;
+        let missing = self.listeners.missing(&config.listen);
+        let missing_admin = self.admin_listeners.missing(&admin_of(&config));
+        self.must_be_free(missing.iter().chain(&missing_admin))?;
+        let (main, admin) = (opened(&missing)?, opened(&missing_admin)?);
         let generation = self.front.snapshot.load().generation + 1;
         let snapshot = compile(config, generation, &self.front.live)?;
         Ok(Prepared {
@@ -82,6 +86,21 @@ impl Reloader {
             tls,
             main,
             admin,
+        })
+    }
+
+    /// Our own sockets stay open until the new config is in force, so an address that overlaps one of theirs cannot be
+    /// opened beside it: that needs a restart.
+    fn must_be_free<'a>(&self, mut wanted: impl Iterator<Item = &'a Listen>) -> Result<(), String> {
+        let snapshot = self.front.snapshot.load();
+        let mut running = snapshot.config.listen.clone();
+        running.extend(admin_of(&snapshot.config));
+        let clash = wanted.find_map(|new| Some((new, running.iter().find(|old| overlap(new, old))?)));
+        clash.map_or(Ok(()), |(new, old)| {
+            let (new, old) = (server::shown(new, "tcp"), server::shown(old, "tcp"));
+            Err(format!(
+                "to listen on {new} instead of {old} needs a restart: the two overlap"
+            ))
         })
     }
 
@@ -113,6 +132,61 @@ impl Reloader {
     }
 }
 
+/// Whether the system would take the two for one address: the same port, and the same host or one that means all.
+/// Port 0 is another one each time.
+fn overlap(new: &Listen, old: &Listen) -> bool {
+    match (new, old) {
+        (Listen::Tcp(new), Listen::Tcp(old)) => {
+            let all = new.ip().is_unspecified() || old.ip().is_unspecified();
+            new.port() == old.port() && new.port() != 0 && (all || new.ip() == old.ip())
+        }
+        _ => new == old,
+    }
+}
+
 fn admin_of(config: &Config) -> Vec<Listen> {
     config.admin.listen.map(Listen::Tcp).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn k08_addresses_overlap_where_one_socket_would_shut_out_the_other() {
+        let tcp = |text: &str| Listen::Tcp(text.parse().unwrap());
+        let unix = |path: &str| Listen::Unix(path.into());
+        for (new, old, expected, why) in [
+            (tcp("0.0.0.0:8765"), tcp("127.0.0.1:8765"), true, "one for all"),
+            (
+                tcp("127.0.0.1:8765"),
+                tcp("[::]:8765"),
+                true,
+                "IPv6's own all takes IPv4 too",
+            ),
+            (
+                tcp("127.0.0.1:8765"),
+                tcp("127.0.0.1:8765"),
+                true,
+                "the other listener's own address",
+            ),
+            (
+                tcp("127.0.0.2:8765"),
+                tcp("127.0.0.1:8765"),
+                false,
+                "another host",
+            ),
+            (tcp("0.0.0.0:8766"), tcp("127.0.0.1:8765"), false, "another port"),
+            (
+                tcp("0.0.0.0:0"),
+                tcp("127.0.0.1:0"),
+                false,
+                "ports that the system chooses",
+            ),
+            (unix("/run/a"), unix("/run/a"), true, "one path"),
+            (unix("/run/a"), tcp("127.0.0.1:8765"), false, "different kinds"),
+        ] {
+            assert_eq!(overlap(&new, &old), expected, "{why}");
+        }
+    }
 }

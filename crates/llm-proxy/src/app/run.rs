@@ -19,13 +19,13 @@ use crate::base::secret::digest;
 use crate::config::types::{Config, Listen};
 use crate::config::{self, Diagnostic, Loaded, Report};
 use crate::observe::access::Access;
-use crate::observe::{Sink, log};
+use crate::observe::{Sink, log, panics};
 use crate::server::{self, Entrance, Listeners};
 use crate::state::{Live, Phase, compile};
 
 /// How often idle connections and forgotten state are swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
-/// How long connections get to write their last words once nothing is in flight.
+/// What connections get at least to write their last words, even where the grace is over.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long the log gets to be written at the end.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -88,6 +88,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     let Loaded { config, warnings } = options.source.load().map_err(Fatal::Config)?;
     let sink = Sink::to(std::io::stderr());
     let level = log::install(&config.logging, &sink);
+    panics::install();
     say_warnings(&warnings);
     let access = Access::new(sink.clone(), log::form(config.logging.format));
     let live = Live::new(access, &config);
@@ -137,12 +138,19 @@ pub(super) fn say_warnings(warnings: &[Diagnostic]) {
     }
 }
 
+/// "serving on" comes last: who waits for it knows all that was said before.
 fn say_serving(config: &Config, addresses: &[Listen], admin: Option<&Listen>) {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let at: Vec<String> = addresses
         .iter()
         .map(|address| server::shown(address, scheme))
         .collect();
+    for note in config::conversion_notes(config) {
+        tracing::warn!("{note}");
+    }
+    if let Some(admin) = admin {
+        tracing::info!("admin on {}", server::shown(admin, "http"));
+    }
     tracing::info!(
         "serving on {}: {} aliases, {} backends, {} keys",
         at.join(", "),
@@ -150,12 +158,6 @@ fn say_serving(config: &Config, addresses: &[Listen], admin: Option<&Listen>) {
         config.backends.len(),
         config.api_keys.len()
     );
-    if let Some(admin) = admin {
-        tracing::info!("admin on {}", server::shown(admin, "http"));
-    }
-    for note in config::conversion_notes(config) {
-        tracing::warn!("{note}");
-    }
 }
 
 /// The signals that steer the program.
@@ -196,7 +198,10 @@ async fn serve_until_told(reloader: &mut Reloader, signals: &mut Signals, live: 
             }
             () = changed.notified(), if watch.is_some() => {
                 tokio::time::sleep(SETTLE).await;
-                reloader.reload_if_changed();
+                // The new config may want no watch any longer.
+                if reloader.reload_if_changed() {
+                    watch = self::watch(reloader, &changed);
+                }
             }
             _ = sweep.tick() => {
                 live.pools.sweep(clock::now());
@@ -227,6 +232,7 @@ async fn drain(
     live: &Live,
     connections: &Gauge,
 ) -> Result<(), Fatal> {
+    let began = clock::now();
     let grace = reloader.front.snapshot.load().config.shutdown_grace;
     let in_flight = live.access.in_flight();
     live.lifecycle.advance(Phase::Draining);
@@ -235,26 +241,25 @@ async fn drain(
         "draining: {} requests in flight have {grace:?} to finish",
         in_flight.count()
     );
-    let told_again = tokio::select! {
-        idle = timeout(grace, in_flight.until_zero()) => {
-            if idle.is_err() {
-                tracing::warn!("the grace is over: ending {} requests", in_flight.count());
-            }
-            false
+    let last_words = async {
+        if timeout(grace, in_flight.until_zero()).await.is_err() {
+            tracing::warn!("the grace is over: ending {} requests", in_flight.count());
         }
-        () = signals.end() => true,
+        // From here on an idle connection is closed, and any other after what it is writing: a request is done once its
+        // last byte is handed to its connection, which a slow reader has yet to take.
+        live.lifecycle.advance(Phase::Ending);
+        let left = grace.saturating_sub(clock::now().duration_since(began));
+        let _ = timeout(left.max(LAST_WORDS), connections.until_zero()).await;
     };
-    if told_again {
-        tracing::warn!(
-            "told twice: ending at once with {} requests in flight",
-            in_flight.count()
-        );
-        return Err(Fatal::Runtime(
-            "ended before all requests were finished".to_owned(),
-        ));
+    tokio::select! {
+        () = last_words => {
+            tracing::info!("stopped");
+            Ok(())
+        }
+        () = signals.end() => {
+            let (requests, connections) = (in_flight.count(), connections.count());
+            tracing::warn!("told twice: ending at once with {requests} requests and {connections} connections");
+            Err(Fatal::Runtime("ended before all requests were finished".to_owned()))
+        }
     }
-    live.lifecycle.advance(Phase::Ending);
-    let _ = timeout(LAST_WORDS, connections.until_zero()).await;
-    tracing::info!("stopped");
-    Ok(())
 }

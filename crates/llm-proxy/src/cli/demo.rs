@@ -68,6 +68,10 @@ impl Backends {
         anthropic.always(Answer::healthy().text(MESSAGES_SAYS).delay(TYPING));
         let broken = Sim::start(Speaks::All).await?;
         broken.always(Answer::status(503));
+        // A demo may run for days, and nobody asks what its backends have seen.
+        for sim in [&openai, &anthropic, &broken] {
+            sim.forget();
+        }
         Ok(Self {
             openai,
             anthropic,

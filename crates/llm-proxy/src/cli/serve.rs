@@ -26,7 +26,12 @@ pub(super) fn serve(config: PathBuf, colour: bool) -> ExitCode {
 pub(super) fn run(program: impl Future<Output = Result<(), Fatal>>, colour: bool) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(program),
+        Ok(runtime) => {
+            let ended = runtime.block_on(program);
+            // Dropping it would wait for its blocking threads, and a look-up of a name can hang for minutes.
+            runtime.shutdown_background();
+            ended
+        }
         Err(error) => Err(Fatal::Runtime(format!("cannot start: {error}"))),
     };
     match ended {

@@ -3,31 +3,38 @@
 use super::findings::Findings;
 use super::tree::{Node, Span, Value};
 
-/// Their paths; `*` stands for the items of a list or the entries of a map.
-const LATER: [&[&str]; 13] = [
+/// Whole sections of the file.
+const SECTIONS: [&[&str]; 6] = [
     &["rate_limit"],
     &["concurrency"],
     &["system_prompts"],
-    &["ledger", "url"],
     &["cluster"],
     &["telemetry"],
     &["prices"],
+];
+/// Single keys; `*` stands for the items of a list or the entries of a map. Only what the file says is warned of:
+/// `affinity` is on by default, so only one who writes it down expects it.
+const KEYS: [&[&str]; 11] = [
+    &["trusted_proxies"],
+    &["ledger", "url"],
     &["logging", "file"],
     &["logging", "bodies"],
+    &["logging", "mask"],
     &["api_keys", "*", "rate_limit"],
     &["api_keys", "*", "max_concurrent"],
+    &["api_keys", "*", "priority"],
     &["api_keys", "*", "budget"],
+    &["models", "*", "affinity"],
     &["stream", "early_heartbeat_after"],
 ];
+/// Values that ask for nothing: so it is without the key's effect.
+const NOTHING: [&str; 3] = ["off", "standard", "0"];
 
-/// `affinity` is on by default, so only one who writes it down expects it.
-const AFFINITY: &[&str] = &["models", "*", "affinity"];
-
-/// Warns once of each such key that is set to anything but `off`.
+/// Warns once of each such key that asks for something.
 pub(crate) fn warn(root: &Node, findings: &mut Findings<'_>) {
-    for path in LATER.iter().copied().chain([AFFINITY]) {
+    let sections = SECTIONS.iter().map(|path| ("section", *path));
+    for (what, path) in sections.chain(KEYS.iter().map(|path| ("key", *path))) {
         if let Some(span) = first(root, path, None) {
-            let what = if path.len() == 1 { "section" } else { "key" };
             let name: Vec<&str> = path.iter().copied().filter(|step| *step != "*").collect();
             let name = name.join(".");
             findings.warn(
@@ -41,8 +48,7 @@ pub(crate) fn warn(root: &Node, findings: &mut Findings<'_>) {
 /// The place of the first key at `path` that is on.
 fn first(node: &Node, path: &[&str], key: Option<Span>) -> Option<Span> {
     let Some((step, rest)) = path.split_first() else {
-        let on = !matches!(node.value, Value::Null) && node.text() != Some("off");
-        return on.then_some(key.unwrap_or(node.span));
+        return asks(node).then_some(key.unwrap_or(node.span));
     };
     if let (Value::List(items), "*") = (&node.value, *step) {
         return items.iter().find_map(|item| first(item, rest, Some(item.span)));
@@ -52,4 +58,12 @@ fn first(node: &Node, path: &[&str], key: Option<Span>) -> Option<Span> {
     entries
         .into_iter()
         .find_map(|entry| first(&entry.node, rest, Some(entry.key_span)))
+}
+
+fn asks(node: &Node) -> bool {
+    match &node.value {
+        Value::Null => false,
+        Value::List(items) => !items.is_empty(),
+        _ => !node.text().is_some_and(|text| NOTHING.contains(&text)),
+    }
 }

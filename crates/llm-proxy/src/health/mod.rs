@@ -21,6 +21,7 @@ pub mod terminal;
 mod breaker;
 mod cooldown;
 mod entry;
+mod hasher;
 mod span;
 mod texts;
 mod window;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::cooldown::Stage;
 use super::entry::{Cooled, Entry, Failure, Sole};
+use super::hasher::Mixing;
 use super::policy::{Policy, is_hard};
 use super::scope::{Place, Scope, Target};
 use crate::base::Class;
@@ -74,7 +75,7 @@ pub struct CoolingView {
 #[derive(Debug)]
 pub struct Registry {
     policy: Policy,
-    entries: HashMap<Place, Entry>,
+    entries: HashMap<Place, Entry, Mixing>,
     last_token: u64,
 }
 
@@ -83,7 +84,7 @@ impl Registry {
     pub fn new(policy: Policy) -> Self {
         Self {
             policy,
-            entries: HashMap::new(),
+            entries: HashMap::default(),
             last_token: 0,
         }
     }
@@ -144,7 +145,7 @@ impl Registry {
         }
     }
 
-    /// An answer reached its commit point. A probe closes all that it held; without one, what is out stays out.
+    /// An answer is whole, or a probe's has reached its commit point. A probe closes all that it held; without one, what is out stays out.
     pub fn success(&mut self, target: &Target, probe: Option<Probe>, now: Instant) {
         self.entry(target.place(Scope::BackendModel), now).succeed(now);
         if let Some(entry) = self.entries.get_mut(&target.place(Scope::Backend)) {
@@ -155,6 +156,11 @@ impl Registry {
                 self.recover(place, probe.token, now);
             }
         }
+    }
+
+    /// A stream reached its commit point: the backend itself is there. What its model is worth shows at the end.
+    pub fn began(&mut self, target: &Target, now: Instant) {
+        self.reached(target, None, now);
     }
 
     /// An attempt failed. `Some` where a scope begins to cool by it: once per transition, for the log.

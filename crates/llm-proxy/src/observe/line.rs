@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::access::{Attempt, Record};
-use super::log::{clock_time, readable, timestamp};
+use super::escape::{self, one_line};
+use super::log::{clock_time, timestamp};
 use crate::base::Class;
 
 /// The status that stands for a client that left before its answer was whole.
@@ -84,9 +85,9 @@ impl<'a> Line<'a> {
             clock_time(),
             self.status,
             record.dialect,
-            readable(record.alias.as_deref().unwrap_or("-")),
+            one_line(record.alias.as_deref().unwrap_or("-")),
             record.backend.as_deref().unwrap_or("-"),
-            readable(record.model.as_deref().unwrap_or("-")),
+            one_line(record.model.as_deref().unwrap_or("-")),
         );
         // The failed attempts before the answer: why it went where it went.
         for attempt in record.attempts.iter().filter(|attempt| attempt.class != "ok") {
@@ -138,7 +139,7 @@ impl Json {
             // A string always serialises.
             Some(value) => self
                 .text
-                .push_str(&serde_json::to_string(value).unwrap_or_default()),
+                .push_str(&escape::json(serde_json::to_string(value).unwrap_or_default())),
         }
     }
 
@@ -223,8 +224,14 @@ mod tests {
             attempts: vec![attempt(Some(500)), attempt(None)],
             ..Record::default()
         };
-        let json = Line::of(&record, Duration::from_millis(12)).json();
-        assert_eq!(memchr::memchr(b'\n', &json), Some(json.len() - 1), "one line");
+        let line = Line::of(&record, Duration::from_millis(12));
+        assert_eq!(line.pretty().matches('\n').count(), 1, "one line for eyes too");
+        let json = line.json();
+        assert!(
+            !String::from_utf8_lossy(&json).contains('\u{202e}'),
+            "nothing that turns the text"
+        );
+        assert_eq!(json.split(|byte| *byte == b'\n').count() - 1, 1, "one line");
         let line: Value = serde_json::from_slice(&json).unwrap();
         assert_eq!(line["alias"], hostile);
         assert_eq!(line["attempts"][1]["n"], 2);

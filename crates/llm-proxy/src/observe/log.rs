@@ -17,8 +17,12 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::reload;
 
 use super::Sink;
+use super::escape::{self, lines, one_line};
 use crate::base::clock;
 use crate::config::types::{LogFormat, Logging};
+
+/// The field whose text is a report of our own; pretty lines keep its lines, below their own.
+const REPORT: &str = "backtrace";
 
 /// The form that lines have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,10 +110,10 @@ impl Fields {
         );
         line.insert("msg".to_owned(), Value::String(self.message));
         line.extend(self.rest);
-        Value::Object(line).to_string()
+        escape::json(Value::Object(line).to_string())
     }
 
-    fn pretty(self, level: Level) -> String {
+    fn pretty(mut self, level: Level) -> String {
         let colour = match level {
             Level::ERROR => "31",
             Level::WARN => "33",
@@ -119,27 +123,18 @@ impl Fields {
         let mut line = format!(
             "\x1b[2m{}\x1b[0m \x1b[{colour}m{level:>5}\x1b[0m {}",
             clock_time(),
-            self.message
+            lines(&self.message)
         );
+        let report = self.rest.remove(REPORT);
         for (name, value) in self.rest {
-            let text = value.as_str().map_or_else(|| value.to_string(), readable);
+            let text = value.as_str().map_or_else(|| value.to_string(), one_line);
             let _ = write!(line, " \x1b[2m{name}=\x1b[0m{text}");
+        }
+        if let Some(report) = report.as_ref().and_then(Value::as_str) {
+            let _ = write!(line, "\n{}", lines(report.trim_end()));
         }
         line
     }
-}
-
-/// A text without control characters: what a client or backend sends must not steer a terminal.
-pub(super) fn readable(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() && c != '\n' {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
-        .collect()
 }
 
 impl Visit for Fields {
@@ -199,4 +194,25 @@ fn calendar(seconds: u64) -> String {
 pub(super) fn clock_time() -> String {
     let time = timestamp();
     time.get(11..19).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pretty_line_keeps_the_lines_of_our_reports_and_of_nothing_else() {
+        let text = |text: &str| Value::String(text.to_owned());
+        let mut fields = Fields {
+            message: "refused\nline 3".to_owned(),
+            ..Fields::default()
+        };
+        fields.rest.insert("body".to_owned(), text("x\nERROR forged"));
+        fields.rest.insert("backtrace".to_owned(), text("0: a\n1: b\n"));
+        let line = fields.pretty(Level::ERROR);
+        let lines: Vec<&str> = line.lines().collect();
+        assert_eq!(lines.len(), 4, "{line:?}");
+        assert!(lines[1].starts_with("line 3") && lines[1].ends_with("x\u{fffd}ERROR forged"));
+        assert_eq!(&lines[2..], ["0: a", "1: b"]);
+    }
 }

@@ -9,6 +9,8 @@ use parking_lot::{Condvar, Mutex};
 
 /// What may wait to be written. Beyond it lines are dropped and counted.
 const MAX_WAITING: usize = 8 * 1024 * 1024;
+/// What the emptied buffer keeps for the next lines, in bytes: a burst's memory goes back.
+const KEPT: usize = 256 * 1024;
 /// How long lines gather before they are written together.
 const GATHER: Duration = Duration::from_millis(5);
 
@@ -35,8 +37,10 @@ impl Sink {
     pub fn to(mut out: impl Write + Send + 'static) -> Self {
         let sink = Self::default();
         let shared = Arc::clone(&sink.0);
+        let mut spare = Vec::new();
         let body = move || loop {
-            shared.gather_and_write(&mut out);
+            shared.gather();
+            shared.write(&mut out, &mut spare);
         };
         // Without a thread the lines are dropped and counted, and the proxy serves on.
         let _ = std::thread::Builder::new().name("log".to_owned()).spawn(body);
@@ -75,21 +79,29 @@ impl Sink {
 }
 
 impl Shared {
-    fn gather_and_write(&self, out: &mut impl Write) {
+    /// Waits for lines, and a little longer for more of them.
+    fn gather(&self) {
         let mut waiting = self.waiting.lock();
         while waiting.lines.is_empty() {
             self.arrived.wait(&mut waiting);
         }
         drop(waiting);
+        // A thread of its own: nothing but the log waits here, and under load one write carries hundreds of lines.
         std::thread::sleep(GATHER);
+    }
+
+    /// Writes what is waiting. The two buffers change places, so that neither grows anew each time.
+    fn write(&self, out: &mut impl Write, spare: &mut Vec<u8>) {
         let mut waiting = self.waiting.lock();
-        let lines = std::mem::take(&mut waiting.lines);
+        std::mem::swap(&mut waiting.lines, spare);
         waiting.writing = true;
         drop(waiting);
         // A closed pipe or a full disk loses lines, never requests.
-        if out.write_all(&lines).and_then(|()| out.flush()).is_err() {
+        if out.write_all(spare).and_then(|()| out.flush()).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+        spare.clear();
+        spare.shrink_to(KEPT);
         self.waiting.lock().writing = false;
         self.written.notify_all();
     }

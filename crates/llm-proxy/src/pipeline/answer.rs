@@ -6,9 +6,10 @@ use llm_dialect::Dialect;
 
 use super::attempt::Spoken;
 use super::attempts::Won;
-use super::body::{AnswerBody, Flow};
+use super::body::AnswerBody;
 use super::commit::Committed;
 use super::headers;
+use super::stream::{Flow, Stream};
 use crate::state::{Context, Pin};
 
 /// Which backend answered.
@@ -52,12 +53,18 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
                 .or_insert(HeaderValue::from_static("application/json"));
             AnswerBody::whole(body)
         }
-        Committed::Stream { watch, held, rest } => {
+        Committed::Stream {
+            watch,
+            held,
+            sight,
+            rest,
+        } => {
             out.entry(CACHE_CONTROL)
                 .or_insert(HeaderValue::from_static("no-cache"));
             // A proxy in front of us must not gather the stream.
             out.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
-            AnswerBody::stream(Flow::new(ctx, (candidate, sole, place), rest), watch, held)
+            let flow = Flow::new(ctx, (candidate, sole, place), rest);
+            AnswerBody::stream(Stream::new(flow, watch, held, sight))
         }
         Committed::Opaque { rest } => AnswerBody::opaque(Flow::new(ctx, (candidate, sole, place), rest)),
     };

@@ -1,6 +1,6 @@
 //! One attempt: the request in the backend's terms, sent; its answer, held back to the commit point; or what went wrong.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -50,6 +50,8 @@ pub(super) struct Lost {
     pub relay: Option<Relay>,
     /// What happened, for our log.
     pub detail: String,
+    /// For how long what failed is left alone, if it is.
+    pub rests: Option<Duration>,
 }
 
 /// Makes one attempt, until `deadline` at the latest.
@@ -292,7 +294,8 @@ impl Judge<'_> {
             verdict,
             status,
             relay: None,
-            detail: self.scrubbed_text(detail),
+            detail: scrubbed_text(&self.backend.secrets, detail),
+            rests: None,
         }
     }
 
@@ -323,6 +326,7 @@ impl Judge<'_> {
                     status: Some(spoken.status),
                     relay: None,
                     detail,
+                    rests: None,
                 })
             }
         }
@@ -331,11 +335,6 @@ impl Judge<'_> {
     /// Backends repeat keys in their errors: they are blotted out, and nothing else is touched.
     fn scrubbed(&self, body: Bytes) -> Bytes {
         scrub(&self.backend.secrets, body)
-    }
-
-    fn scrubbed_text(&self, text: String) -> String {
-        let scrubbed = self.scrubbed(Bytes::from(text));
-        String::from_utf8_lossy(&scrubbed).chars().take(300).collect()
     }
 }
 
@@ -360,6 +359,12 @@ pub(super) fn scrub(secrets: &[crate::base::Secret], body: Bytes) -> Bytes {
         }
     }
     body
+}
+
+/// A text for the log: the same, and short.
+pub(super) fn scrubbed_text(secrets: &[crate::base::Secret], text: String) -> String {
+    let scrubbed = scrub(secrets, Bytes::from(text));
+    String::from_utf8_lossy(&scrubbed).chars().take(300).collect()
 }
 
 fn beginning(body: &[u8]) -> &[u8] {
@@ -388,6 +393,7 @@ fn out_of_time() -> Lost {
         status: None,
         relay: None,
         detail: "`timeout.total` is over".to_owned(),
+        rests: None,
     }
 }
 

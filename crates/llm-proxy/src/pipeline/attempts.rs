@@ -8,7 +8,6 @@ use tokio::time::timeout_at;
 
 use super::ask::Ask;
 use super::attempt::{self, Lost, Spoken};
-use super::commit::Committed;
 use super::failure::Failure;
 use super::plan::{Candidate, Plan};
 use super::verdict;
@@ -94,7 +93,9 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
             },
         };
         let began = clock::now();
-        trail.pay(ctx, began);
+        if !trail.pay(ctx, began) {
+            return Err(trail.told());
+        }
         match attempt(ctx, ask, chosen, walker.sole).await {
             Ok(won) => return Ok(won),
             Err((candidate, lost)) => {
@@ -132,8 +133,10 @@ async fn attempt(ctx: &mut Context, ask: &Ask, chosen: Chosen, sole: Sole) -> Re
         Ok(spoken) => {
             finish(ctx, "ok", Some(spoken.status.as_u16()), took);
             // A stream has yet to prove itself to its end; a probe is answered by its beginning.
-            if matches!(spoken.body, Committed::Whole { .. }) || probe.is_held() {
+            if spoken.body.is_whole() || probe.is_held() {
                 probe.succeeded(&candidate, now);
+            } else {
+                ctx.live.health.lock().began(&candidate.target, now);
             }
             candidate
                 .route
@@ -147,12 +150,12 @@ async fn attempt(ctx: &mut Context, ask: &Ask, chosen: Chosen, sole: Sole) -> Re
                 place,
             })
         }
-        Err(lost) => {
+        Err(mut lost) => {
             let status = lost.status.map(|status| status.as_u16());
             finish(ctx, lost.verdict.class.name(), status, took);
             let probe = probe.spent();
             let probed = probe.is_some();
-            verdict::report(ctx, (&candidate, probe), &lost, sole, now);
+            lost.rests = verdict::report(ctx, (&candidate, probe), &lost, sole, now);
             if probed {
                 ctx.live.recovered.notify_waiters();
             }
@@ -411,10 +414,9 @@ impl Trail {
     }
 
     /// An attempt begins. Only one that is made is paid for: where nothing is left to try, nothing is spent.
-    fn pay(&mut self, ctx: &Context, now: Instant) {
-        if std::mem::take(&mut self.goes_on) {
-            ctx.live.budget.lock().take(now);
-        }
+    /// `false`: others were quicker, and the budget is spent.
+    fn pay(&mut self, ctx: &Context, now: Instant) -> bool {
+        !std::mem::take(&mut self.goes_on) || ctx.live.budget.lock().take(now)
     }
 
     /// The failure that tells the client most.

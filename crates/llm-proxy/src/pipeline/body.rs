@@ -7,10 +7,8 @@ use std::task::{Context as Task, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use llm_dialect::watch::Watch;
 
-pub(super) use super::stream::Flow;
-use super::stream::{Opaque, Stream};
+use super::stream::{Flow, Opaque, Stream};
 use crate::base::Class;
 use crate::observe::Entry;
 use crate::state::Context;
@@ -47,10 +45,10 @@ impl AnswerBody {
         Self { kind, entry: None }
     }
 
-    /// A stream of events: first what was held back, then what comes.
-    pub(super) fn stream(flow: Flow, watch: Box<Watch>, held: Vec<Bytes>) -> Self {
+    /// A stream of events.
+    pub(super) fn stream(stream: Stream) -> Self {
         Self {
-            kind: Kind::Stream(Box::new(Stream::new(flow, watch, held))),
+            kind: Kind::Stream(Box::new(stream)),
             entry: None,
         }
     }

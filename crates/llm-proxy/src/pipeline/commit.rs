@@ -46,6 +46,8 @@ pub(super) enum Committed {
         watch: Box<Watch>,
         /// What was held back, in order.
         held: Vec<Bytes>,
+        /// What was seen together with the commit point: the end may be there already, or a fault.
+        sight: Sight,
         /// What is still to come.
         rest: UpstreamBody,
     },
@@ -54,6 +56,13 @@ pub(super) enum Committed {
         /// All of it.
         rest: UpstreamBody,
     },
+}
+
+impl Committed {
+    /// Whether all of it is there.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole { .. })
+    }
 }
 
 /// Why an answer is none.
@@ -197,6 +206,7 @@ async fn stream(mut body: UpstreamBody, terms: Terms) -> Result<Committed, Unfit
                 End::Complete => Ok(Committed::Stream {
                     watch,
                     held,
+                    sight: Sight::Ended,
                     rest: body,
                 }),
                 End::Fault(error) => Err(Unfit::Error(error.into(), Bytes::new())),
@@ -206,22 +216,18 @@ async fn stream(mut body: UpstreamBody, terms: Terms) -> Result<Committed, Unfit
                 )),
             };
         };
-        match watch.feed(piece.map_err(Unfit::Broken)?, &mut held) {
-            Sight::Waiting => {}
-            Sight::Live => {
-                return Ok(Committed::Stream {
-                    watch,
-                    held,
-                    rest: body,
-                });
-            }
-            Sight::Ended if watch.committed() => {
-                return Ok(Committed::Stream {
-                    watch,
-                    held,
-                    rest: body,
-                });
-            }
+        let sight = watch.feed(piece.map_err(Unfit::Broken)?, &mut held);
+        // What came with the first content comes after it: how the bytes were cut must not decide who answers.
+        if watch.committed() {
+            return Ok(Committed::Stream {
+                watch,
+                held,
+                sight,
+                rest: body,
+            });
+        }
+        match sight {
+            Sight::Waiting | Sight::Live => {}
             Sight::Ended => return Err(Unfit::Bad("a stream without content", Bytes::new())),
             Sight::Fault(error, raw) => return Err(Unfit::Error(error.into(), raw)),
             Sight::TooLarge => return Err(Unfit::Bad("an event above `limits.max_event`", Bytes::new())),

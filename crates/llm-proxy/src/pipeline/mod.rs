@@ -5,6 +5,7 @@ mod ask;
 mod attempt;
 mod attempts;
 mod body;
+mod clocks;
 mod commit;
 mod decode;
 mod failure;

@@ -2,22 +2,21 @@
 //! event, and after that nothing follows: a broken answer never looks whole.
 
 use std::collections::VecDeque;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as Task, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use llm_dialect::Dialect;
 use llm_dialect::usage::Usage;
 use llm_dialect::watch::{End, Sight, Watch};
 use llm_dialect::wire_error::{ErrorKind, WireError};
-use tokio::time::Sleep;
 
 use super::Candidate;
-use super::attempt::scrub;
+use super::attempt::{scrub, scrubbed_text};
 use super::body::Piece;
+use super::clocks::{Clocks, Tick};
+use super::verdict;
 use crate::base::{Class, clock};
 use crate::config::types::OnDisconnect;
 use crate::health::{self, Sole};
@@ -39,6 +38,7 @@ pub(super) struct Flow {
     dialect: Dialect,
     request_id: String,
     clocks: Clocks,
+    heartbeat: Option<Duration>,
     /// The place at the backend: free again when the flow ends.
     _place: InFlight,
 }
@@ -57,6 +57,7 @@ impl Flow {
             dialect,
             request_id: ctx.entry.record.request_id.clone(),
             clocks: Clocks::new(timeouts.idle, ctx.entry.started() + timeouts.total),
+            heartbeat: ctx.snapshot.config.stream.heartbeat,
             candidate,
             _place: place,
         }
@@ -65,9 +66,11 @@ impl Flow {
     /// A failure of the backend after the commit point counts against its health; one of ours or the client's does not.
     fn blame(&self, detail: &str) {
         let candidate = &self.candidate;
-        let backend = &*candidate.route.backend.name;
+        let backend = &candidate.route.backend;
+        // A backend's own words may hold a key.
+        let detail = scrubbed_text(&backend.secrets, detail.to_owned());
         tracing::warn!(
-            backend,
+            backend = &*backend.name,
             model = &*candidate.model,
             request_id = self.request_id,
             detail,
@@ -81,65 +84,13 @@ impl Flow {
             sole: self.sole,
             jitter: fastrand::f64(),
         };
-        self.live
-            .health
-            .lock()
-            .failure(&candidate.target, None, failure, clock::now());
-    }
-}
-
-/// Idle and total time of a flow, on one timer that is rarely touched.
-#[derive(Debug)]
-struct Clocks {
-    idle: Duration,
-    end: Instant,
-    last: Instant,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Clocks {
-    fn new(idle: Duration, end: Instant) -> Self {
-        Self {
-            idle,
-            end,
-            last: clock::now(),
-            timer: None,
-        }
-    }
-
-    /// Notes that something came; `false`: the whole time is up, however busy the backend is.
-    fn progress(&mut self) -> bool {
-        self.last = clock::now();
-        self.last < self.end
-    }
-
-    /// Allows less silence from now on.
-    fn hasten(&mut self, idle: Duration) {
-        if idle < self.idle {
-            self.idle = idle;
-            // Armed for the longer time: it is made anew at the next poll.
-            self.timer = None;
-        }
-    }
-
-    fn due(&self) -> Instant {
-        (self.last + self.idle).min(self.end)
-    }
-
-    /// Ready when the time is up. The timer is only moved when it fires: progress just notes the time.
-    fn poll(&mut self, cx: &mut Task<'_>) -> Poll<()> {
-        loop {
-            let due = self.due();
-            let timer = self
-                .timer
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due.into())));
-            if timer.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            if clock::now() >= due {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(due.into());
+        let now = clock::now();
+        let mut health = self.live.health.lock();
+        let cooled = health.failure(&candidate.target, None, failure, now);
+        drop(health);
+        if let Some(cooled) = cooled {
+            let rest = cooled.until.saturating_duration_since(now);
+            verdict::announce(candidate, cooled, rest, &detail);
         }
     }
 }
@@ -150,6 +101,8 @@ pub(super) struct Stream {
     flow: Flow,
     watch: Box<Watch>,
     ready: VecDeque<Bytes>,
+    /// What was seen but not yet acted on: what stands in `ready` goes first.
+    sight: Option<Sight>,
     usage: Usage,
     /// Whether the end has been told to whom it concerns.
     remembered: bool,
@@ -168,11 +121,16 @@ enum Seen {
 }
 
 impl Stream {
-    pub(super) fn new(flow: Flow, watch: Box<Watch>, held: Vec<Bytes>) -> Self {
+    /// First what was held back, then what was seen with it, then what comes.
+    pub(super) fn new(mut flow: Flow, watch: Box<Watch>, held: Vec<Bytes>, sight: Sight) -> Self {
+        // Signs of life go between events; where those are not told apart, there are none.
+        flow.clocks
+            .beat(flow.heartbeat.filter(|_| watch.tells_events_apart()));
         Self {
             flow,
             watch,
             ready: held.into(),
+            sight: Some(sight),
             usage: Usage::default(),
             remembered: false,
         }
@@ -198,6 +156,7 @@ impl Stream {
         }
         loop {
             if let Some(bytes) = self.take_ready() {
+                self.flow.clocks.said();
                 return Poll::Ready(Piece::Bytes(bytes));
             }
             match self.look(cx) {
@@ -232,6 +191,9 @@ impl Stream {
 
     /// One look at the backend, its clocks included.
     fn look(&mut self, cx: &mut Task<'_>) -> Poll<Seen> {
+        if let Some(sight) = self.sight.take() {
+            return Poll::Ready(self.judge(sight));
+        }
         match self.flow.rest.poll_next(cx) {
             Poll::Ready(Some(Ok(piece))) => {
                 let in_time = self.flow.clocks.progress();
@@ -244,8 +206,18 @@ impl Stream {
             }
             Poll::Ready(Some(Err(fault))) => Poll::Ready(self.broke(&fault)),
             Poll::Ready(None) => Poll::Ready(self.ended()),
-            Poll::Pending if self.flow.clocks.poll(cx).is_ready() => Poll::Ready(self.timed_out()),
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => self.flow.clocks.poll(cx).map(|tick| self.tick(tick)),
+        }
+    }
+
+    fn tick(&mut self, tick: Tick) -> Seen {
+        match tick {
+            Tick::Up => self.timed_out(),
+            Tick::Beat => {
+                let sign = self.flow.dialect.sign_of_life();
+                self.ready.push_back(Bytes::from_static(sign.as_bytes()));
+                Seen::Moved
+            }
         }
     }
 
@@ -253,10 +225,14 @@ impl Stream {
         let mut out = Vec::new();
         let sight = self.watch.feed(piece, &mut out);
         self.ready.extend(out);
+        self.judge(sight)
+    }
+
+    fn judge(&mut self, sight: Sight) -> Seen {
         match sight {
             Sight::Waiting | Sight::Live => Seen::Moved,
             Sight::Ended => {
-                self.flow.clocks.hasten(LINGER);
+                self.flow.clocks.linger(LINGER);
                 Seen::Moved
             }
             Sight::Fault(error, raw) => Seen::Fault(raw, error.message),
@@ -369,6 +345,7 @@ impl Stream {
 
     /// Reads on to the end for the sake of exact usage. Bounded by the flow's own clocks.
     pub(super) async fn drain(mut self: Box<Self>, mut entry: Option<Entry>) {
+        self.flow.clocks.beat(None);
         loop {
             self.ready.clear();
             let seen = std::future::poll_fn(|cx| self.look(cx)).await;

@@ -9,17 +9,20 @@ use super::attempt::Lost;
 use super::failure::Failure;
 use super::plan::Candidate;
 use crate::base::Class;
-use crate::health::{self, Probe, Sole, Tried};
+use crate::health::{self, Cooled, Probe, Sole, Tried};
 use crate::state::Context;
 
-/// Tells health of a failure, and the log where something begins to cool.
+/// How soon a client may come back where nobody knows better.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Tells health of a failure, and the log where something begins to cool; for how long it does.
 pub(super) fn report(
     ctx: &Context,
     (candidate, probe): (&Candidate, Option<Probe>),
     lost: &Lost,
     sole: Sole,
     now: Instant,
-) {
+) -> Option<Duration> {
     let health::Verdict {
         class, reset, firm, ..
     } = lost.verdict;
@@ -30,18 +33,21 @@ pub(super) fn report(
         sole,
         jitter: fastrand::f64(),
     };
-    let cooled = ctx
-        .live
-        .health
-        .lock()
-        .failure(&candidate.target, probe, failure, now);
-    let Some(cooled) = cooled else { return };
-    let seconds = cooled.until.saturating_duration_since(now).as_secs_f64();
+    let mut health = ctx.live.health.lock();
+    let cooled = health.failure(&candidate.target, probe, failure, now)?;
+    drop(health);
+    let rest = cooled.until.saturating_duration_since(now);
+    announce(candidate, cooled, rest, &lost.detail);
+    Some(rest)
+}
+
+/// Tells the log that something begins to cool.
+pub(super) fn announce(candidate: &Candidate, cooled: Cooled, rest: Duration, detail: &str) {
+    let seconds = rest.as_secs_f64();
     let backend = &*candidate.route.backend.name;
     let key = candidate.key().map_or("", |key| &*key.name);
     let model = &*candidate.model;
     let (class, scope) = (cooled.class.name(), cooled.scope.name());
-    let detail = &*lost.detail;
     let times = u64::from(cooled.times);
     if matches!(cooled.class, Class::Auth) {
         tracing::error!(
@@ -82,10 +88,19 @@ pub(super) fn told(tried: &Tried, lost: Lost, resets: &[Option<Duration>], all_u
         .flatten()
         .min()
         .copied()
-        .filter(|_| tried.reset.is_some());
+        .filter(|_| tried.reset.is_some())
+        .or_else(|| passes(class).then(|| lost.rests.unwrap_or(SOON)));
     Failure::ours(class, kind, message)
         .after(soonest)
         .with_headers(headers)
+}
+
+/// Failures that pass by themselves: their client is told when to come back, if only for how long we stay away.
+fn passes(class: Class) -> bool {
+    matches!(
+        class,
+        Class::Rate | Class::Quota | Class::Overloaded | Class::Unavailable
+    )
 }
 
 /// Failures that are the caller's own, or the provider's word to the caller: relayed word for word.
@@ -176,7 +191,7 @@ fn says(class: Class) -> (ErrorKind, &'static str) {
 /// Nothing is left but backends that have no place free.
 pub(super) fn all_full() -> Failure {
     let message = "All backends of this model are busy; try again in a moment.";
-    Failure::local(ErrorKind::Overloaded, message).after(Some(Duration::from_secs(1)))
+    Failure::local(ErrorKind::Overloaded, message).after(Some(SOON))
 }
 
 /// Nothing is left but what is cooling: said at once, with the time of the first recovery.
@@ -186,8 +201,6 @@ pub(super) fn all_cooling(class: Class, until: Option<Instant>, now: Instant) ->
         Class::Overloaded => says(Class::Overloaded),
         _ => says(Class::Unavailable),
     };
-    let wait = until.map_or(Duration::from_secs(1), |until| {
-        until.saturating_duration_since(now)
-    });
+    let wait = until.map_or(SOON, |until| until.saturating_duration_since(now));
     Failure::ours(class, kind, message).after(Some(wait))
 }

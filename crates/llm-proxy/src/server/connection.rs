@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::bind::Socket;
@@ -45,19 +47,20 @@ pub struct Peer {
 
 /// What answers requests.
 pub trait Service: Clone + Send + Sync + 'static {
-    /// Answers one request.
+    /// Answers one request. What is noted of every request is noted before this returns: a client that leaves at once
+    /// drops the future before it is first polled.
     fn call(
-        &self,
+        self,
         peer: Peer,
         request: Request<Incoming>,
-    ) -> impl Future<Output = Response<AnswerBody>> + Send;
+    ) -> impl Future<Output = Response<AnswerBody>> + Send + 'static;
 }
 
 /// Serves a connection to its end.
 pub async fn serve<S: Service>(
     socket: Socket,
     acceptor: Acceptor,
-    config: &Config,
+    http: Http,
     phase: watch::Receiver<Phase>,
     service: S,
 ) {
@@ -65,7 +68,6 @@ pub async fn serve<S: Service>(
         ip,
         signals: Arc::default(),
     };
-    let http = http(config);
     match socket {
         Socket::Unix(stream) => drive(&http, stream, peer(None), phase, service).await,
         Socket::Tcp(stream, from) => {
@@ -74,10 +76,9 @@ pub async fn serve<S: Service>(
             let peer = peer(Some(from.ip().to_canonical()));
             match acceptor {
                 None => drive(&http, stream, peer, phase, service).await,
-                // A handshake gets as long as a request's headers; a failed one has nobody to be told.
                 Some(acceptor) => {
-                    let handshake = timeout(config.timeout.request, acceptor.accept(stream)).await;
-                    if let Ok(Ok(stream)) = handshake {
+                    let handshake = timeout(http.first_head, acceptor.accept(stream));
+                    if let Some(stream) = shaken(handshake, phase.clone()).await {
                         drive(&http, stream, peer, phase, service).await;
                     }
                 }
@@ -86,8 +87,19 @@ pub async fn serve<S: Service>(
     }
 }
 
-/// How connections are driven.
-struct Http {
+/// A handshake gets as long as a request's headers, and ends with the program. A failed one has nobody to be told.
+async fn shaken<T>(
+    handshake: impl Future<Output = Result<io::Result<T>, Elapsed>>,
+    mut phase: watch::Receiver<Phase>,
+) -> Option<T> {
+    tokio::select! {
+        done = handshake => done.ok()?.ok(),
+        _ = phase.wait_for(|now| *now == Phase::Ending) => None,
+    }
+}
+
+/// How a connection is driven: all that it needs of the config, which it may outlive by hours.
+pub struct Http {
     builder: auto::Builder<TokioExecutor>,
     /// For the first request's head to arrive. hyper's own timeout begins only once the client has said enough to tell
     /// which HTTP it speaks.
@@ -96,27 +108,30 @@ struct Http {
     patience: Duration,
 }
 
-fn http(config: &Config) -> Http {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        // Total, from the first wait for a head: a slow sender of headers gains nothing.
-        .header_read_timeout(config.timeout.request)
-        .max_buf_size(config.limits.max_header.max(SMALLEST_BUFFER));
-    let header_list = u32::try_from(config.limits.max_header).unwrap_or(u32::MAX);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_header_list_size(header_list)
-        .keep_alive_interval(PING_EVERY);
-    Http {
-        builder,
-        first_head: config.timeout.request,
-        patience: config.timeout.idle,
+impl Http {
+    /// As that config says.
+    pub fn new(config: &Config) -> Self {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            // Total, from the first wait for a head: a slow sender of headers gains nothing.
+            .header_read_timeout(config.timeout.request)
+            .max_buf_size(config.limits.max_header.max(SMALLEST_BUFFER));
+        let header_list = u32::try_from(config.limits.max_header).unwrap_or(u32::MAX);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(header_list)
+            .keep_alive_interval(PING_EVERY);
+        Self {
+            builder,
+            first_head: config.timeout.request,
+            patience: config.timeout.idle,
+        }
     }
 }
 
@@ -132,7 +147,8 @@ async fn drive<S: Service>(
     let answer = service_fn(move |request: Request<Incoming>| {
         let (service, peer) = (service.clone(), peer.clone());
         peer.signals.begin();
-        async move { Ok::<_, Infallible>(service.call(peer, request).await) }
+        let answered = service.call(peer, request);
+        async move { Ok::<_, Infallible>(answered.await) }
     });
     let io = Guard::new(io, Arc::clone(&signals), http.patience);
     let mut connection = pin!(http.builder.serve_connection(TokioIo::new(io), answer));

@@ -10,7 +10,7 @@ mod stack;
 mod tls;
 
 pub use bind::{Bound, Listeners, Socket, shown};
-pub use connection::{Peer, Service, serve};
+pub use connection::{Http, Peer, Service, serve};
 pub use respond::{Wire, refusal};
 pub use stack::Entrance;
 pub use tls::{Acceptor, acceptor};

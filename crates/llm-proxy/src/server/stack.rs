@@ -35,39 +35,51 @@ pub struct Entrance {
 }
 
 impl Service for Entrance {
-    /// 1. Recovery stands around everything: a panic ends its own request, and nothing else.
-    async fn call(&self, peer: Peer, request: Request<Incoming>) -> Response<AnswerBody> {
-        let snapshot = self.snapshot.load_full();
-        if request.version() == http::Version::HTTP_2 {
-            peer.signals.set_multiplexed();
-        }
-        let visit = Visit::new(request.uri().path(), request.headers());
-        let request_id = visit.request_id.clone();
-        let dialect = visit.dialect;
-        // Boxed: it is large, and gone once the response head is out, while the connection stays.
-        let admitted = Box::pin(self.admit(snapshot, peer, request, visit));
-        let answered = AssertUnwindSafe(admitted).catch_unwind().await;
-        let mut response = answered.unwrap_or_else(|_| {
-            let message = "Something in the proxy broke; the request may be sent again.";
-            let failure = Failure::local(ErrorKind::Internal, message);
-            refusal(
-                Wire {
-                    dialect,
-                    request_id: &request_id,
-                },
-                failure,
-            )
-        });
-        if let Ok(id) = HeaderValue::from_str(&request_id) {
-            response.headers_mut().insert(REQUEST_ID, id);
-        }
-        if self.live.lifecycle.phase() != Phase::Serving {
-            response
-                .headers_mut()
-                .insert(http::header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
+    fn call(
+        self,
+        peer: Peer,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<AnswerBody>> + Send + 'static {
+        recovered(self.arrive(peer, request))
     }
+}
+
+/// 1. Recovery stands around everything: a panic ends its own request, and nothing else.
+async fn recovered(arrival: Arrival) -> Response<AnswerBody> {
+    let request_id = arrival.visit.request_id.clone();
+    let dialect = arrival.visit.dialect;
+    let live = Arc::clone(&arrival.ctx.live);
+    // Boxed: it is large, and gone once the response head is out, while the connection stays.
+    let admitted = Box::pin(admit(arrival));
+    let answered = AssertUnwindSafe(admitted).catch_unwind().await;
+    let mut response = answered.unwrap_or_else(|_| {
+        let message = "Something in the proxy broke; the request may be sent again.";
+        let failure = Failure::local(ErrorKind::Internal, message);
+        refusal(
+            Wire {
+                dialect,
+                request_id: &request_id,
+            },
+            failure,
+        )
+    });
+    if let Ok(id) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    if live.lifecycle.phase() != Phase::Serving {
+        response
+            .headers_mut()
+            .insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// A request that has come in, and is on record.
+struct Arrival {
+    ctx: Context,
+    visit: Visit,
+    method: Method,
+    body: Incoming,
 }
 
 /// What is known of a request before anything is done for it.
@@ -133,15 +145,14 @@ fn new_request_id() -> String {
 }
 
 impl Entrance {
-    /// 2 to 4. What the path is, who is asking; then the journey. Dropped when the client leaves.
-    async fn admit(
-        &self,
-        snapshot: Arc<Snapshot>,
-        peer: Peer,
-        request: Request<Incoming>,
-        visit: Visit,
-    ) -> Response<AnswerBody> {
+    /// Begins the record of a request.
+    fn arrive(&self, peer: Peer, request: Request<Incoming>) -> Arrival {
+        let snapshot = self.snapshot.load_full();
+        if request.version() == http::Version::HTTP_2 {
+            peer.signals.set_multiplexed();
+        }
         let (head, body) = request.into_parts();
+        let visit = Visit::new(head.uri.path(), &head.headers);
         let record = Record {
             request_id: visit.request_id.clone(),
             ip: peer.ip,
@@ -150,7 +161,7 @@ impl Entrance {
             ..Record::default()
         };
         let quiet = visit.is_probe(&head.method) || !snapshot.config.logging.access;
-        let mut ctx = Context {
+        let ctx = Context {
             entry: self.live.access.begin(record, quiet),
             live: Arc::clone(&self.live),
             snapshot,
@@ -159,25 +170,41 @@ impl Entrance {
             headers: head.headers,
             query: head.uri.query().map(str::to_owned),
         };
-        let answered = respond_to(&mut ctx, &head.method, visit.place, body).await;
-        let wire = Wire {
-            dialect: Dialect::from_name(ctx.entry.record.dialect).unwrap_or(Dialect::Chat),
-            request_id: &visit.request_id,
-        };
-        let response = match answered {
-            Ok(response) => response,
-            Err(Told::Failure(failure)) => {
-                ctx.entry.record.class = Some(failure.class);
-                refusal(wire, failure)
-            }
-            Err(Told::WrongMethod(allowed)) => {
-                ctx.entry.record.class = Some(Class::Local);
-                respond::wrong_method(wire, allowed)
-            }
-        };
-        ctx.entry.record.status = Some(response.status().as_u16());
-        response.map(|body| body.with_entry(ctx))
+        Arrival {
+            ctx,
+            visit,
+            method: head.method,
+            body,
+        }
     }
+}
+
+/// 2 to 4. What the path is, who is asking; then the journey. Dropped when the client leaves.
+async fn admit(arrival: Arrival) -> Response<AnswerBody> {
+    let Arrival {
+        mut ctx,
+        visit,
+        method,
+        body,
+    } = arrival;
+    let answered = respond_to(&mut ctx, &method, visit.place, body).await;
+    let wire = Wire {
+        dialect: Dialect::from_name(ctx.entry.record.dialect).unwrap_or(Dialect::Chat),
+        request_id: &visit.request_id,
+    };
+    let response = match answered {
+        Ok(response) => response,
+        Err(Told::Failure(failure)) => {
+            ctx.entry.record.class = Some(failure.class);
+            refusal(wire, failure)
+        }
+        Err(Told::WrongMethod(allowed)) => {
+            ctx.entry.record.class = Some(Class::Local);
+            respond::wrong_method(wire, allowed)
+        }
+    };
+    ctx.entry.record.status = Some(response.status().as_u16());
+    response.map(|body| body.with_entry(ctx))
 }
 
 /// Why there is no answer.

@@ -99,7 +99,8 @@ fn presented(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
         .filter(|key| !key.is_empty() && key.len() <= MAX_KEY)
 }
 
-fn bearer(value: &[u8]) -> Option<&[u8]> {
+/// The token of an `authorization: Bearer` value; the scheme has no case (RFC 9110, 11.1).
+pub fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, key) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then_some(key)
 }

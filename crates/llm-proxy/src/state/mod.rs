@@ -10,7 +10,7 @@ mod live;
 mod pins;
 mod signals;
 
-pub use auth::{Client, Keys, Refused};
+pub use auth::{Client, Keys, Refused, bearer};
 pub use backend::{Backend, BackendKey, InFlight, Vitals};
 pub use compile::{Alias, Route, Snapshot, Tier, compile};
 pub use context::Context;

@@ -1,5 +1,6 @@
 //! The command line from outside (contract, section 1): what each command prints, where, and its exit code.
 
+use std::fmt::Write;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -175,7 +176,7 @@ fn k10_yaml_bombs_huge_files_tabs_and_duplicate_keys_are_refused() {
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
     for n in 1..12 {
         let refs = vec![format!("*a{}", n - 1); 9].join(", ");
-        bomb.push_str(&format!("a{n}: &a{n} [{refs}]\n"));
+        writeln!(bomb, "a{n}: &a{n} [{refs}]").unwrap();
     }
     let huge = format!("{LEAST}# {}\n", "x".repeat(100 << 20));
     for (what, yaml) in [

@@ -20,5 +20,6 @@ mod cooldown;
 mod docs;
 mod faults;
 mod identity;
+mod life;
 mod streams;
 mod upstream_h2;

@@ -24,7 +24,7 @@ const FIELDS: &[Field] = &[
         "format",
         Kind::Choice(names::<LogFormat>),
         Value("auto"),
-        "The form of lines. `auto`: `pretty` on a terminal, `json` elsewhere.",
+        "The form of lines. `auto`: `pretty` on a terminal, `json` elsewhere. A change needs a restart.",
     ),
     field(
         "file",

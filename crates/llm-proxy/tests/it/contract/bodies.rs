@@ -1,13 +1,13 @@
 //! Request bodies: compressed, too large, too slow, not what they should be (contract, sections 2 and 3).
 
 use std::io::Write;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use super::super::support::{Client, Proxy, within};
+use super::super::support::{Client, Proxy, now, within};
 use super::{Pair, calls};
 
 fn gzip(data: &[u8]) -> Vec<u8> {
@@ -108,7 +108,7 @@ async fn d01_a_slow_body_is_408_at_the_total_timeout_however_it_trickles() {
     let pair = Pair::start().await;
     let proxy = Proxy::start(&format!("timeout: {{request: 400ms}}\n{}", pair.yaml())).await;
     for (path, body) in calls("m", false) {
-        let began = Instant::now();
+        let began = now();
         let announced = proxy.client().header("content-length", "100000");
         let mut slow = announced.open("POST", path, b"").await;
         slow.write(&body.to_string().as_bytes()[..10]).await;
@@ -157,7 +157,7 @@ async fn d01_a_connection_whose_head_does_not_come_is_closed_at_the_same_timeout
         "PRI * HT",
         "POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-slow: ",
     ] {
-        let began = Instant::now();
+        let began = now();
         let mut slow = client.raw(beginning.as_bytes()).await;
         slow.closed().await;
         assert!(

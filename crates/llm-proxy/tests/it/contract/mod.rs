@@ -1,5 +1,6 @@
 //! What the contract promises to whoever stands outside: paths, bodies, headers, keys, errors, reloads, ends, sockets.
 
+mod access;
 mod bodies;
 mod errors;
 mod headers;

@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use llm_sim::{Answer, Sim};
 
 use super::setting::{
-    Tongue, answered_by, backend_of, backends, cooldowns, in_turn, in_turn_of, overloaded, quota,
-    retry_after, sims,
+    Tongue, answered_by, backend_of, backends, cooldowns, due, in_turn_of, overloaded, quota, retry_after,
+    sims,
 };
 use crate::support::{Proxy, within};
 
@@ -202,6 +202,34 @@ async fn c09_the_only_backend_is_tried_even_when_all_its_keys_cool_for_a_rate() 
         assert_eq!(a.seen().len(), 3, "{policy}: it was asked again");
         a.always(Answer::healthy());
         assert_eq!(answered_by(&proxy).await, "a", "{policy}");
+        proxy.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn c01_the_refused_key_of_an_only_backend_is_probed_once_and_the_others_wait_for_the_outcome() {
+    const SLOW: Duration = Duration::from_millis(800);
+    for tongue in Tongue::ALL {
+        let [a] = sims().await;
+        a.next(Answer::status(401));
+        let settings = "fallback: {cooldowns: {auth: 300ms}}\n";
+        let proxy = Proxy::start(&(in_turn_of(tongue, &[&a]) + settings)).await;
+        let client = proxy.client();
+        tongue.ask(&client, "m", false).await.expect(502);
+        due(&proxy, "a").await;
+        a.always(Answer::healthy().head_delay(SLOW));
+        let mut probe = tongue.open(&client, "m", false).await;
+        let asked = within("the probe", a.wait_seen(2)).await[1].arrived;
+        let waiting = (0..5).map(|_| tongue.ask(&client, "m", false));
+        let (replies, first) = futures_util::future::join(join_all(waiting), probe.rest()).await;
+        assert_eq!(backend_of(&first), "a", "{tongue:?}");
+        assert!(replies.iter().all(|reply| backend_of(reply) == "a"), "{tongue:?}");
+        let early = |seen: &&llm_sim::Seen| seen.arrived < asked + SLOW;
+        assert_eq!(
+            a.seen()[2..].iter().filter(early).count(),
+            0,
+            "{tongue:?}: one probe at a time"
+        );
         proxy.finish().await;
     }
 }

@@ -156,7 +156,7 @@ async fn s10_silence_inside_a_stream_ends_it_at_the_idle_timeout() {
 async fn s10_the_total_timeout_ends_a_stream_that_never_falls_silent() {
     for tongue in Tongue::ALL {
         let rig = Rig::top(tongue, "timeout: {total: 500ms}\n").await;
-        let words = Answer::events(tongue.begun(100_000)).delay(Duration::from_millis(5));
+        let words = Answer::events(tongue.begun(4_000)).delay(Duration::from_millis(5));
         rig.a.next(words);
         let mut streaming = rig.open().await;
         let reply = within("the end by the total timeout", streaming.rest()).await;
@@ -252,7 +252,10 @@ async fn a_backend_that_lingers_behind_the_terminal_marker_does_not_hold_the_cli
             .await;
         let mut held = hand.take().await;
         held.begin().await;
-        held.say(&tongue.whole(3).concat()).await;
+        // The clock of silence runs already when the end comes.
+        held.say(&tongue.begun(3).concat()).await;
+        streaming.until("word-2 ").await;
+        held.say(&tongue.closing().concat()).await;
         let reply = within("the end, although a says no more", streaming.rest()).await;
         assert_eq!(reply.text(), tongue.whole(3).concat(), "{tongue:?}");
         assert!(reply.whole);

@@ -17,7 +17,7 @@ fn assert_clean(tongue: Tongue, reply: &Reply, from: &str) {
         reply.whole && text.contains(tongue.terminal()),
         "{tongue:?}: {text}"
     );
-    for trace in ["error", "of-a"] {
+    for trace in ["event: error", "\"error\":{", "of-a"] {
         assert!(!text.contains(trace), "{tongue:?}: a trace of a: {text}");
     }
 }
@@ -108,7 +108,7 @@ async fn s05_an_empty_stream_is_no_answer() {
 async fn s06_pings_are_not_progress() {
     for tongue in Tongue::ALL {
         let rig = Rig::top(tongue, "timeout: {first_byte: 300ms}\n").await;
-        let pings = vec![tongue.ping(); 10_000];
+        let pings = vec![tongue.ping(); 4_000];
         rig.a.next(Answer::events(pings).delay(Duration::from_millis(10)));
         assert_clean(tongue, &rig.ask(true).await, "b");
         let record = &rig.proxy.recorded(1).await[0];

@@ -17,7 +17,7 @@ async fn s16_an_event_of_five_mebibytes_passes_below_the_bound() {
         let client = rig.proxy.client().header("connection", "close");
         let request = tongue.request("m", true).to_string();
         let mut streaming = client.open("POST", tongue.path(), request.as_bytes()).await;
-        let reply = within("an answer of 5 MiB", streaming.to_end()).await;
+        let reply = within("an answer of 5 MiB", streaming.until_closed()).await;
         // Not assert_eq: five mebibytes help nobody.
         assert!(
             reply.whole && reply.text() == text,

@@ -253,7 +253,7 @@ impl Streaming {
     }
 
     /// Reads until the other side closes: for answers that are too large to be looked at after each read.
-    pub async fn to_end(&mut self) -> Reply {
+    pub async fn until_closed(&mut self) -> Reply {
         while self.read().await {}
         parsed(&self.raw, true).expect("a response head")
     }

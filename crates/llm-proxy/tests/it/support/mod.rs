@@ -18,6 +18,15 @@ pub use script::Tongue;
 /// No test waits longer for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The time, for lower bounds on how long something took.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test looks at the real clock, as its proxy does"
+)]
+pub fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
 /// Waits for a future, but not for ever; `what` says what did not happen.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     let done = tokio::time::timeout(PATIENCE, future).await;
@@ -26,10 +35,8 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
 
 /// Waits for what has to come at once, where without it a clock of a minute or more would decide.
 pub async fn promptly<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(Duration::from_secs(5), future).await {
-        Ok(done) => done,
-        Err(_) => panic!("not at once: {what}"),
-    }
+    let done = tokio::time::timeout(Duration::from_secs(5), future).await;
+    done.unwrap_or_else(|_| panic!("not at once: {what}"))
 }
 
 /// Asks again and again until there is an answer.

@@ -142,8 +142,7 @@ impl Tongue {
     /// What a provider calls being overloaded.
     pub fn overloaded(self) -> &'static str {
         match self {
-            Self::Chat => "overloaded_error",
-            Self::Messages => "overloaded_error",
+            Self::Chat | Self::Messages => "overloaded_error",
             Self::Responses => "server_is_overloaded",
         }
     }
