@@ -108,7 +108,7 @@ impl Trip<'_> {
         let Dialled { io, http2 } = self.endpoint.dialer.dial(left).await?;
         shared.expect(http2);
         if http2 {
-            shared.adopt(io, turn, (self.now)()).await.map(Way::Shared)
+            shared.adopt(io, turn, self.now).await.map(Way::Shared)
         } else {
             Driven::over(io).await.map(Way::Own)
         }

@@ -53,7 +53,7 @@ impl Shared {
         self.expected.store(http2, Ordering::Relaxed);
     }
 
-    /// A place on the first connection that has one, among those opened `since` then.
+    /// A place on the first connection that has one, among those that are shared `since` then.
     pub(super) fn place(&self, since: Option<Instant>) -> Option<Place> {
         let mut slots = self.slots.lock();
         slots.retain(|kept| kept.slot.is_alive());
@@ -77,14 +77,18 @@ impl Shared {
         self: &Arc<Self>,
         io: Io,
         turn: Option<Turn>,
-        now: Instant,
+        now: fn() -> Instant,
     ) -> Result<Place, Fault> {
         let home = Arc::clone(self);
-        Slot::open(io, now, move |slot| {
-            home.slots.lock().push(Kept {
+        Slot::open(io, move |slot| {
+            let mut slots = home.slots.lock();
+            // Under the lock: a request that looked before and found nothing set out before this moment.
+            slot.share(now());
+            slots.push(Kept {
                 slot,
                 idle_since: None,
             });
+            drop(slots);
             drop(turn);
         })
         .await
@@ -120,7 +124,7 @@ mod tests {
     const IDLE: Duration = Duration::from_secs(55);
 
     /// A connection to a backend that takes two requests at once, once its limit is known.
-    async fn two_places(shared: &Arc<Shared>, now: Instant) -> (Place, JoinHandle<()>) {
+    async fn two_places(shared: &Arc<Shared>) -> (Place, JoinHandle<()>) {
         let (near, far) = tokio::io::duplex(64 * 1024);
         let service = service_fn(async |_| Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::new()))));
         let serving = http2::Builder::new(TokioExecutor::new())
@@ -130,7 +134,9 @@ mod tests {
             let _ = serving.await;
         });
         let turn = shared.turn().await;
-        let adopted = shared.adopt(Io::Boxed(Box::new(near)), Some(turn), now).await;
+        let adopted = shared
+            .adopt(Io::Boxed(Box::new(near)), Some(turn), clock::now)
+            .await;
         drop(shared.turn().await);
         (adopted.unwrap(), backend)
     }
@@ -138,7 +144,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_has_as_many_places_as_the_backend_says() {
         let shared = Shared::new(true);
-        let (first, _backend) = two_places(&shared, clock::now()).await;
+        let (first, _backend) = two_places(&shared).await;
         let second = shared.place(None);
         assert!(second.is_some());
         assert!(shared.place(None).is_none(), "both are taken");
@@ -148,17 +154,17 @@ mod tests {
 
     #[tokio::test]
     async fn only_connections_opened_since_are_fresh() {
-        let (shared, now) = (Shared::new(true), clock::now());
-        let (_first, _backend) = two_places(&shared, now).await;
-        let later = now + Duration::from_millis(1);
+        let (shared, before) = (Shared::new(true), clock::now());
+        let (_first, _backend) = two_places(&shared).await;
+        let later = clock::now() + Duration::from_millis(1);
         assert!(shared.place(Some(later)).is_none());
-        assert!(shared.place(Some(now)).is_some());
+        assert!(shared.place(Some(before)).is_some());
     }
 
     #[tokio::test]
     async fn a_connection_is_closed_when_it_has_been_idle_for_long_and_not_before() {
         let (shared, start) = (Shared::new(true), clock::now());
-        let (place, backend) = two_places(&shared, start).await;
+        let (place, backend) = two_places(&shared).await;
         shared.sweep(start, IDLE);
         shared.sweep(start + 2 * IDLE, IDLE);
         assert!(shared.place(None).is_some(), "a request is on it");
@@ -175,7 +181,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_the_backend_closed_is_forgotten() {
         let shared = Shared::new(true);
-        let (_place, backend) = two_places(&shared, clock::now()).await;
+        let (_place, backend) = two_places(&shared).await;
         backend.abort();
         while shared.place(None).is_some() {
             tokio::task::yield_now().await;

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,8 @@ type Connection = http2::Connection<TokioIo<Io>, Chain, Nudge>;
 /// An HTTP/2 connection that requests share.
 pub(super) struct Slot {
     sender: http2::SendRequest<Chain>,
-    opened: Instant,
+    /// Since when others than the first may have a place.
+    shared_since: OnceLock<Instant>,
     /// Requests on it whose answers have not ended.
     open: AtomicUsize,
     /// How many the backend takes. Its own count: with a handle on the slot, the driver would keep itself alive.
@@ -52,7 +53,6 @@ impl Slot {
     /// have one: `settled` is called then, and dropped where that never comes to be.
     pub(super) async fn open(
         io: Io,
-        now: Instant,
         settled: impl FnOnce(Arc<Self>) + Send + 'static,
     ) -> Result<Place, Fault> {
         let nudge = Nudge::default();
@@ -66,7 +66,7 @@ impl Slot {
             .map_err(|error| Fault::Connect(described(&error)))?;
         let slot = Arc::new(Self {
             sender,
-            opened: now,
+            shared_since: OnceLock::new(),
             open: AtomicUsize::new(1),
             limit: Arc::new(AtomicUsize::new(MOST)),
             lost: AtomicBool::new(false),
@@ -87,9 +87,14 @@ impl Slot {
         self.open.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether it was opened then or later.
+    /// Lets others have places from now on.
+    pub(super) fn share(&self, now: Instant) {
+        let _ = self.shared_since.set(now);
+    }
+
+    /// Whether nobody could have had a place before `then`, but the first.
     pub(super) fn is_since(&self, then: Instant) -> bool {
-        self.opened >= then
+        self.shared_since.get().is_none_or(|since| *since >= then)
     }
 
     /// A place for a request, if one is free. Callers hold the lock of the list of slots, or the last would go twice.
