@@ -37,6 +37,8 @@ mod yaml;
 
 use std::path::Path;
 
+pub(crate) use meaning::is_metadata_address;
+
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use notes::conversion_notes;
 pub use reference::reference;

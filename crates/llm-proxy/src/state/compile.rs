@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,9 +17,9 @@ use super::backend::{Backend, BackendKey};
 use super::live::Live;
 use crate::base::Secret;
 use crate::base::identity::identity;
-use crate::config::types::{self, Auth, Config, Protocol, Strategy, Timeouts};
+use crate::config::types::{self, Auth, ClientTls, Config, Protocol, Strategy, Timeouts};
 use crate::routing::{Aliases, Smooth};
-use crate::upstream::Address;
+use crate::upstream::{Address, Tls};
 
 /// A config in force. Immutable: a request keeps the one that it started with.
 #[derive(Debug)]
@@ -214,7 +215,9 @@ fn compile_backend(config: &types::Backend, live: &Live) -> Result<Backend, Stri
         config.name.as_bytes(),
         config.url.to_string().as_bytes(),
     ]);
-    let endpoint = live.pools.endpoint(address(config, &scheme, &authority));
+    let endpoint = live
+        .pools
+        .endpoint(address(config, &scheme, &authority).map_err(|why| unusable(&why))?);
     let header = |text: &str| {
         HeaderValue::from_bytes(text.as_bytes()).map_err(|_why| unusable("its name is not a header value"))
     };
@@ -234,15 +237,26 @@ fn compile_backend(config: &types::Backend, live: &Live) -> Result<Backend, Stri
     })
 }
 
-fn address(config: &types::Backend, scheme: &Scheme, authority: &Authority) -> Address {
+fn address(config: &types::Backend, scheme: &Scheme, authority: &Authority) -> Result<Address, String> {
     let secure = *scheme == Scheme::HTTPS;
-    Address {
+    Ok(Address {
         host: authority.host().trim_matches(['[', ']']).to_owned(),
         port: authority.port_u16().unwrap_or(if secure { 443 } else { 80 }),
-        tls: secure.then(|| config.tls.clone()),
+        tls: secure.then(|| tls(&config.tls)).transpose()?,
         http: config.http,
         proxy: config.http_proxy.clone(),
-    }
+        allow_metadata: config.allow_metadata,
+    })
+}
+
+/// Reads the file of authorities at each reload: it may have been replaced under the same name.
+fn tls(config: &ClientTls) -> Result<Tls, String> {
+    let read =
+        |path: &PathBuf| std::fs::read(path).map_err(|error| format!("its `tls.ca` cannot be read: {error}"));
+    Ok(Tls {
+        ca: config.ca.as_ref().map(read).transpose()?.map(Arc::from),
+        insecure: config.insecure,
+    })
 }
 
 fn keys(config: &types::Backend, backend: u64) -> Option<Vec<BackendKey>> {

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use super::Fault;
 use super::exchange::{Driven, described};
 use super::pool::Endpoint;
+use super::slot::Place;
 
 /// How much is joined before it is handed on: a piece becomes one write towards the client.
 const JOINED: usize = 32 * 1024;
@@ -24,6 +25,8 @@ pub struct UpstreamBody {
     /// The connection to drive, until the body ends; none over HTTP/2.
     driven: Option<Driven>,
     home: Option<Arc<Endpoint>>,
+    /// The place on a shared connection, until the body ends. Below `incoming`: the stream is reset before it is free.
+    place: Option<Place>,
     now: fn() -> Instant,
     /// What broke, until it has been told.
     fault: Option<Fault>,
@@ -41,17 +44,19 @@ impl UpstreamBody {
             incoming,
             driven: Some(driven),
             home: Some(home),
+            place: None,
             now,
             fault: None,
             ended: false,
         }
     }
 
-    pub(super) fn shared(incoming: Incoming) -> Self {
+    pub(super) fn shared(incoming: Incoming, place: Place) -> Self {
         Self {
             incoming,
             driven: None,
             home: None,
+            place: Some(place),
             now: crate::base::clock::now,
             fault: None,
             ended: false,
@@ -98,6 +103,7 @@ impl UpstreamBody {
     fn broken(&mut self, joined: Joined, fault: Fault) -> Poll<Option<Result<Bytes, Fault>>> {
         self.ended = true;
         self.driven = None;
+        self.place = None;
         match joined.take() {
             Some(piece) => {
                 self.fault = Some(fault);
@@ -140,6 +146,7 @@ impl UpstreamBody {
     /// The whole answer has been read: the connection goes back to its pool, if it may serve again.
     fn finish(&mut self, cx: &mut Context<'_>) {
         self.ended = true;
+        self.place = None;
         let (Some(mut driven), Some(home)) = (self.driven.take(), self.home.take()) else {
             return;
         };

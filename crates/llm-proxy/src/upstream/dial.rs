@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -21,8 +20,9 @@ use tower_service::Service;
 
 use super::Fault;
 use super::io::Io;
-use super::tls;
-use crate::config::types::{ClientTls, HttpVersion, OutboundProxy};
+use super::tcp::{self, Reach};
+use super::tls::{self, Tls};
+use crate::config::types::{HttpVersion, OutboundProxy};
 
 /// How a backend is reached: everything but its path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,11 +32,32 @@ pub struct Address {
     /// Its port.
     pub port: u16,
     /// TLS or not.
-    pub tls: Option<ClientTls>,
+    pub tls: Option<Tls>,
     /// HTTP version.
     pub http: HttpVersion,
     /// The way out.
     pub proxy: OutboundProxy,
+    /// Whether its name may stand for an address at which clouds hand out credentials.
+    pub allow_metadata: bool,
+}
+
+impl Address {
+    /// Whether a connection to it may turn out to be HTTP/2.
+    pub(super) fn may_be_http2(&self) -> bool {
+        match self.http {
+            HttpVersion::Http1 => false,
+            HttpVersion::Http2 => true,
+            HttpVersion::Auto => self.tls.is_some(),
+        }
+    }
+
+    fn reach(&self) -> Reach {
+        if self.allow_metadata {
+            Reach::Anything
+        } else {
+            Reach::NoMetadata
+        }
+    }
 }
 
 /// Opens connections to one backend address.
@@ -65,13 +86,13 @@ impl Dialer {
     pub(super) async fn dial(&self, limit: Duration) -> Result<Dialled, Fault> {
         match timeout(limit, self.open(limit)).await {
             Ok(done) => done.map_err(Fault::Connect),
-            Err(_) => Err(Fault::Connect(format!("no connection within {limit:?}"))),
+            Err(_) => Err(too_slow(limit)),
         }
     }
 
     async fn open(&self, limit: Duration) -> Result<Dialled, String> {
         let raw = match self.proxy() {
-            None => Io::Tcp(tcp(&self.address.host, self.address.port, limit).await?),
+            None => Io::Tcp(self.direct(limit).await?),
             Some(proxy) => Box::pin(self.through(proxy, limit)).await?,
         };
         if self.address.tls.is_none() {
@@ -81,6 +102,11 @@ impl Dialer {
             });
         }
         self.handshake(raw).await
+    }
+
+    async fn direct(&self, limit: Duration) -> Result<TcpStream, String> {
+        let Address { host, port, .. } = &self.address;
+        tcp::connect(host, *port, self.address.reach(), limit).await
     }
 
     async fn handshake(&self, raw: Io) -> Result<Dialled, String> {
@@ -166,6 +192,11 @@ impl Dialer {
     }
 }
 
+/// What it means to have waited for a connection in vain.
+pub(super) fn too_slow(limit: Duration) -> Fault {
+    Fault::Connect(format!("no connection within {limit:?}"))
+}
+
 fn agreed_on_http2(connection: &rustls::ClientConnection) -> bool {
     connection.alpn_protocol() == Some(b"h2")
 }
@@ -176,28 +207,6 @@ fn bracketed(host: &str) -> String {
     } else {
         host.to_owned()
     }
-}
-
-/// Connects to the first address that answers. Each gets an even part of the time that is left.
-async fn tcp(host: &str, port: u16, limit: Duration) -> Result<TcpStream, String> {
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port))
-        .await
-        .map_err(|error| format!("the name does not resolve: {error}"))?
-        .collect();
-    let share = limit / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
-    let mut last = "the name has no address".to_owned();
-    for address in addresses {
-        match timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                // Without this, small writes wait for the peer's delayed acknowledgement: 40 ms a token.
-                stream.set_nodelay(true).map_err(|error| error.to_string())?;
-                return Ok(stream);
-            }
-            Ok(Err(error)) => last = error.to_string(),
-            Err(_) => "no answer to the connection request".clone_into(&mut last),
-        }
-    }
-    Err(last)
 }
 
 /// The hop to a proxy, as the service that hyper-util's proxy connectors build on.
@@ -223,11 +232,14 @@ impl Service<Uri> for ProxyHop {
 async fn to_proxy(hop: Uri, limit: Duration) -> io::Result<TokioIo<Io>> {
     let host = hop.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let port = hop.port_u16().unwrap_or_else(|| default_port(&hop));
-    let stream = tcp(&host, port, limit).await.map_err(io::Error::other)?;
+    // The operator's own proxy: what it may reach is not a backend's matter.
+    let stream = tcp::connect(&host, port, Reach::Anything, limit)
+        .await
+        .map_err(io::Error::other)?;
     if hop.scheme_str() != Some("https") {
         return Ok(TokioIo::new(Io::Tcp(stream)));
     }
-    let config = tls::client_config(&ClientTls::default(), HttpVersion::Http1).map_err(io::Error::other)?;
+    let config = tls::client_config(&Tls::default(), HttpVersion::Http1).map_err(io::Error::other)?;
     let name = ServerName::try_from(host).map_err(io::Error::other)?;
     let stream = TlsConnector::from(config).connect(name, stream).await?;
     Ok(TokioIo::new(Io::Tls(Box::new(stream))))

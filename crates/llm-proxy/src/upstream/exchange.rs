@@ -13,18 +13,19 @@ use http::{HeaderMap, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::time::timeout;
 
 use super::Fault;
 use super::body::UpstreamBody;
-use super::dial::Dialled;
+use super::dial::{Dialled, too_slow};
 use super::io::Io;
 use super::pool::Endpoint;
 use super::request::{Chain, UpstreamRequest};
+use super::shared::Turn;
+use super::slot::Place;
 
 /// The longest response head that is read.
 const MAX_HEAD: usize = 64 * 1024;
-/// The most headers of a response.
-const MAX_HEADERS: usize = 256;
 
 /// A response head with its body still on the way.
 #[derive(Debug)]
@@ -38,7 +39,8 @@ pub struct Reply {
 }
 
 /// Sends a request and waits for the response head. Dropping the future, or later the reply's body, closes the
-/// connection. A reused connection that turns out closed before any byte came is replaced by a fresh one, once.
+/// connection (HTTP/2: resets the stream). A reused connection that turns out closed before any byte came is
+/// replaced by a fresh one, once.
 ///
 /// # Errors
 /// See [`Fault`]; `Stale` never comes out of here.
@@ -48,21 +50,88 @@ pub async fn send(
     connect_within: Duration,
     now: fn() -> Instant,
 ) -> Result<Reply, Fault> {
-    if let Some(warm) = warm(endpoint, now()) {
-        match warm.exchange(request, endpoint, Age::Reused, now).await {
-            Err(Fault::Stale) => {}
-            done => return done,
+    let trip = Trip {
+        endpoint,
+        request,
+        connect_within,
+        started: now(),
+        now,
+    };
+    match trip.on_a_reused_one().await {
+        None | Some(Err(Fault::Stale)) => trip.on_a_fresh_one().await,
+        Some(done) => done,
+    }
+}
+
+/// A request on its way to a backend.
+struct Trip<'a> {
+    endpoint: &'a Arc<Endpoint>,
+    request: &'a UpstreamRequest,
+    connect_within: Duration,
+    /// When it set out. Connections opened since are fresh, whoever opened them.
+    started: Instant,
+    now: fn() -> Instant,
+}
+
+impl Trip<'_> {
+    async fn on_a_reused_one(&self) -> Option<Result<Reply, Fault>> {
+        if let Some(idle) = warm(self.endpoint, self.started) {
+            return Some(self.alone_on(idle, Age::Reused).await);
+        }
+        let place = self.endpoint.shared.place(None)?;
+        Some(place.exchange(self.request, self.started).await)
+    }
+
+    async fn on_a_fresh_one(&self) -> Result<Reply, Fault> {
+        match self.connect().await? {
+            Way::Own(driven) => self.alone_on(driven, Age::Fresh).await,
+            Way::Shared(place) => place.exchange(self.request, self.started).await,
         }
     }
-    if let Some(reply) = endpoint.shared.send(request).await {
-        return reply;
+
+    async fn alone_on(&self, driven: Driven, age: Age) -> Result<Reply, Fault> {
+        driven.exchange(self.request, self.endpoint, age, self.now).await
     }
-    let Dialled { io, http2 } = endpoint.dialer.dial(connect_within).await?;
-    if http2 {
-        return endpoint.shared.adopt(io, request).await;
+
+    /// A connection opened since the start: by this request, or by one before it that leaves a place on it.
+    async fn connect(&self) -> Result<Way, Fault> {
+        let shared = &self.endpoint.shared;
+        let asked = (self.now)();
+        let turn = self.turn().await?;
+        if let Some(place) = shared.place(Some(self.started)) {
+            return Ok(Way::Shared(place));
+        }
+        // Who was first may have found HTTP/1.1: then nobody need wait for anybody.
+        let turn = turn.filter(|_| shared.is_expected());
+        let waited = (self.now)().duration_since(asked);
+        let left = self.connect_within.saturating_sub(waited);
+        let Dialled { io, http2 } = self.endpoint.dialer.dial(left).await?;
+        shared.expect(http2);
+        if http2 {
+            shared.adopt(io, turn, self.now).await.map(Way::Shared)
+        } else {
+            Driven::over(io).await.map(Way::Own)
+        }
     }
-    let fresh = Driven::over(io).await?;
-    fresh.exchange(request, endpoint, Age::Fresh, now).await
+
+    async fn turn(&self) -> Result<Option<Turn>, Fault> {
+        let shared = &self.endpoint.shared;
+        if !shared.is_expected() {
+            return Ok(None);
+        }
+        match timeout(self.connect_within, shared.turn()).await {
+            Ok(turn) => Ok(Some(turn)),
+            Err(_) => Err(too_slow(self.connect_within)),
+        }
+    }
+}
+
+/// What a request goes out on.
+enum Way {
+    /// An HTTP/1.1 connection for itself.
+    Own(Driven),
+    /// A place on an HTTP/2 connection.
+    Shared(Place),
 }
 
 /// An idle connection that is still open, if there is one.
@@ -92,7 +161,6 @@ pub(super) struct Driven {
 impl Driven {
     async fn over(io: Io) -> Result<Self, Fault> {
         let (sender, connection) = http1::Builder::new()
-            .max_headers(MAX_HEADERS)
             .max_header_size(MAX_HEAD)
             .handshake(TokioIo::new(io))
             .await

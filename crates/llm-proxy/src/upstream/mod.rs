@@ -11,6 +11,8 @@ mod io;
 mod pool;
 mod request;
 mod shared;
+mod slot;
+mod tcp;
 mod tls;
 
 pub use body::UpstreamBody;
@@ -18,6 +20,7 @@ pub use dial::Address;
 pub use exchange::{Reply, send};
 pub use pool::{Endpoint, Pools};
 pub use request::{Chain, UpstreamRequest};
+pub use tls::Tls;
 
 /// Why a request got no response head, or why its body broke off.
 #[derive(Debug, thiserror::Error)]

@@ -19,7 +19,7 @@ const IDLE_FOR: Duration = Duration::from_secs(55);
 #[derive(Debug)]
 pub struct Endpoint {
     pub(super) dialer: Dialer,
-    pub(super) shared: Shared,
+    pub(super) shared: Arc<Shared>,
     idle: Mutex<Vec<Idle>>,
 }
 
@@ -33,8 +33,8 @@ impl Endpoint {
     /// An endpoint without connections.
     pub fn new(address: Address) -> Arc<Self> {
         Arc::new(Self {
+            shared: Shared::new(address.may_be_http2()),
             dialer: Dialer::new(address),
-            shared: Shared::default(),
             idle: Mutex::default(),
         })
     }
@@ -57,6 +57,7 @@ impl Endpoint {
     }
 
     fn sweep(&self, now: Instant) {
+        self.shared.sweep(now, IDLE_FOR);
         self.idle
             .lock()
             .retain(|idle| now.duration_since(idle.since) < IDLE_FOR);

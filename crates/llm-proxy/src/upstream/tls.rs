@@ -1,6 +1,5 @@
 //! TLS towards backends: the system's authorities, or a file's, or none at all where the operator insists.
 
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -10,17 +9,26 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::BuilderVerifierExt;
 
-use crate::config::types::{ClientTls, HttpVersion};
+use crate::config::types::HttpVersion;
 
-/// The TLS settings of a backend. Reads the authorities' file, if one is named.
+/// TLS towards a backend, with its file read: another file under the same path is another address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Tls {
+    /// PEM text of authorities to trust instead of the system's.
+    pub ca: Option<Arc<[u8]>>,
+    /// Whether certificates go unchecked.
+    pub insecure: bool,
+}
+
+/// The TLS settings of a backend.
 ///
 /// # Errors
-/// A sentence: the file cannot be read or holds no certificate.
-pub(super) fn client_config(tls: &ClientTls, http: HttpVersion) -> Result<Arc<ClientConfig>, String> {
+/// A sentence: the authorities' text cannot be read or holds no certificate.
+pub(super) fn client_config(tls: &Tls, http: HttpVersion) -> Result<Arc<ClientConfig>, String> {
     let base = if tls.insecure {
         unchecked()?
-    } else if let Some(path) = &tls.ca {
-        with_roots(file_roots(path)?)?
+    } else if let Some(pem) = &tls.ca {
+        with_roots(roots(pem)?)?
     } else {
         system()?
     };
@@ -59,15 +67,14 @@ fn with_roots(roots: RootCertStore) -> Result<ClientConfig, String> {
     Ok(builder()?.with_root_certificates(roots).with_no_client_auth())
 }
 
-fn file_roots(path: &Path) -> Result<RootCertStore, String> {
+fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| error.to_string())?;
-    for certificate in certificates {
+    for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|error| error.to_string())?;
         roots.add(certificate).map_err(|error| error.to_string())?;
     }
     if roots.is_empty() {
-        return Err(format!("{} holds no certificate", path.display()));
+        return Err("the `tls.ca` file holds no certificate".to_owned());
     }
     Ok(roots)
 }

@@ -22,3 +22,4 @@ mod faults;
 mod identity;
 mod life;
 mod streams;
+mod upstream_h2;

@@ -40,6 +40,7 @@ fn backend(item: &View<'_>, dir: &Path) -> Backend {
         max_concurrent: item.int("max_concurrent"),
         timeout: bounds::overrides(item),
         tls: tls(item, dir),
+        allow_metadata: item.truth("allow_metadata"),
         on_disconnect: item.named("on_disconnect").unwrap_or(OnDisconnect::Cancel),
     }
 }

@@ -1,6 +1,6 @@
 //! Addresses at which clouds hand credentials to whoever asks, in all the ways to write them.
 //!
-//! A name that resolves to such an address is not caught here: that is for the one who resolves it.
+//! A name that resolves to such an address is caught by the one who resolves it, with [`is_metadata_address`].
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -26,9 +26,16 @@ pub(super) fn is_metadata(host: &str) -> bool {
         return true;
     }
     match host.parse() {
-        Ok(IpAddr::V6(address)) => address == V6 || embedded(address).is_some_and(|v4| V4.contains(&v4)),
-        Ok(IpAddr::V4(address)) => V4.contains(&address),
+        Ok(address) => is_metadata_address(address),
         Err(_) => loose(&host).is_some_and(|address| V4.contains(&address)),
+    }
+}
+
+/// Whether an address is such a one, be it wrapped in IPv6.
+pub(crate) fn is_metadata_address(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V6(address) => address == V6 || embedded(address).is_some_and(|v4| V4.contains(&v4)),
+        IpAddr::V4(address) => V4.contains(&address),
     }
 }
 

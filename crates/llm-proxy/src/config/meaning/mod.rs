@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub(crate) use files::is_open;
+pub(crate) use metadata::is_metadata_address;
 
 use super::fields::failure::{DETECTION, ERROR_MAP, FALLBACK};
 use super::findings::Findings;

@@ -72,6 +72,8 @@ pub struct Backend {
     pub protocol: Protocol,
     /// Its base URL as the file has it, without a trailing slash. `http` or `https`; no user info.
     pub url: http::Uri,
+    /// Whether its host may be one at which clouds hand out credentials.
+    pub allow_metadata: bool,
     /// Its keys; empty: none is sent.
     pub api_keys: Vec<Secret>,
     /// The calls that it has.
