@@ -1,8 +1,11 @@
 //! `llm-proxy serve`.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+use tokio::runtime::{Builder, Runtime};
 
 use crate::app::{self, Fatal, Options, Source};
 
@@ -24,8 +27,7 @@ pub(super) fn serve(config: PathBuf, colour: bool) -> ExitCode {
 
 /// Runs a future of the program to its end, and turns that into an exit code.
 pub(super) fn run(program: impl Future<Output = Result<(), Fatal>>, colour: bool) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let ended = match runtime {
+    let ended = match runtime() {
         Ok(runtime) => {
             let ended = runtime.block_on(program);
             // Dropping it would wait for its blocking threads, and a look-up of a name can hang for minutes.
@@ -41,8 +43,19 @@ pub(super) fn run(program: impl Future<Output = Result<(), Fatal>>, colour: bool
     }
 }
 
+/// A worker for each processor; where there is but one, no scheduler for many is needed.
+fn runtime() -> io::Result<Runtime> {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let mut builder = if processors > 1 {
+        Builder::new_multi_thread()
+    } else {
+        Builder::new_current_thread()
+    };
+    builder.enable_all().build()
+}
+
 /// One clear sentence first, on standard error.
 fn failed(text: &str, code: u8) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{text}");
     ExitCode::from(code)
 }

@@ -55,13 +55,14 @@ impl Framing {
     }
 
     fn end_line(&mut self) {
-        let line = std::mem::take(&mut self.line);
+        let line = &self.line;
         self.place = match (self.place, line.is_empty()) {
             (Place::Before, true) => Place::Before,
             (Place::Before | Place::Headers, false) => Place::Headers,
             (Place::Headers | Place::Over, _) => Place::Over,
         };
         self.statements += usize::from(STATEMENTS.iter().any(|name| line.is_header(name)));
+        self.line.length = 0;
     }
 }
 
