@@ -15,6 +15,7 @@ mod plan;
 mod relay;
 mod stream;
 mod verdict;
+mod walk;
 
 pub use body::AnswerBody;
 pub use failure::{Failure, Says};

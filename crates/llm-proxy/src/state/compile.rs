@@ -180,9 +180,9 @@ fn compile_alias(
         };
         tiers.entry(route.priority).or_default().push(Arc::new(compiled));
     }
-    let tier = |(priority, routes)| Tier {
+    let tier = |(priority, routes): (i32, Vec<Arc<Route>>)| Tier {
+        smooth: live.smooth(name, priority, shape(&routes)),
         routes,
-        smooth: live.smooth(name, priority),
     };
     Alias {
         name: Arc::from(name),
@@ -192,6 +192,16 @@ fn compile_alias(
         overrides: raw(&model.overrides),
         enabled: model.enabled,
     }
+}
+
+/// What a round robin counts for: these routes in this order.
+fn shape(routes: &[Arc<Route>]) -> u64 {
+    let of = |route: &Arc<Route>| {
+        let model = route.model.as_ref().map_or("", |(model, _)| model);
+        identity(&[&route.backend.id.to_le_bytes(), model.as_bytes()]).to_le_bytes()
+    };
+    let all: Vec<u8> = routes.iter().flat_map(of).collect();
+    identity(&[&all])
 }
 
 /// Values as the JSON that is spliced into bodies.

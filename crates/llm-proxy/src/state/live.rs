@@ -18,8 +18,8 @@ use crate::observe::access::Access;
 use crate::routing::Smooth;
 use crate::upstream::Pools;
 
-/// An alias and a priority.
-type TierKey = (String, i32);
+/// An alias, a priority, and which routes it has: of other routes the credits would mean nothing.
+type TierKey = (String, i32, u64);
 
 /// State keyed by identity, so that a new config finds what it kept.
 #[derive(Debug)]
@@ -77,12 +77,12 @@ impl Live {
         Arc::clone(self.vitals.lock().entry(backend).or_default())
     }
 
-    /// The round robin of an alias' priority.
-    pub(super) fn smooth(&self, alias: &str, priority: i32) -> Arc<Mutex<Smooth>> {
+    /// The round robin of an alias' priority, as long as it has these routes.
+    pub(super) fn smooth(&self, alias: &str, priority: i32, routes: u64) -> Arc<Mutex<Smooth>> {
         Arc::clone(
             self.smooth
                 .lock()
-                .entry((alias.to_owned(), priority))
+                .entry((alias.to_owned(), priority, routes))
                 .or_default(),
         )
     }

@@ -1,0 +1,286 @@
+//! Walking over the candidates: which may be tried now, and what to do where all are cooling or full.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::futures::Notified;
+use tokio::time::timeout_at;
+
+use super::failure::Failure;
+use super::plan::Candidate;
+use super::verdict;
+use crate::base::{Class, clock};
+use crate::config::types::WhenAllCooling;
+use crate::health::{self, Gate, Probe, Sole, Target};
+use crate::state::{Context, InFlight, Live};
+
+/// How long a request waits for a cooling backend to recover (contract 4, `when_all_cooling`).
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A candidate that may be tried now.
+pub(super) struct Chosen {
+    pub(super) candidate: Candidate,
+    pub(super) place: InFlight,
+    pub(super) probe: ProbeGuard,
+}
+
+/// What the walk over the candidates found.
+pub(super) enum Walk {
+    /// This one.
+    Go(Chosen),
+    /// Nothing is left.
+    Exhausted,
+    /// None that is left may be used, and some of them only because they have no place free.
+    Full,
+    /// All that are left are cooling.
+    Cooling(Cooling),
+}
+
+/// The cooling candidate that recovers first.
+#[derive(Clone, Copy)]
+pub(super) struct Cooling {
+    at: usize,
+    class: Class,
+    /// When it may be probed; none while another request does.
+    until: Option<Instant>,
+}
+
+/// The candidates that have not been tried.
+pub(super) struct Walker {
+    left: Vec<Candidate>,
+    sole: Sole,
+    waiting_since: Option<Instant>,
+}
+
+impl Walker {
+    /// All of them are left.
+    pub(super) fn new(candidates: Vec<Candidate>, sole: Sole) -> Self {
+        Self {
+            left: candidates,
+            sole,
+            waiting_since: None,
+        }
+    }
+
+    /// The same candidate once more, before all others.
+    pub(super) fn again(&mut self, candidate: Candidate) {
+        self.left.insert(0, candidate);
+    }
+
+    /// The first candidate that may be tried now.
+    pub(super) fn walk(&mut self, ctx: &Context) -> Walk {
+        if self.left.is_empty() {
+            return Walk::Exhausted;
+        }
+        let now = clock::now();
+        let mut soonest: Option<Cooling> = None;
+        let mut full = false;
+        for at in 0..self.left.len() {
+            match self.look(ctx, at, now) {
+                Look::Free(probe) => match self.take(at, probe) {
+                    Some(chosen) => return Walk::Go(chosen),
+                    None => full = true,
+                },
+                Look::Cooling(cooling) => {
+                    soonest = Some(soonest.map_or(cooling, |best| sooner(best, cooling)));
+                }
+            }
+        }
+        soonest.filter(|_| !full).map_or(Walk::Full, Walk::Cooling)
+    }
+
+    fn look(&self, ctx: &Context, at: usize, now: Instant) -> Look {
+        let probed = |class| {
+            Look::Cooling(Cooling {
+                at,
+                class,
+                until: None,
+            })
+        };
+        let Some(candidate) = self.left.get(at) else {
+            return probed(Class::Unavailable);
+        };
+        let mut health = ctx.live.health.lock();
+        match health.gate(&candidate.target, self.sole, now) {
+            Gate::Open { .. } => Look::Free(ProbeGuard::none(&ctx.live)),
+            Gate::Probing { class } => probed(class),
+            Gate::Cooling { until, class } => Look::Cooling(Cooling {
+                at,
+                class,
+                until: Some(until),
+            }),
+            Gate::Due => match health.take_probe(&candidate.target, self.sole, now, lease(candidate)) {
+                Some(probe) => Look::Free(ProbeGuard::new(&ctx.live, probe)),
+                None => probed(Class::Unavailable),
+            },
+        }
+    }
+
+    /// Takes a candidate out, if its backend has a place.
+    fn take(&mut self, at: usize, probe: ProbeGuard) -> Option<Chosen> {
+        let backend = &self.left.get(at)?.route.backend;
+        let place = backend.vitals.enter(backend.config.max_concurrent)?;
+        Some(Chosen {
+            candidate: self.left.remove(at),
+            place,
+            probe,
+        })
+    }
+
+    /// Those that share what failed (the key, the model there, the backend) wait until all others have been asked.
+    pub(super) fn after(&mut self, failed: &Candidate, class: Class) {
+        let failed_target = &failed.target;
+        self.left
+            .sort_by_key(|candidate| candidate.target.shares(failed_target, class));
+        if class == Class::ContextLength {
+            let window = failed.route.context;
+            let other = |target: &Target| {
+                (target.backend, target.model) != (failed_target.backend, failed_target.model)
+            };
+            self.left
+                .retain(|candidate| other(&candidate.target) && larger(candidate.route.context, window));
+        }
+    }
+
+    /// Everything is cooling: wait, force a probe, or give up (contract 4, `when_all_cooling`). `None`: look again.
+    pub(super) async fn all_cooling(
+        &mut self,
+        ctx: &Context,
+        soonest: Cooling,
+        recovered: Notified<'_>,
+    ) -> Result<Option<Chosen>, Failure> {
+        let now = clock::now();
+        let refused = || verdict::all_cooling(soonest.class, soonest.until, now);
+        let is_hard = health::is_hard(soonest.class);
+        match ctx.snapshot.config.fallback.when_all_cooling {
+            WhenAllCooling::AlwaysTry => self.force(ctx, soonest.at, now).map(Some),
+            // The only backend is never refused for a soft fault, whatever the setting.
+            _ if self.sole != Sole::No && !is_hard => self.force(ctx, soonest.at, now).map(Some),
+            WhenAllCooling::Fail => Err(refused()),
+            // Nothing that a wait or a probe would mend; only a probe that is under way may know better.
+            WhenAllCooling::Probe if is_hard && soonest.until.is_some() => Err(refused()),
+            WhenAllCooling::Probe if self.wait(soonest, now, recovered).await => Ok(None),
+            WhenAllCooling::Probe => self.probe(ctx, soonest, now).map(Some),
+        }
+    }
+
+    /// Waits for the recovery, if it comes soon enough. Says whether to look again.
+    async fn wait(&mut self, soonest: Cooling, now: Instant, recovered: Notified<'_>) -> bool {
+        let patience = *self.waiting_since.get_or_insert(now) + PATIENCE;
+        match soonest.until {
+            Some(until) if until > patience => false,
+            None if now >= patience => false,
+            until => {
+                // Either it recovers by the clock, or a probe's success says so earlier.
+                let _ = timeout_at(until.unwrap_or(patience).into(), recovered).await;
+                true
+            }
+        }
+    }
+
+    /// Sends this request as the one probe; all others are told when to come back.
+    fn probe(&mut self, ctx: &Context, soonest: Cooling, now: Instant) -> Result<Chosen, Failure> {
+        let refused = || verdict::all_cooling(soonest.class, soonest.until, now);
+        let probe = self.early_probe(ctx, soonest.at, now).ok_or_else(refused)?;
+        self.take(soonest.at, probe).ok_or_else(verdict::all_full)
+    }
+
+    /// Sends this request whoever else is sent; it is the probe if there is none.
+    fn force(&mut self, ctx: &Context, at: usize, now: Instant) -> Result<Chosen, Failure> {
+        let probe = self.early_probe(ctx, at, now);
+        let probe = probe.unwrap_or_else(|| ProbeGuard::none(&ctx.live));
+        self.take(at, probe).ok_or_else(verdict::all_full)
+    }
+
+    /// The probe of a candidate before its time; none while another request holds it.
+    fn early_probe(&self, ctx: &Context, at: usize, now: Instant) -> Option<ProbeGuard> {
+        let candidate = self.left.get(at)?;
+        let mut health = ctx.live.health.lock();
+        let probe = health.force_probe(&candidate.target, now, lease(candidate))?;
+        Some(ProbeGuard::new(&ctx.live, probe))
+    }
+}
+
+enum Look {
+    Free(ProbeGuard),
+    Cooling(Cooling),
+}
+
+/// The one that recovers first; one that is being probed counts as recovering now. Soft faults go before hard ones.
+fn sooner(a: Cooling, b: Cooling) -> Cooling {
+    let key = |cooling: &Cooling| {
+        (
+            health::is_hard(cooling.class),
+            cooling.until.is_some(),
+            cooling.until,
+        )
+    };
+    if key(&b) < key(&a) { b } else { a }
+}
+
+/// A probe that says nothing for this long is given to the next request.
+fn lease(candidate: &Candidate) -> Duration {
+    candidate.route.timeouts.first_byte
+}
+
+/// Whether a window of `next` tokens may hold what one of `failed` did not.
+fn larger(next: Option<u64>, failed: Option<u64>) -> bool {
+    match (next, failed) {
+        (Some(next), Some(failed)) => next > failed,
+        _ => true,
+    }
+}
+
+/// A probe that is given back without a verdict unless there was one.
+pub(super) struct ProbeGuard {
+    live: Arc<Live>,
+    probe: Option<Probe>,
+}
+
+impl ProbeGuard {
+    fn none(live: &Arc<Live>) -> Self {
+        Self {
+            live: Arc::clone(live),
+            probe: None,
+        }
+    }
+
+    fn new(live: &Arc<Live>, probe: Probe) -> Self {
+        Self {
+            live: Arc::clone(live),
+            probe: Some(probe),
+        }
+    }
+
+    pub(super) fn succeeded(&mut self, candidate: &Candidate, now: Instant) {
+        let probe = self.probe.take();
+        let probed = probe.is_some();
+        self.live.health.lock().success(&candidate.target, probe, now);
+        if probed {
+            tracing::info!(
+                backend = &*candidate.route.backend.name,
+                model = &*candidate.model,
+                "recovered"
+            );
+            self.live.recovered.notify_waiters();
+        }
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.probe.is_some()
+    }
+
+    /// The probe, for a verdict that somebody else gives.
+    pub(super) fn spent(&mut self) -> Option<Probe> {
+        self.probe.take()
+    }
+}
+
+impl Drop for ProbeGuard {
+    fn drop(&mut self) {
+        if let Some(probe) = self.probe.take() {
+            self.live.health.lock().release(probe);
+            self.live.recovered.notify_waiters();
+        }
+    }
+}
