@@ -1,14 +1,17 @@
-//! The yard's own tool: `tidy` checks the repository's rules, `bench` measures the proxy beside nginx.
+//! The yard's own tool: `tidy` checks the repository's rules, `cases` writes the page of tested cases,
+//! `bench` measures the proxy beside nginx.
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
 mod bench;
+mod cases;
+mod files;
 mod out;
 mod tidy;
 
-const USAGE: &str = "usage: xtask tidy | bench [--quick] [--rows WORD] [--proxy FILE] [--dir DIR]";
+const USAGE: &str = "usage: xtask tidy | cases | bench [--quick] [--rows WORD] [--proxy FILE] [--dir DIR]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -26,6 +29,7 @@ fn main() -> ExitCode {
 fn run(words: &[String]) -> Result<bool> {
     match words.split_first() {
         Some((task, [])) if task == "tidy" => tidy_up(),
+        Some((task, [])) if task == "cases" => cases::write(&files::root()).map(|()| true),
         Some((task, options)) if task == "bench" => {
             let options = bench::Options::parse(options).context(USAGE)?;
             bench::run(&options).map(|()| true)
@@ -35,7 +39,7 @@ fn run(words: &[String]) -> Result<bool> {
 }
 
 fn tidy_up() -> Result<bool> {
-    let report = tidy::check(&tidy::root())?;
+    let report = tidy::check(&files::root())?;
     for finding in &report.findings {
         out::line(&finding.to_string());
     }

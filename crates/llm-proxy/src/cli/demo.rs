@@ -125,7 +125,7 @@ fn welcome(listen: &[Listen], admin: Option<&Listen>) {
 llm-proxy demo: three simulated backends, one of them broken on purpose, and the proxy before them.
 
   proxy      http://{proxy}      (no key needed)
-  dashboard  {status}
+  dashboard  {status}      (a page of text for now)
 
 Paste one of these into another terminal, and watch this one: the broken backend fails first, the next one answers.
 

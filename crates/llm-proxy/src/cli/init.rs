@@ -75,7 +75,7 @@ const HEAD: &str = "\
 # `llm-proxy check` tells everything that is wrong with this file; docs/reference/config.md has every key.
 
 listen: 127.0.0.1:8765            # clients: base URL http://127.0.0.1:8765/v1 (OpenAI), http://127.0.0.1:8765 (Anthropic)
-# admin: {listen: 127.0.0.1:8766} # dashboard and /metrics; `off` turns it off
+# admin: {listen: 127.0.0.1:8766} # a status page and /api/status; \"off\" turns it off
 
 # Keys that clients present. Needed as soon as `listen` is not a loopback address.
 # api_keys:

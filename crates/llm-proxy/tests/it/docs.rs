@@ -38,9 +38,10 @@ fn texts(folder: &str, ending: &str) -> BTreeMap<PathBuf, String> {
     found
 }
 
-/// Every page: those at the root, and all below `docs`.
+/// Every page: those at the root, all below `docs`, and that of the examples.
 fn pages() -> BTreeMap<PathBuf, String> {
     let mut pages = texts("docs", ".md");
+    pages.append(&mut texts("examples", ".md"));
     for entry in fs::read_dir(root()).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "md") {
@@ -134,6 +135,15 @@ fn every_link_leads_to_a_file_and_every_anchor_to_a_heading() {
         }
     }
     assert!(count >= 30, "only {count} links found");
+}
+
+#[test]
+fn every_example_has_its_line() {
+    let listed = fs::read_to_string(root().join("examples/README.md")).unwrap();
+    for path in texts("examples", ".yaml").into_keys() {
+        let name = path.file_name().unwrap().to_string_lossy();
+        assert!(listed.contains(&format!("]({name})")), "{name} is not listed");
+    }
 }
 
 #[test]

@@ -12,12 +12,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 
-use super::support::tls::{Certificate, TlsBackend};
+use super::support::tls::{Certificate, TlsBackend, completion};
 use super::support::{Proxy, Reply, until};
 
 /// What a backend does with a request.
@@ -139,13 +138,7 @@ async fn answer(
             std::future::pending::<()>().await;
         }
     }
-    let body = json!({
-        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "real",
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
-    });
-    let response = http::Response::builder().header("content-type", "application/json");
-    Ok(response.body(Full::from(body.to_string())).unwrap())
+    Ok(completion())
 }
 
 /// A proxy before this backend, for the model `m`.

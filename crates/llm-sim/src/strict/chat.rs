@@ -23,11 +23,9 @@ pub(super) fn check(body: &At<'_>) -> Checked {
     body.forbid(&FOREIGN)?;
     parameters(body)?;
     tools(body)?;
-    let messages = body.need("messages")?;
-    let list = messages.items()?;
-    if list.is_empty() {
-        return Err(messages.wrong("empty array, expected at least one message"));
-    }
+    let list = body
+        .need("messages")?
+        .some_items("empty array, expected at least one message")?;
     list.iter().try_for_each(message)?;
     tool_order(&list)
 }

@@ -90,6 +90,15 @@ impl<'a> At<'a> {
         Ok(list.iter().enumerate().map(at).collect())
     }
 
+    /// Items of which there must be one: with none, `complaint` is what is wrong.
+    pub(super) fn some_items(&self, complaint: &str) -> Checked<Vec<Self>> {
+        let items = self.items()?;
+        if items.is_empty() {
+            return Err(self.wrong(complaint));
+        }
+        Ok(items)
+    }
+
     /// One of these strings.
     pub(super) fn one_of(&self, known: &[&str]) -> Checked<&'a str> {
         let text = self.text()?;

@@ -64,10 +64,7 @@ fn conversation(body: &At<'_>) -> Checked {
     tools(body)?;
     thinking(body)?;
     let messages = body.need("messages")?;
-    let list = messages.items()?;
-    if list.is_empty() {
-        return Err(messages.wrong("at least one message is required"));
-    }
+    let list = messages.some_items("at least one message is required")?;
     list.iter().try_for_each(message)?;
     if cache_marks(body.value) > MAX_CACHE_MARKS {
         return Err(messages.wrong("A maximum of 4 blocks with cache_control may be provided"));

@@ -9,13 +9,12 @@
 //! | no `allow` attributes, no sleeping tests, no paths of one machine | `words` |
 //! | each dependency has its reason in `docs/dependencies.md` | `reasons` |
 //!
-//! Rules are pure functions from a file to findings; this file alone reads the disk.
+//! Rules are pure functions from a file to findings; `files` alone reads the disk.
 
 use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 mod code;
 mod layers;
@@ -28,6 +27,8 @@ mod source;
 mod words;
 
 use source::Source;
+
+use crate::files;
 
 /// One broken rule at one place.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,25 +78,12 @@ const RULES: &[Rule] = &[
     reasons::from_workspace,
 ];
 
-/// Names that hold no source of ours; `.git` is a file in a worktree.
-const SKIPPED: &[&str] = &[
-    "target",
-    ".git",
-    "node_modules",
-    ".venv",
-    "__pycache__",
-    "corpus",
-    "artifacts",
-];
-
-/// The repository's root, as seen from this crate.
-pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
 /// Reads every text file below `root` and applies every rule.
 pub(crate) fn check(root: &Path) -> Result<Report> {
-    let mut sources = read_all(root)?;
+    let mut sources: Vec<Source> = files::read_all(root)?
+        .into_iter()
+        .map(|file| Source::new(file.path, file.text))
+        .collect();
     mark_tests(&mut sources);
     let mut findings: Vec<Finding> = sources.iter().flat_map(broken_rules).collect();
     let text = |path: &str| sources.iter().find(|s| s.path == path);
@@ -122,46 +110,13 @@ fn broken_rules(source: &Source) -> impl Iterator<Item = Finding> {
     RULES.iter().flat_map(move |rule| rule(source))
 }
 
-fn read_all(root: &Path) -> Result<Vec<Source>> {
-    let mut sources = Vec::new();
-    let mut folders = vec![root.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
-            let entry = entry?;
-            let (path, kind) = (entry.path(), entry.file_type()?);
-            if is_skipped(&path) {
-                continue;
-            }
-            if kind.is_dir() {
-                folders.push(path);
-            } else if kind.is_file() {
-                sources.extend(read(root, &path)?);
-            }
-        }
-    }
-    Ok(sources)
-}
-
-fn is_skipped(folder: &Path) -> bool {
-    folder
-        .file_name()
-        .is_some_and(|name| SKIPPED.iter().any(|skipped| name == *skipped))
-}
-
-/// `None` for what is not UTF-8 text: rules are about words.
-fn read(root: &Path, path: &Path) -> Result<Option<Source>> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let name = path.strip_prefix(root)?.to_string_lossy().replace('\\', "/");
-    Ok(String::from_utf8(bytes).ok().map(|text| Source::new(name, text)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_repository_keeps_its_own_rules() {
-        let report = check(&root()).expect("the repository can be read");
+        let report = check(&files::root()).expect("the repository can be read");
         assert!(
             report.files > 20,
             "the walk must reach the sources, it saw {} files",

@@ -36,7 +36,7 @@ const FIELDS: &[Field] = &[
         "admin",
         Kind::Section(&clients::ADMIN),
         Nothing,
-        "The admin listener: dashboard, `/metrics`, `/api`.",
+        "The admin listener: a status page at `/`, the same as JSON at `/api/status`.",
     ),
     field(
         "api_keys",

@@ -217,6 +217,20 @@ async fn s25_json_in_place_of_a_stream_is_relayed_as_it_is() {
 }
 
 #[tokio::test]
+async fn s26_a_stream_in_place_of_json_is_no_answer() {
+    for tongue in Tongue::ALL {
+        let rig = Rig::start(tongue).await;
+        rig.a.next(Answer::events(tongue.opening()));
+        let reply = rig.ask(false).await.expect(200);
+        assert_eq!(reply.header("x-llm-proxy-backend"), "b", "{tongue:?}");
+        assert!(reply.json()["id"].is_string(), "{}", reply.text());
+        let record = &rig.proxy.recorded(1).await[0];
+        assert_eq!(record["attempts"][0]["class"], "bad_response", "{tongue:?}");
+        rig.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn a_stream_that_breaks_before_its_first_word_is_answered_from_the_next_backend() {
     for tongue in Tongue::ALL {
         for cut in [Cut::Rst, Cut::Fin] {
