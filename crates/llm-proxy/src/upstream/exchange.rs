@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::future::poll_fn;
-use futures_util::task::noop_waker;
+use futures_util::task::noop_waker_ref;
 use http::{HeaderMap, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -144,6 +144,11 @@ fn warm(endpoint: &Endpoint, now: Instant) -> Option<Driven> {
     None
 }
 
+/// To poll for what needs no wake-up.
+pub(super) fn nobody() -> Context<'static> {
+    Context::from_waker(noop_waker_ref())
+}
+
 /// Whether a connection has served before: what its closing means depends on that.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Age {
@@ -173,9 +178,7 @@ impl Driven {
 
     /// One look at a connection from the pool: has the backend closed it meanwhile?
     fn is_open(&mut self) -> bool {
-        let waker = noop_waker();
-        let mut cx = Context::from_waker(&waker);
-        self.drive(&mut cx).is_pending() && self.sender.is_ready()
+        self.drive(&mut nobody()).is_pending() && self.sender.is_ready()
     }
 
     /// Lets the connection read and write. Ready when it is finished, well or ill.
@@ -208,7 +211,8 @@ impl Driven {
         })
     }
 
-    /// Polls the connection and the response together: the connection does the work, the response tells.
+    /// Polls the connection and the response together: the connection does the work, the response tells. It can only
+    /// come while the connection is polled, just before we look: woken for it, the task would be polled once for nothing.
     async fn head(
         &mut self,
         request: http::Request<Chain>,
@@ -221,7 +225,7 @@ impl Driven {
                 // An error of the connection also reaches the response, with the better description.
                 finished = Pin::new(&mut *connection).poll(cx).is_ready();
             }
-            response.as_mut().poll(cx)
+            response.as_mut().poll(&mut nobody())
         })
         .await
     }
