@@ -38,6 +38,8 @@ struct Chosen {
     candidate: Candidate,
     place: InFlight,
     probe: ProbeGuard,
+    /// When it was chosen, which is when its attempt begins.
+    at: Instant,
 }
 
 /// What the walk over the candidates found.
@@ -92,7 +94,7 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
                 None => continue,
             },
         };
-        let began = clock::now();
+        let began = chosen.at;
         if !trail.pay(ctx, began) {
             return Err(trail.told());
         }
@@ -122,8 +124,8 @@ async fn attempt(ctx: &mut Context, ask: &Ask, chosen: Chosen, sole: Sole) -> Re
         candidate,
         place,
         mut probe,
+        at: started,
     } = chosen;
-    let started = clock::now();
     begin(ctx, &candidate);
     let deadline = attempt::deadline(ctx, &candidate, started);
     let done = attempt::run(ctx, ask, &candidate, deadline).await;
@@ -207,7 +209,7 @@ impl Walker {
         let mut full = false;
         for at in 0..self.left.len() {
             match self.look(ctx, at, now) {
-                Look::Free(probe) => match self.take(at, probe) {
+                Look::Free(probe) => match self.take(at, probe, now) {
                     Some(chosen) => return Walk::Go(chosen),
                     None => full = true,
                 },
@@ -247,13 +249,14 @@ impl Walker {
     }
 
     /// Takes a candidate out, if its backend has a place.
-    fn take(&mut self, at: usize, probe: ProbeGuard) -> Option<Chosen> {
+    fn take(&mut self, at: usize, probe: ProbeGuard, now: Instant) -> Option<Chosen> {
         let backend = &self.left.get(at)?.route.backend;
         let place = backend.vitals.enter(backend.config.max_concurrent)?;
         Some(Chosen {
             candidate: self.left.remove(at),
             place,
             probe,
+            at: now,
         })
     }
 
@@ -312,14 +315,14 @@ impl Walker {
     fn probe(&mut self, ctx: &Context, soonest: Cooling, now: Instant) -> Result<Chosen, Failure> {
         let refused = || verdict::all_cooling(soonest.class, soonest.until, now);
         let probe = self.early_probe(ctx, soonest.at, now).ok_or_else(refused)?;
-        self.take(soonest.at, probe).ok_or_else(verdict::all_full)
+        self.take(soonest.at, probe, now).ok_or_else(verdict::all_full)
     }
 
     /// Sends this request whoever else is sent; it is the probe if there is none.
     fn force(&mut self, ctx: &Context, at: usize, now: Instant) -> Result<Chosen, Failure> {
         let probe = self.early_probe(ctx, at, now);
         let probe = probe.unwrap_or_else(|| ProbeGuard::none(&ctx.live));
-        self.take(at, probe).ok_or_else(verdict::all_full)
+        self.take(at, probe, now).ok_or_else(verdict::all_full)
     }
 
     /// The probe of a candidate before its time; none while another request holds it.
