@@ -76,6 +76,18 @@ impl UpstreamBody {
         if self.ended {
             return Poll::Ready(self.fault.take().map(Err));
         }
+        if let Some(driven) = &self.driven {
+            driven.latch.close(cx);
+        }
+        let polled = self.poll_joined(cx);
+        if let Some(driven) = &self.driven {
+            driven.latch.open();
+        }
+        polled
+    }
+
+    /// All that is there, in one piece.
+    fn poll_joined(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
         let mut joined = Joined::default();
         loop {
             match self.poll_piece(cx) {
@@ -87,7 +99,7 @@ impl UpstreamBody {
                 }
                 Poll::Ready(Some(Err(fault))) => return self.broken(joined, fault),
                 Poll::Ready(None) => {
-                    self.finish(cx);
+                    self.finish();
                     return Poll::Ready(joined.take().map(Ok));
                 }
                 Poll::Pending => {
@@ -122,7 +134,7 @@ impl UpstreamBody {
         if let Poll::Ready(piece) = poll_data(&mut self.incoming, &mut nobody()) {
             return Poll::Ready(piece);
         }
-        if driven.drive(cx).is_pending() {
+        if driven.drive().is_pending() {
             return poll_data(&mut self.incoming, &mut nobody());
         }
         // Finished: the body holds the rest, or the error. Nothing is left to be driven or reused.
@@ -131,14 +143,14 @@ impl UpstreamBody {
     }
 
     /// The whole answer has been read: the connection goes back to its pool, if it may serve again.
-    fn finish(&mut self, cx: &mut Context<'_>) {
+    fn finish(&mut self) {
         self.ended = true;
         self.place = None;
         let (Some(mut driven), Some(home)) = (self.driven.take(), self.home.take()) else {
             return;
         };
         // Mostly it has been waiting for the next request since the body's last byte was read.
-        if driven.is_reusable() || (driven.drive(cx).is_pending() && driven.is_reusable()) {
+        if driven.is_reusable() || (driven.drive().is_pending() && driven.is_reusable()) {
             home.put(driven, (self.now)());
         }
     }
