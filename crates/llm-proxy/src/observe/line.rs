@@ -6,13 +6,20 @@ use std::time::Duration;
 
 use super::access::{Attempt, Record};
 use super::escape::{self, one_line};
-use super::log::{clock_time, timestamp};
+use super::log::{clock_time, push_timestamp};
 use crate::base::Class;
 
 /// The status that stands for a client that left before its answer was whole.
 const CLIENT_GONE: u16 = 499;
 /// What most lines are shorter than, in bytes.
 const USUAL: usize = 768;
+
+/// A member's name as it stands in the line: one literal, one copy.
+macro_rules! name {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":")
+    };
+}
 
 /// A record with what is only known at its end.
 pub(super) struct Line<'a> {
@@ -47,31 +54,31 @@ impl<'a> Line<'a> {
             text: String::with_capacity(USUAL),
         };
         out.text.push_str("{\"time\":\"");
-        out.text.push_str(&timestamp());
+        push_timestamp(&mut out.text);
         out.text.push_str("\",\"level\":\"info\",\"msg\":\"request\"");
-        out.string("request_id", Some(&record.request_id));
-        out.string("key", record.key.as_deref());
-        out.address("ip", record.ip);
-        out.string("dialect", Some(record.dialect));
-        out.string("alias", record.alias.as_deref());
-        out.string("backend", record.backend.as_deref());
-        out.string("model", record.model.as_deref());
-        out.number("status", Some(u64::from(self.status)));
-        out.string("class", self.class);
+        out.string(name!("request_id"), Some(&record.request_id));
+        out.string(name!("key"), record.key.as_deref());
+        out.address(name!("ip"), record.ip);
+        out.string(name!("dialect"), Some(record.dialect));
+        out.string(name!("alias"), record.alias.as_deref());
+        out.string(name!("backend"), record.backend.as_deref());
+        out.string(name!("model"), record.model.as_deref());
+        out.number(name!("status"), Some(u64::from(self.status)));
+        out.string(name!("class"), self.class);
         out.attempts(&record.attempts);
-        out.milliseconds("first_byte_ms", record.first_byte);
-        out.milliseconds("duration_ms", Some(self.elapsed));
-        out.number("input_tokens", record.usage.input);
-        out.number("output_tokens", record.usage.output);
-        out.number("cached_tokens", record.usage.cache_read);
+        out.milliseconds(name!("first_byte_ms"), record.first_byte);
+        out.milliseconds(name!("duration_ms"), Some(self.elapsed));
+        out.number(name!("input_tokens"), record.usage.input);
+        out.number(name!("output_tokens"), record.usage.output);
+        out.number(name!("cached_tokens"), record.usage.cache_read);
         // Prices come with the ledger.
-        out.number("cost_usd", None);
+        out.number(name!("cost_usd"), None);
         out.text.push_str(if self.cancelled {
             ",\"cancelled\":true"
         } else {
             ",\"cancelled\":false"
         });
-        out.number("generation", Some(record.generation));
+        out.number(name!("generation"), Some(record.generation));
         out.text.push_str("}\n");
         out.text.into_bytes()
     }
@@ -121,14 +128,8 @@ struct Json {
 }
 
 impl Json {
-    fn name(&mut self, name: &str) {
-        self.text.push_str(",\"");
-        self.text.push_str(name);
-        self.text.push_str("\":");
-    }
-
     fn string(&mut self, name: &str, value: Option<&str>) {
-        self.name(name);
+        self.text.push_str(name);
         match value {
             None => self.text.push_str("null"),
             Some(value) if is_plain(value) => {
@@ -144,15 +145,27 @@ impl Json {
     }
 
     fn address(&mut self, name: &str, value: Option<IpAddr>) {
-        self.name(name);
-        let _ = match value {
-            Some(ip) => write!(self.text, "\"{ip}\""),
-            None => self.text.write_str("null"),
-        };
+        self.text.push_str(name);
+        match value {
+            Some(IpAddr::V4(ip)) => self.octets(ip.octets()),
+            Some(IpAddr::V6(ip)) => {
+                let _ = write!(self.text, "\"{ip}\"");
+            }
+            None => self.text.push_str("null"),
+        }
+    }
+
+    /// An IPv4 address, by far the commonest: formatting it in the general way takes as long as half the line.
+    fn octets(&mut self, octets: [u8; 4]) {
+        for (n, octet) in octets.into_iter().enumerate() {
+            self.text.push(if n == 0 { '"' } else { '.' });
+            self.text.push_str(itoa::Buffer::new().format(octet));
+        }
+        self.text.push('"');
     }
 
     fn number(&mut self, name: &str, value: Option<u64>) {
-        self.name(name);
+        self.text.push_str(name);
         match value {
             Some(number) => self.text.push_str(itoa::Buffer::new().format(number)),
             None => self.text.push_str("null"),
@@ -161,7 +174,7 @@ impl Json {
 
     /// In milliseconds, to the microsecond.
     fn milliseconds(&mut self, name: &str, value: Option<Duration>) {
-        self.name(name);
+        self.text.push_str(name);
         let Some(micros) = value.map(|value| value.as_micros()) else {
             return self.text.push_str("null");
         };
@@ -180,12 +193,12 @@ impl Json {
             if n > 0 {
                 let _ = write!(self.text, "{}", n + 1);
             }
-            self.string("backend", Some(&attempt.backend));
-            self.string("key", Some(&attempt.key));
-            self.string("model", Some(&attempt.model));
-            self.string("class", Some(attempt.class));
-            self.number("status", attempt.status.map(u64::from));
-            self.milliseconds("ms", Some(attempt.took));
+            self.string(name!("backend"), Some(&attempt.backend));
+            self.string(name!("key"), Some(&attempt.key));
+            self.string(name!("model"), Some(&attempt.model));
+            self.string(name!("class"), Some(attempt.class));
+            self.number(name!("status"), attempt.status.map(u64::from));
+            self.milliseconds(name!("ms"), Some(attempt.took));
             self.text.push('}');
         }
         self.text.push(']');
@@ -194,8 +207,9 @@ impl Json {
 
 /// Whether a text needs no escaping. Whatever is beyond plain ASCII is left to the JSON writer.
 fn is_plain(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\')
+    // No way out of the loop before its end: so several bytes are looked at together.
+    let plain = |byte: u8| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
+    text.bytes().fold(true, |so_far, byte| so_far & plain(byte))
 }
 
 #[cfg(test)]

@@ -168,8 +168,15 @@ impl Visit for Fields {
     }
 }
 
-/// Now, as RFC 3339 in UTC with milliseconds. The calendar is asked once a second.
+/// Now, as RFC 3339 in UTC with milliseconds.
 pub(super) fn timestamp() -> String {
+    let mut text = String::with_capacity(32);
+    push_timestamp(&mut text);
+    text
+}
+
+/// The same, at the end of `text`. The calendar is asked once a second.
+pub(super) fn push_timestamp(text: &mut String) {
     static SECOND: Mutex<(u64, String)> = Mutex::new((u64::MAX, String::new()));
     let now = clock::wall()
         .duration_since(SystemTime::UNIX_EPOCH)
@@ -178,7 +185,14 @@ pub(super) fn timestamp() -> String {
     if second.0 != now.as_secs() {
         *second = (now.as_secs(), calendar(now.as_secs()));
     }
-    format!("{}.{:03}Z", second.1, now.subsec_millis())
+    text.push_str(&second.1);
+    drop(second);
+    // A thousand more gives the leading zeros, and a digit in the place of the point.
+    let mut buffer = itoa::Buffer::new();
+    let millis = buffer.format(1_000 + now.subsec_millis());
+    text.push('.');
+    text.push_str(millis.get(1..).unwrap_or_default());
+    text.push('Z');
 }
 
 /// A second as `2026-11-22T21:38:47`.

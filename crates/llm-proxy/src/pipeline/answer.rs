@@ -1,6 +1,6 @@
 //! The answer on its way to the client: its head, and a body that takes the request's record along.
 
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use llm_dialect::Dialect;
 
@@ -48,7 +48,6 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
         } => {
             remember(ctx, response_id.as_deref(), &candidate);
             ctx.entry.record.usage = usage;
-            out.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
             out.entry(CONTENT_TYPE)
                 .or_insert(HeaderValue::from_static("application/json"));
             AnswerBody::whole(body)
@@ -91,9 +90,17 @@ fn exposed(ctx: &Context, theirs: &HeaderMap, candidate: &super::Candidate, out:
     if let Ok(model) = HeaderValue::from_str(&candidate.model) {
         out.insert(MODEL, model);
     }
-    out.insert(ATTEMPTS, HeaderValue::from(ctx.entry.record.attempts.len()));
+    out.insert(ATTEMPTS, count(ctx.entry.record.attempts.len()));
     if let Some(id) = upstream_id {
         out.insert(UPSTREAM_ID, id.clone());
+    }
+}
+
+/// A number as a header. One is by far the commonest count of attempts, and need not be written down anew.
+fn count(number: usize) -> HeaderValue {
+    match number {
+        1 => HeaderValue::from_static("1"),
+        number => HeaderValue::from(number),
     }
 }
 

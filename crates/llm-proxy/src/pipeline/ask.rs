@@ -19,6 +19,9 @@ use crate::state::Context;
 /// Room that a body gets before its first byte has come, whatever its announced length.
 const FIRST_ROOM: usize = 256 * 1024;
 
+/// The type of a form, which its parameters follow.
+const FORM: &str = "multipart/form-data";
+
 /// A request, understood as far as routing needs. The bytes stay as the client sent them.
 #[derive(Debug)]
 pub(super) struct Ask {
@@ -159,10 +162,8 @@ fn understood(ctx: &Context, call: Call, body: Bytes) -> Result<Ask, Failure> {
 
 fn form_type(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    value
-        .to_ascii_lowercase()
-        .starts_with("multipart/form-data")
-        .then_some(value)
+    let start = value.get(..FORM.len())?;
+    start.eq_ignore_ascii_case(FORM).then_some(value)
 }
 
 fn from_form(content_type: &str, api: Api, rest: String, body: Bytes) -> Result<Ask, Failure> {

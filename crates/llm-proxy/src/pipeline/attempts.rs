@@ -54,7 +54,7 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
                 None => continue,
             },
         };
-        let began = clock::now();
+        let began = chosen.at;
         if !trail.pay(ctx, began) {
             return Err(trail.told());
         }
@@ -84,8 +84,8 @@ async fn attempt(ctx: &mut Context, ask: &Ask, chosen: Chosen, sole: Sole) -> Re
         candidate,
         place,
         mut probe,
+        at: started,
     } = chosen;
-    let started = clock::now();
     begin(ctx, &candidate);
     let deadline = attempt::deadline(ctx, &candidate, started);
     let done = attempt::run(ctx, ask, &candidate, deadline).await;

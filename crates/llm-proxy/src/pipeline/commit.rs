@@ -95,9 +95,8 @@ pub(super) async fn commit(
     body: UpstreamBody,
     terms: Terms,
 ) -> Result<Committed, Unfit> {
-    let kind = content_type(headers);
-    let streams = kind.starts_with("text/event-stream");
-    let opaque = matches!(terms.api, Api::Audio | Api::Images) && !kind.starts_with("application/json");
+    let streams = is_of_type(headers, "text/event-stream");
+    let opaque = matches!(terms.api, Api::Audio | Api::Images) && !is_of_type(headers, "application/json");
     if (streams || opaque) && is_folded(headers) {
         return Err(Unfit::Bad(UNASKED_ENCODING, Bytes::new()));
     }
@@ -114,9 +113,11 @@ pub(super) async fn commit(
     whole(headers, body, terms).await
 }
 
-fn content_type(headers: &HeaderMap) -> String {
+/// Whether the body is said to be of that type, whatever its parameters.
+fn is_of_type(headers: &HeaderMap, kind: &str) -> bool {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    value.unwrap_or_default().trim().to_ascii_lowercase()
+    let start = value.and_then(|value| value.trim().get(..kind.len()));
+    start.is_some_and(|start| start.eq_ignore_ascii_case(kind))
 }
 
 /// Whether a body must be unfolded before it can be read: what passes as it comes never is, since its client has not

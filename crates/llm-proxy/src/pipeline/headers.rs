@@ -31,13 +31,17 @@ const BACK_BY_TEXT: [&str; 5] = [
 ];
 /// Response headers that come back by prefix.
 const BACK_BY_PREFIX: [&str; 2] = ["anthropic-ratelimit-", "x-ratelimit-"];
+/// How many headers most messages have, so that their map never grows.
+const USUAL: usize = 12;
 /// What we call ourselves where a client has no name.
 const OURSELVES: HeaderValue = HeaderValue::from_static(concat!("llm-proxy/", env!("CARGO_PKG_VERSION")));
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 /// The headers of a request to a backend of the client's dialect.
 pub(super) fn onwards(client: &HeaderMap, backend: &Backend, key: &BackendKey) -> HeaderMap {
-    let mut out = HeaderMap::with_capacity(16);
+    let mut out = HeaderMap::with_capacity(USUAL);
     out.insert(HOST, backend.host.clone());
     let hop_by_hop = named_in_connection(client);
     for (name, value) in client {
@@ -79,7 +83,7 @@ fn named_in_connection(headers: &HeaderMap) -> Vec<&str> {
 
 /// Those headers of a backend's answer that the client may see.
 pub(super) fn back(backend: &HeaderMap) -> HeaderMap {
-    let mut out = HeaderMap::with_capacity(16);
+    let mut out = HeaderMap::with_capacity(USUAL);
     for (name, value) in backend {
         if comes_back(name) {
             out.append(name.clone(), value.clone());
@@ -97,5 +101,5 @@ fn comes_back(name: &HeaderName) -> bool {
 
 /// The backend's own id of the request.
 pub(super) fn upstream_request_id(backend: &HeaderMap) -> Option<&HeaderValue> {
-    backend.get("request-id").or_else(|| backend.get("x-request-id"))
+    backend.get(REQUEST_ID).or_else(|| backend.get(X_REQUEST_ID))
 }

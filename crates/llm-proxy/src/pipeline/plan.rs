@@ -111,9 +111,12 @@ pub fn candidates(
 ) -> Vec<Candidate> {
     let mut all = Vec::new();
     for name in routing::chain(&snapshot.names, &snapshot.config.models, asked.1) {
-        let Some(next) = snapshot.alias(name) else {
-            continue;
+        let next = if name == asked.1 {
+            Some(alias)
+        } else {
+            snapshot.alias(name)
         };
+        let Some(next) = next else { continue };
         // A fallback never widens what a key may use. The first one was checked by whoever asks.
         if !next.enabled || !(Arc::ptr_eq(next, alias) || may_use(&next.name)) {
             continue;

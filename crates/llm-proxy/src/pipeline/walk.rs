@@ -22,6 +22,8 @@ pub(super) struct Chosen {
     pub(super) candidate: Candidate,
     pub(super) place: InFlight,
     pub(super) probe: ProbeGuard,
+    /// When it was chosen, which is when its attempt begins.
+    pub(super) at: Instant,
 }
 
 /// What the walk over the candidates found.
@@ -77,7 +79,7 @@ impl Walker {
         let mut full = false;
         for at in 0..self.left.len() {
             match self.look(ctx, at, now) {
-                Look::Free(probe) => match self.take(at, probe) {
+                Look::Free(probe) => match self.take(at, probe, now) {
                     Some(chosen) => return Walk::Go(chosen),
                     None => full = true,
                 },
@@ -117,13 +119,14 @@ impl Walker {
     }
 
     /// Takes a candidate out, if its backend has a place.
-    fn take(&mut self, at: usize, probe: ProbeGuard) -> Option<Chosen> {
+    fn take(&mut self, at: usize, probe: ProbeGuard, now: Instant) -> Option<Chosen> {
         let backend = &self.left.get(at)?.route.backend;
         let place = backend.vitals.enter(backend.config.max_concurrent)?;
         Some(Chosen {
             candidate: self.left.remove(at),
             place,
             probe,
+            at: now,
         })
     }
 
@@ -182,14 +185,14 @@ impl Walker {
     fn probe(&mut self, ctx: &Context, soonest: Cooling, now: Instant) -> Result<Chosen, Failure> {
         let refused = || verdict::all_cooling(soonest.class, soonest.until, now);
         let probe = self.early_probe(ctx, soonest.at, now).ok_or_else(refused)?;
-        self.take(soonest.at, probe).ok_or_else(verdict::all_full)
+        self.take(soonest.at, probe, now).ok_or_else(verdict::all_full)
     }
 
     /// Sends this request whoever else is sent; it is the probe if there is none.
     fn force(&mut self, ctx: &Context, at: usize, now: Instant) -> Result<Chosen, Failure> {
         let probe = self.early_probe(ctx, at, now);
         let probe = probe.unwrap_or_else(|| ProbeGuard::none(&ctx.live));
-        self.take(at, probe).ok_or_else(verdict::all_full)
+        self.take(at, probe, now).ok_or_else(verdict::all_full)
     }
 
     /// The probe of a candidate before its time; none while another request holds it.

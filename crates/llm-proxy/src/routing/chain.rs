@@ -9,12 +9,16 @@ use crate::config::types::Model;
 ///
 /// The names are as the config lists them; a name that a glob stands for goes on under its own name.
 pub fn chain<'a>(aliases: &Aliases, models: &'a BTreeMap<String, Model>, asked: &'a str) -> Vec<&'a str> {
-    let mut seen = HashSet::from([asked]);
+    let mut seen = HashSet::new();
     let mut names = vec![asked];
     let mut at = 0;
     while let Some(name) = names.get(at) {
         let model = aliases.find(name).and_then(|alias| models.get(alias));
         let further = model.map(|model| model.fallback.as_slice()).unwrap_or_default();
+        if !further.is_empty() {
+            // Not before: most names have no fallback, and a set that stays empty costs nothing.
+            seen.insert(asked);
+        }
         names.extend(
             further
                 .iter()

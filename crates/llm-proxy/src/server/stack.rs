@@ -22,6 +22,8 @@ use crate::pipeline::{AnswerBody, Failure};
 use crate::state::{Context, Live, Phase, Snapshot};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// The longest request id of a client that is taken over.
 const MAX_REQUEST_ID: usize = 128;
 
@@ -46,7 +48,7 @@ impl Service for Entrance {
 
 /// 1. Recovery stands around everything: a panic ends its own request, and nothing else.
 async fn recovered(arrival: Arrival) -> Response<AnswerBody> {
-    let request_id = arrival.visit.request_id.clone();
+    let request_id = HeaderValue::from_str(&arrival.ctx.entry.record.request_id).ok();
     let dialect = arrival.visit.dialect;
     let live = Arc::clone(&arrival.ctx.live);
     // Boxed: it is large, and gone once the response head is out, while the connection stays.
@@ -58,12 +60,15 @@ async fn recovered(arrival: Arrival) -> Response<AnswerBody> {
         refusal(
             Wire {
                 dialect,
-                request_id: &request_id,
+                request_id: request_id
+                    .as_ref()
+                    .and_then(|id| id.to_str().ok())
+                    .unwrap_or_default(),
             },
             failure,
         )
     });
-    if let Ok(id) = HeaderValue::from_str(&request_id) {
+    if let Some(id) = request_id {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     if live.lifecycle.phase() != Phase::Serving {
@@ -84,7 +89,6 @@ struct Arrival {
 
 /// What is known of a request before anything is done for it.
 struct Visit {
-    request_id: String,
     place: Option<Place>,
     dialect: Dialect,
 }
@@ -92,18 +96,14 @@ struct Visit {
 impl Visit {
     fn new(path: &str, headers: &HeaderMap) -> Self {
         let place = path::resolve(path);
-        let anthropic = headers.contains_key("anthropic-version");
+        let anthropic = headers.contains_key(ANTHROPIC_VERSION);
         let lone_x_api_key =
-            headers.contains_key("x-api-key") && !headers.contains_key(http::header::AUTHORIZATION);
+            headers.contains_key(X_API_KEY) && !headers.contains_key(http::header::AUTHORIZATION);
         let dialect = match &place {
             Some(Place::Api { api, .. }) => api.dialect(),
             _ => path::looks_like(path, anthropic, lone_x_api_key),
         };
-        Self {
-            request_id: request_id(headers),
-            place,
-            dialect,
-        }
+        Self { place, dialect }
     }
 
     /// Health probes and the like leave no access line.
@@ -139,9 +139,9 @@ fn new_request_id() -> String {
     let milliseconds = u64::try_from(since.as_millis()).unwrap_or_default();
     let random = fastrand::u128(..).to_le_bytes();
     let random = random.first_chunk().copied().unwrap_or_default();
-    uuid::Builder::from_unix_timestamp_millis(milliseconds, &random)
-        .into_uuid()
-        .to_string()
+    let id = uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid();
+    let mut text = uuid::Uuid::encode_buffer();
+    id.hyphenated().encode_lower(&mut text).to_owned()
 }
 
 impl Entrance {
@@ -154,7 +154,7 @@ impl Entrance {
         let (head, body) = request.into_parts();
         let visit = Visit::new(head.uri.path(), &head.headers);
         let record = Record {
-            request_id: visit.request_id.clone(),
+            request_id: request_id(&head.headers),
             ip: peer.ip,
             dialect: visit.dialect.name(),
             generation: snapshot.generation,
@@ -188,23 +188,27 @@ async fn admit(arrival: Arrival) -> Response<AnswerBody> {
         body,
     } = arrival;
     let answered = respond_to(&mut ctx, &method, visit.place, body).await;
-    let wire = Wire {
-        dialect: Dialect::from_name(ctx.entry.record.dialect).unwrap_or(Dialect::Chat),
-        request_id: &visit.request_id,
-    };
     let response = match answered {
         Ok(response) => response,
         Err(Told::Failure(failure)) => {
             ctx.entry.record.class = Some(failure.class);
-            refusal(wire, failure)
+            refusal(wire(&ctx), failure)
         }
         Err(Told::WrongMethod(allowed)) => {
             ctx.entry.record.class = Some(Class::Local);
-            respond::wrong_method(wire, allowed)
+            respond::wrong_method(wire(&ctx), allowed)
         }
     };
     ctx.entry.record.status = Some(response.status().as_u16());
     response.map(|body| body.with_entry(ctx))
+}
+
+fn wire(ctx: &Context) -> Wire<'_> {
+    let record = &ctx.entry.record;
+    Wire {
+        dialect: Dialect::from_name(record.dialect).unwrap_or(Dialect::Chat),
+        request_id: &record.request_id,
+    }
 }
 
 /// Why there is no answer.

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
 use subtle::ConstantTimeEq;
 
 use crate::base::glob::Glob;
@@ -14,7 +14,11 @@ use crate::config::types::ApiKey;
 /// Longer keys are refused unread: hashing them would be work done for strangers.
 const MAX_KEY: usize = 4096;
 /// The headers, other than `authorization`, that may carry a key.
-const KEY_HEADERS: [&str; 3] = ["x-api-key", "api-key", "x-goog-api-key"];
+static KEY_HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+];
 
 /// The client's side of a key: its name and what it may use.
 #[derive(Debug)]
@@ -92,7 +96,7 @@ fn presented(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
         .filter_map(|value| bearer(value.as_bytes()));
     let others = KEY_HEADERS
         .iter()
-        .flat_map(|name| headers.get_all(*name))
+        .flat_map(|name| headers.get_all(name))
         .map(http::HeaderValue::as_bytes);
     bearer
         .chain(others)

@@ -12,7 +12,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 
 use super::Fault;
-use super::exchange::{Driven, described};
+use super::exchange::{Driven, described, nobody};
 use super::pool::Endpoint;
 use super::slot::Place;
 
@@ -76,6 +76,18 @@ impl UpstreamBody {
         if self.ended {
             return Poll::Ready(self.fault.take().map(Err));
         }
+        if let Some(driven) = &self.driven {
+            driven.latch.close(cx);
+        }
+        let polled = self.poll_joined(cx);
+        if let Some(driven) = &self.driven {
+            driven.latch.open();
+        }
+        polled
+    }
+
+    /// All that is there, in one piece.
+    fn poll_joined(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
         let mut joined = Joined::default();
         loop {
             match self.poll_piece(cx) {
@@ -87,7 +99,7 @@ impl UpstreamBody {
                 }
                 Poll::Ready(Some(Err(fault))) => return self.broken(joined, fault),
                 Poll::Ready(None) => {
-                    self.finish(cx);
+                    self.finish();
                     return Poll::Ready(joined.take().map(Ok));
                 }
                 Poll::Pending => {
@@ -113,44 +125,32 @@ impl UpstreamBody {
         }
     }
 
-    /// One frame: from what hyper holds ready, else after the connection has read more.
+    /// One frame: from what hyper holds ready, else after the connection has read more. Frames of a driven connection
+    /// come while it is polled here, so only the connection need wake us: its frames would wake us for nothing.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
-        if let Poll::Ready(piece) = self.poll_incoming(cx) {
+        let Some(driven) = &mut self.driven else {
+            return poll_data(&mut self.incoming, cx);
+        };
+        if let Poll::Ready(piece) = poll_data(&mut self.incoming, &mut nobody()) {
             return Poll::Ready(piece);
         }
-        if let Some(driven) = &mut self.driven
-            && driven.drive(cx).is_ready()
-        {
-            // Finished: the body holds the rest, or the error. Nothing is left to be driven or reused.
-            self.driven = None;
+        if driven.drive().is_pending() {
+            return poll_data(&mut self.incoming, &mut nobody());
         }
-        self.poll_incoming(cx)
-    }
-
-    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
-        loop {
-            match Pin::new(&mut self.incoming).poll_frame(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(broken(&error)))),
-                Poll::Ready(Some(Ok(frame))) => {
-                    // Trailers have no meaning for our clients.
-                    if let Ok(data) = frame.into_data() {
-                        return Poll::Ready(Some(Ok(data)));
-                    }
-                }
-            }
-        }
+        // Finished: the body holds the rest, or the error. Nothing is left to be driven or reused.
+        self.driven = None;
+        poll_data(&mut self.incoming, cx)
     }
 
     /// The whole answer has been read: the connection goes back to its pool, if it may serve again.
-    fn finish(&mut self, cx: &mut Context<'_>) {
+    fn finish(&mut self) {
         self.ended = true;
         self.place = None;
         let (Some(mut driven), Some(home)) = (self.driven.take(), self.home.take()) else {
             return;
         };
-        if driven.drive(cx).is_pending() && driven.is_reusable() {
+        // Mostly it has been waiting for the next request since the body's last byte was read.
+        if driven.is_reusable() || (driven.drive().is_pending() && driven.is_reusable()) {
             home.put(driven, (self.now)());
         }
     }
@@ -161,6 +161,23 @@ impl fmt::Debug for UpstreamBody {
         f.debug_struct("UpstreamBody")
             .field("ended", &self.ended)
             .finish_non_exhaustive()
+    }
+}
+
+/// The next bytes that hyper holds ready.
+fn poll_data(incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
+    loop {
+        match Pin::new(&mut *incoming).poll_frame(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(broken(&error)))),
+            Poll::Ready(Some(Ok(frame))) => {
+                // Trailers have no meaning for our clients.
+                if let Ok(data) = frame.into_data() {
+                    return Poll::Ready(Some(Ok(data)));
+                }
+            }
+        }
     }
 }
 

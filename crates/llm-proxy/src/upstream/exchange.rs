@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::future::poll_fn;
-use futures_util::task::noop_waker;
+use futures_util::task::noop_waker_ref;
 use http::{HeaderMap, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -19,6 +19,7 @@ use super::Fault;
 use super::body::UpstreamBody;
 use super::dial::{Dialled, too_slow};
 use super::io::Io;
+use super::latch::Latch;
 use super::pool::Endpoint;
 use super::request::{Chain, UpstreamRequest};
 use super::shared::Turn;
@@ -144,6 +145,11 @@ fn warm(endpoint: &Endpoint, now: Instant) -> Option<Driven> {
     None
 }
 
+/// To poll for what needs no wake-up.
+pub(super) fn nobody() -> Context<'static> {
+    Context::from_waker(noop_waker_ref())
+}
+
 /// Whether a connection has served before: what its closing means depends on that.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Age {
@@ -156,6 +162,8 @@ pub(super) struct Driven {
     sender: http1::SendRequest<Chain>,
     /// Boxed once, when it is opened: it is large, and moves with every reply and into the pool and out again.
     connection: Box<http1::Connection<TokioIo<Io>, Chain>>,
+    /// Whom it wakes. Closed by whoever polls it, for as long as that takes.
+    pub(super) latch: Latch,
 }
 
 impl Driven {
@@ -168,19 +176,19 @@ impl Driven {
         Ok(Self {
             sender,
             connection: Box::new(connection),
+            latch: Latch::new(),
         })
     }
 
     /// One look at a connection from the pool: has the backend closed it meanwhile?
     fn is_open(&mut self) -> bool {
-        let waker = noop_waker();
-        let mut cx = Context::from_waker(&waker);
-        self.drive(&mut cx).is_pending() && self.sender.is_ready()
+        Pin::new(&mut *self.connection).poll(&mut nobody()).is_pending() && self.sender.is_ready()
     }
 
-    /// Lets the connection read and write. Ready when it is finished, well or ill.
-    pub(super) fn drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
-        Pin::new(&mut *self.connection).poll(cx)
+    /// Lets the connection read and write, within a closed latch. Ready when it is finished, well or ill.
+    pub(super) fn drive(&mut self) -> Poll<Result<(), hyper::Error>> {
+        let mut cx = Context::from_waker(self.latch.waker());
+        Pin::new(&mut *self.connection).poll(&mut cx)
     }
 
     /// Whether the next request may go out on it.
@@ -208,20 +216,25 @@ impl Driven {
         })
     }
 
-    /// Polls the connection and the response together: the connection does the work, the response tells.
+    /// Polls the connection and the response together: the connection does the work, the response tells. It can only
+    /// come while the connection is polled, just before we look: woken for it, the task would be polled once for nothing.
     async fn head(
         &mut self,
         request: http::Request<Chain>,
     ) -> Result<http::Response<Incoming>, hyper::Error> {
         let mut response = pin!(self.sender.send_request(request));
-        let connection = &mut *self.connection;
+        let (connection, latch) = (&mut *self.connection, &self.latch);
         let mut finished = false;
         poll_fn(move |cx| {
+            latch.close(cx);
             if !finished {
                 // An error of the connection also reaches the response, with the better description.
-                finished = Pin::new(&mut *connection).poll(cx).is_ready();
+                let mut cx = Context::from_waker(latch.waker());
+                finished = Pin::new(&mut *connection).poll(&mut cx).is_ready();
             }
-            response.as_mut().poll(cx)
+            let response = response.as_mut().poll(&mut nobody());
+            latch.open();
+            response
         })
         .await
     }

@@ -8,6 +8,7 @@ mod body;
 mod dial;
 mod exchange;
 mod io;
+mod latch;
 mod pool;
 mod request;
 mod shared;
