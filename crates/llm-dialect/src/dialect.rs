@@ -3,9 +3,11 @@
 use std::fmt;
 
 /// A wire format that a client speaks: it decides the shape of bodies, streams and errors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Dialect {
-    /// `OpenAI` Chat Completions, and the plain `OpenAI` calls beside it (embeddings, audio, ...).
+    /// `OpenAI` Chat Completions, and the plain `OpenAI` calls beside it (embeddings, audio, ...). Also what a request
+    /// is answered in that does not tell its dialect.
+    #[default]
     Chat,
     /// `OpenAI` Responses.
     Responses,

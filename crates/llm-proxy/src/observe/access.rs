@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use llm_dialect::Dialect;
 use llm_dialect::usage::Usage;
 
 use super::Sink;
@@ -88,7 +89,7 @@ pub struct Record {
     /// Where it came from.
     pub ip: Option<IpAddr>,
     /// Its dialect.
-    pub dialect: &'static str,
+    pub dialect: Dialect,
     /// The model that it asked for, as long as that is an alias.
     pub alias: Option<Arc<str>>,
     /// The backend that answered, or was tried last.

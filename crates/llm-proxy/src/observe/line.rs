@@ -59,7 +59,7 @@ impl<'a> Line<'a> {
         out.string(name!("request_id"), Some(&record.request_id));
         out.string(name!("key"), record.key.as_deref());
         out.address(name!("ip"), record.ip);
-        out.string(name!("dialect"), Some(record.dialect));
+        out.string(name!("dialect"), Some(record.dialect.name()));
         out.string(name!("alias"), record.alias.as_deref());
         out.string(name!("backend"), record.backend.as_deref());
         out.string(name!("model"), record.model.as_deref());

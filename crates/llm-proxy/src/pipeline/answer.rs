@@ -10,16 +10,16 @@ use super::body::AnswerBody;
 use super::commit::Committed;
 use super::headers;
 use super::stream::{Flow, Stream};
-use crate::state::{Context, Pin};
+use crate::state::Context;
 
 /// Which backend answered.
-pub(super) const BACKEND: HeaderName = HeaderName::from_static("x-llm-proxy-backend");
+const BACKEND: HeaderName = HeaderName::from_static("x-llm-proxy-backend");
 /// The backend's model.
-pub(super) const MODEL: HeaderName = HeaderName::from_static("x-llm-proxy-model");
+const MODEL: HeaderName = HeaderName::from_static("x-llm-proxy-model");
 /// How many attempts it took.
-pub(super) const ATTEMPTS: HeaderName = HeaderName::from_static("x-llm-proxy-attempts");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-llm-proxy-attempts");
 /// The backend's own id of the request.
-pub(super) const UPSTREAM_ID: HeaderName = HeaderName::from_static("x-llm-proxy-upstream-request-id");
+const UPSTREAM_ID: HeaderName = HeaderName::from_static("x-llm-proxy-upstream-request-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -37,6 +37,9 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
         body,
     } = spoken;
     let mut out = headers::back(&theirs);
+    if ctx.entry.record.dialect == Dialect::Messages {
+        named_for_anthropic(ctx, &theirs, &mut out);
+    }
     exposed(ctx, &theirs, &candidate, &mut out);
     ctx.entry.record.status = Some(status.as_u16());
     ctx.entry.first_byte();
@@ -46,7 +49,10 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
             usage,
             response_id,
         } => {
-            remember(ctx, response_id.as_deref(), &candidate);
+            if let Some(id) = response_id {
+                // A later request may go on from it: only its maker can serve that.
+                ctx.live.pins.remember(&id, candidate.pin());
+            }
             ctx.entry.record.usage = usage;
             out.entry(CONTENT_TYPE)
                 .or_insert(HeaderValue::from_static("application/json"));
@@ -73,16 +79,17 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
     response
 }
 
+/// Anthropic's SDKs read the request's id under a name of their own: the backend's id, else ours.
+fn named_for_anthropic(ctx: &Context, theirs: &HeaderMap, out: &mut HeaderMap) {
+    let ours = || HeaderValue::from_str(&ctx.entry.record.request_id).ok();
+    let id = headers::upstream_request_id(theirs).cloned();
+    if let Some(id) = id.or_else(ours) {
+        out.insert(REQUEST_ID, id);
+    }
+}
+
 /// The headers that say where the answer comes from, unless the operator keeps that to himself.
 fn exposed(ctx: &Context, theirs: &HeaderMap, candidate: &super::Candidate, out: &mut HeaderMap) {
-    let upstream_id = headers::upstream_request_id(theirs);
-    if ctx.entry.record.dialect == Dialect::Messages.name() {
-        // Anthropic's SDKs read the id under this name: the backend's, else ours.
-        let ours = HeaderValue::from_str(&ctx.entry.record.request_id).ok();
-        if let Some(id) = upstream_id.cloned().or(ours) {
-            out.insert(REQUEST_ID, id);
-        }
-    }
     if !ctx.snapshot.config.expose_headers {
         return;
     }
@@ -91,7 +98,7 @@ fn exposed(ctx: &Context, theirs: &HeaderMap, candidate: &super::Candidate, out:
         out.insert(MODEL, model);
     }
     out.insert(ATTEMPTS, count(ctx.entry.record.attempts.len()));
-    if let Some(id) = upstream_id {
+    if let Some(id) = headers::upstream_request_id(theirs) {
         out.insert(UPSTREAM_ID, id.clone());
     }
 }
@@ -101,18 +108,5 @@ fn count(number: usize) -> HeaderValue {
     match number {
         1 => HeaderValue::from_static("1"),
         number => HeaderValue::from(number),
-    }
-}
-
-/// A later request may go on from this response: only its maker can serve that.
-pub(super) fn remember(ctx: &Context, response_id: Option<&str>, candidate: &super::Candidate) {
-    if let Some(id) = response_id {
-        ctx.live.pins.remember(
-            id,
-            Pin {
-                backend: candidate.target.backend,
-                key: candidate.target.key,
-            },
-        );
     }
 }

@@ -58,7 +58,7 @@ pub(super) async fn read(ctx: &mut Context, call: Call, body: Incoming) -> Resul
     let bytes = bounded(ctx, body).await?;
     let bytes = decoded(ctx, bytes)?;
     let ask = understood(ctx, call, bytes)?;
-    ctx.entry.record.dialect = ask.api.dialect().name();
+    ctx.entry.record.dialect = ask.api.dialect();
     Ok(ask)
 }
 

@@ -28,6 +28,14 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// What a response of it is remembered by.
+    pub fn pin(&self) -> Pin {
+        Pin {
+            backend: self.target.backend,
+            key: self.target.key,
+        }
+    }
+
     /// Its key.
     pub fn key(&self) -> Option<&BackendKey> {
         self.route.backend.keys.get(self.key)
@@ -71,7 +79,7 @@ pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
     let sole = sole(&candidates);
     let pinned = ask.previous.is_some();
     if let Some(pin) = ask.previous.as_deref().and_then(|id| ctx.live.pins.find(id)) {
-        candidates.retain(|candidate| pins(pin, candidate));
+        candidates.retain(|candidate| candidate.pin() == pin);
         if candidates.is_empty() {
             return Err(gone());
         }
@@ -255,13 +263,6 @@ impl Signals for View {
 
     fn share(&self, at: usize) -> f32 {
         self.seen.get(at).and_then(|seen| seen.share).unwrap_or(1.0)
-    }
-}
-
-fn pins(pin: Pin, candidate: &Candidate) -> bool {
-    pin == Pin {
-        backend: candidate.target.backend,
-        key: candidate.target.key,
     }
 }
 

@@ -21,7 +21,7 @@ use crate::base::{Class, clock};
 use crate::config::types::OnDisconnect;
 use crate::health::{self, Sole};
 use crate::observe::Entry;
-use crate::state::{Context, Follower, InFlight, Live, Pin as Pinned};
+use crate::state::{Context, Follower, InFlight, Live};
 use crate::upstream::{Fault, UpstreamBody};
 
 /// After the terminal marker the backend has this long to close the body; the answer is whole all the same.
@@ -47,7 +47,7 @@ impl Flow {
     /// The flow of an answer that `rest` feeds.
     pub(super) fn new(ctx: &Context, won: (Candidate, Sole, InFlight), rest: UpstreamBody) -> Self {
         let (candidate, sole, place) = won;
-        let dialect = Dialect::from_name(ctx.entry.record.dialect).unwrap_or(Dialect::Chat);
+        let dialect = ctx.entry.record.dialect;
         let timeouts = candidate.route.timeouts;
         Self {
             rest,
@@ -322,13 +322,7 @@ impl Stream {
         if self.flow.dialect == Dialect::Responses
             && let Some(id) = self.watch.position().response_id
         {
-            self.flow.live.pins.remember(
-                &id,
-                Pinned {
-                    backend: target.backend,
-                    key: target.key,
-                },
-            );
+            self.flow.live.pins.remember(&id, self.flow.candidate.pin());
         }
     }
 

@@ -156,7 +156,7 @@ impl Entrance {
         let record = Record {
             request_id: request_id(&head.headers),
             ip: peer.ip,
-            dialect: visit.dialect.name(),
+            dialect: visit.dialect,
             generation: snapshot.generation,
             ..Record::default()
         };
@@ -206,7 +206,7 @@ async fn admit(arrival: Arrival) -> Response<AnswerBody> {
 fn wire(ctx: &Context) -> Wire<'_> {
     let record = &ctx.entry.record;
     Wire {
-        dialect: Dialect::from_name(record.dialect).unwrap_or(Dialect::Chat),
+        dialect: record.dialect,
         request_id: &record.request_id,
     }
 }
@@ -245,7 +245,7 @@ async fn respond_to(
     }
     // Authentication before the body is read: strangers cost nothing, and hold no place.
     authenticate(ctx)?;
-    let dialect = Dialect::from_name(ctx.entry.record.dialect).unwrap_or(Dialect::Chat);
+    let dialect = ctx.entry.record.dialect;
     match place {
         Place::Models => Ok(plain::list(ctx, dialect)),
         Place::Model(id) => Ok(plain::one(ctx, dialect, &id)?),
