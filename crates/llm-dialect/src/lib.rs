@@ -4,16 +4,22 @@
 //! is what makes this crate easy to fuzz and to use elsewhere.
 
 pub mod answer;
+pub mod canon;
+pub mod chat;
 pub mod dialect;
 pub mod edit;
 pub mod envelope;
 pub mod fault;
 mod lenient;
+pub mod messages;
 pub mod models;
 pub mod multipart;
+pub mod names;
 pub mod path;
+pub mod responses;
 pub mod scan;
 pub mod sse;
+pub mod traits;
 pub mod usage;
 pub mod watch;
 pub mod wire_error;

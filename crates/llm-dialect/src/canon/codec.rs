@@ -1,0 +1,36 @@
+//! The two halves of a converted stream.
+
+use std::fmt;
+
+use super::delta::Delta;
+use crate::watch::StreamPosition;
+
+/// An event of a stream, without its framing.
+#[derive(Clone, Copy, Debug)]
+pub struct WireEvent<'a> {
+    /// The value of `event`, if there is one.
+    pub name: Option<&'a str>,
+    /// The data.
+    pub data: &'a str,
+}
+
+/// A dialect's events as deltas: a state machine without I/O.
+///
+/// There is no `Result`: whatever a backend sends has an answer here. What breaks the answer is [`Delta::Fault`].
+pub trait Decode: fmt::Debug + Send {
+    /// Takes the next event and says what it brought: nothing, one delta or many.
+    fn event(&mut self, event: WireEvent<'_>, out: &mut dyn FnMut(Delta<'_>));
+
+    /// The backend's bytes are over. Says [`Delta::Fault`] unless the answer had come to its end.
+    fn end(&mut self, out: &mut dyn FnMut(Delta<'_>));
+}
+
+/// Deltas as a dialect's events.
+pub trait Encode: fmt::Debug + Send {
+    /// Writes what a delta means: nothing, one event or many. After [`Delta::End`] the stream is whole. A
+    /// [`Delta::Fault`] writes nothing: what the client is told of it is decided elsewhere.
+    fn delta(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>);
+
+    /// Where an event that ends the stream early would go.
+    fn position(&self) -> StreamPosition;
+}

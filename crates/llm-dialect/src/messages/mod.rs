@@ -1,0 +1,1 @@
+//! Anthropic Messages: its requests, answers and streams, in and out of the canonical form.

@@ -1,0 +1,1 @@
+//! Responses: its requests, answers and streams, in and out of the canonical form.
