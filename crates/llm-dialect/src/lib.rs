@@ -20,6 +20,7 @@ pub mod responses;
 pub mod scan;
 pub mod sse;
 pub mod traits;
+pub mod transcode;
 pub mod usage;
 pub mod watch;
 pub mod wire_error;

@@ -27,11 +27,13 @@ mod json;
 mod loss;
 pub mod reading;
 mod request;
+pub mod restore;
 pub mod seal;
 mod target;
 mod terms;
 mod text;
 mod tool;
+mod unwrap;
 pub mod write;
 
 pub use answer::{Citation, Response, Stop, StopReason};
@@ -39,7 +41,7 @@ pub use block::{
     Block, CacheMark, Document, DocumentSource, Image, Reasoning, Seal, Source, Text, ToolCall, ToolInput,
     ToolResult, WebSearch,
 };
-pub use codec::{Decode, Encode, WireEvent};
+pub use codec::{Decode, Encode, Encoded, WireEvent};
 pub use delta::{Delta, Head, Piece};
 pub use gather::Gather;
 pub use json::Json;
