@@ -9,7 +9,9 @@ use bytes::Bytes;
 
 use crate::answer::AnswerFault;
 use crate::canon::restore::{self, Restore};
-use crate::canon::{Decode, Delta, Encode, Encoded, Gather, Losses, Refusal, Request, Response, Target, Terms, WireEvent};
+use crate::canon::{
+    Decode, Delta, Encode, Encoded, Gather, Losses, Refusal, Request, Response, Target, Terms, WireEvent,
+};
 use crate::dialect::Dialect;
 use crate::fault::BackendError;
 use crate::sse::{self, RawEvent};
@@ -219,7 +221,9 @@ impl Deltas {
             return self.broken("the stream is not UTF-8");
         };
         let (restore, passing) = (&mut self.restore, &mut self.passing);
-        self.decode.event(WireEvent { name, data }, &mut |delta| pass(delta, restore, passing, sink));
+        self.decode.event(WireEvent { name, data }, &mut |delta| {
+            pass(delta, restore, passing, sink);
+        });
     }
 
     fn end(&mut self, sink: Sink<'_>) {
@@ -327,7 +331,9 @@ impl Gatherer {
             Passing::Fault(error) => Err(error),
             Passing::Going | Passing::Ended => {
                 let (response, lost) = self.gather.finish();
-                lost.into_iter().for_each(|kind| losses.note(kind));
+                for kind in lost {
+                    losses.note(kind);
+                }
                 Ok(write_answer(to, &response, &self.terms, losses))
             }
         }
