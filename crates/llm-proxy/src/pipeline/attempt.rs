@@ -64,6 +64,7 @@ pub(super) async fn run(
         ctx,
         backend: &candidate.route.backend,
         dialect: ask.api.dialect(),
+        spoken: candidate.api.dialect(),
     };
     match timeout_at(deadline.into(), exchange(ctx, ask, candidate, outgoing)).await {
         Ok(Ok(spoken)) => judge.disguised(spoken),
@@ -147,7 +148,9 @@ async fn exchange(
 struct Judge<'a> {
     ctx: &'a Context,
     backend: &'a Backend,
+    /// The client's dialect, and the backend's.
     dialect: Dialect,
+    spoken: Dialect,
 }
 
 impl Judge<'_> {
@@ -199,6 +202,7 @@ impl Judge<'_> {
         let body = self.scrubbed(body);
         let to = relay::To {
             dialect: self.dialect,
+            spoken: self.spoken,
             request_id,
             class: lost.verdict.class,
         };
