@@ -134,11 +134,27 @@ pub fn document(bytes: &[u8], max_depth: usize) -> Result<Span, ScanError> {
 pub fn object(bytes: &[u8], max_depth: usize) -> Result<Option<Object>, ScanError> {
     read(bytes, max_depth, |cursor| {
         cursor.space();
-        if cursor.peek() == Some(b'{') {
-            return cursor.members().map(Some);
+        if cursor.peek() != Some(b'{') {
+            cursor.value()?;
+            return Ok(None);
         }
-        cursor.value()?;
-        Ok(None)
+        let mut members = Vec::with_capacity(16);
+        let close = cursor.members(|member| members.push(member))?;
+        Ok(Some(Object { members, close }))
+    })
+}
+
+/// Shows each member of the single JSON object in `bytes`, in their order; what is wrong may show only after some of
+/// them. Whether it is an object at all.
+pub fn each_member(bytes: &[u8], max_depth: usize, mut take: impl FnMut(Member)) -> Result<bool, ScanError> {
+    read(bytes, max_depth, |cursor| {
+        cursor.space();
+        if cursor.peek() != Some(b'{') {
+            cursor.value()?;
+            return Ok(false);
+        }
+        cursor.members(&mut take)?;
+        Ok(true)
     })
 }
 
@@ -270,24 +286,21 @@ impl Cursor<'_> {
         self.objects >>= 1;
     }
 
-    /// The members of the object that begins here, up to and with its closing brace.
-    fn members(&mut self) -> Step<Object> {
+    /// The members of the object that begins here, up to and with its closing brace; says where that is.
+    fn members(&mut self, mut take: impl FnMut(Member)) -> Step<usize> {
         self.push(true)?;
         self.space();
-        let mut members = Vec::with_capacity(16);
+        let mut count = 0;
         while !self.take(b'}') {
-            if members.len() == MOST_MEMBERS {
+            if count == MOST_MEMBERS {
                 return Err(self.stop(ScanError::TooManyMembers));
             }
-            let first = members.is_empty();
-            members.push(self.member(first)?);
+            take(self.member(count == 0)?);
+            count += 1;
             self.space();
         }
         self.pop();
-        Ok(Object {
-            members,
-            close: self.at - 1,
-        })
+        Ok(self.at - 1)
     }
 
     fn member(&mut self, first: bool) -> Step<Member> {

@@ -46,8 +46,9 @@ impl Service for Entrance {
     }
 }
 
-/// 1. Recovery stands around everything: a panic ends its own request, and nothing else. What it stands around is an
-/// argument, so that a test can have it panic, and no request can.
+/// 1. Recovery stands around everything: a panic ends its own request, and nothing else.
+///
+/// What it stands around is an argument, so that a test can have it panic, and no request can.
 async fn recovered<F>(arrival: Arrival, answer: impl FnOnce(Arrival) -> F) -> Response<AnswerBody>
 where
     F: Future<Output = Response<AnswerBody>>,
