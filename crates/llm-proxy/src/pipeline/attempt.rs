@@ -18,7 +18,7 @@ use super::plan::Candidate;
 use super::relay;
 use crate::base::{Class, clock};
 use crate::health::{ErrorFacts, Evidence, Verdict, classify, disguised};
-use crate::state::{Backend, Context};
+use crate::state::{Backend, BackendKey, Context};
 use crate::upstream::{self, Chain, Fault, Reply, UpstreamRequest};
 
 /// The version of the Messages API that a client gets which names none.
@@ -66,9 +66,12 @@ pub(super) async fn run(
         backend: &candidate.route.backend,
         dialect: ask.api.dialect(),
     };
-    let request = request(ctx, ask, candidate)
-        .ok_or_else(|| judge.bad("its paths make no valid request", &[], None))?;
-    match timeout_at(deadline.into(), exchange(ctx, ask, candidate, &request)).await {
+    let target = target(ctx, ask, &candidate.route.backend);
+    let (Some(target), Some(key)) = (target, candidate.key()) else {
+        return Err(judge.bad("its paths make no valid request", &[], None));
+    };
+    let request = || request(ctx, ask, candidate, (&target, key));
+    match timeout_at(deadline.into(), exchange(ctx, ask, candidate, request)).await {
         Ok(Ok(spoken)) => judge.disguised(spoken),
         Ok(Err(trouble)) => Err(judge.trouble(trouble)),
         Err(_) if deadline >= end(ctx, candidate) => Err(out_of_time()),
@@ -92,7 +95,7 @@ async fn exchange(
     ctx: &Context,
     ask: &Ask,
     candidate: &Candidate,
-    request: &UpstreamRequest,
+    request: impl Fn() -> UpstreamRequest,
 ) -> Result<Spoken, Trouble> {
     let route = &candidate.route;
     let endpoint = &route.backend.endpoint;
@@ -132,9 +135,14 @@ fn wants_usage(ctx: &Context, ask: &Ask) -> bool {
 }
 
 /// The request in this backend's terms. Each attempt edits the client's own bytes: nothing of an earlier one is left.
-fn request(ctx: &Context, ask: &Ask, candidate: &Candidate) -> Option<UpstreamRequest> {
+fn request(
+    ctx: &Context,
+    ask: &Ask,
+    candidate: &Candidate,
+    (target, key): (&PathAndQuery, &BackendKey),
+) -> UpstreamRequest {
     let backend = &candidate.route.backend;
-    let mut headers = headers::onwards(&ctx.headers, backend, candidate.key()?);
+    let mut headers = headers::onwards(&ctx.headers, backend, key);
     if ask.api.dialect() == Dialect::Messages {
         headers.entry("anthropic-version").or_insert(ANTHROPIC_VERSION);
     }
@@ -143,13 +151,13 @@ fn request(ctx: &Context, ask: &Ask, candidate: &Candidate) -> Option<UpstreamRe
             .entry(http::header::CONTENT_TYPE)
             .or_insert(HeaderValue::from_static("application/json"));
     }
-    Some(UpstreamRequest {
+    UpstreamRequest {
         scheme: backend.scheme.clone(),
         authority: backend.authority.clone(),
-        target: target(ctx, ask, backend)?,
+        target: target.clone(),
         headers,
         body: Chain::new(body(ctx, ask, candidate)),
-    })
+    }
 }
 
 /// The backend's path for this call, with what followed it in the client's. Of the client's query only the Anthropic
