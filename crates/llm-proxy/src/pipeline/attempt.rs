@@ -94,17 +94,18 @@ async fn exchange(
     candidate: &Candidate,
     outgoing: Outgoing,
 ) -> Result<Spoken, Trouble> {
-    let Outgoing {
-        request: Some(request),
-        mut crossing,
-        wants_usage,
-    } = outgoing
-    else {
+    let (Some(target), Some(key)) = (outgoing.target(ctx, ask, candidate), candidate.key()) else {
         return Err(Trouble::Pathless);
     };
     let route = &candidate.route;
     let endpoint = &route.backend.endpoint;
-    let reply = upstream::send(endpoint, &request, route.timeouts.connect, clock::now).await;
+    let request = || outgoing.request(ctx, ask, candidate, (&target, key));
+    let reply = upstream::send(endpoint, request, route.timeouts.connect, clock::now).await;
+    let Outgoing {
+        mut crossing,
+        wants_usage,
+        ..
+    } = outgoing;
     let Reply {
         status,
         headers,
