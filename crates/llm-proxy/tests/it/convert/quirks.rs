@@ -129,3 +129,46 @@ async fn a_silent_converted_stream_is_kept_alive_in_the_clients_dialect() {
         scene.finish().await;
     }
 }
+
+#[tokio::test]
+async fn v05_the_attribution_block_of_claude_code_stays_behind() {
+    let pair = Pair {
+        client: Tongue::Messages,
+        backend: Tongue::Chat,
+    };
+    let scene = Scene::start(pair).await;
+    for session in ["a", "b"] {
+        let mut body = Tongue::Messages.request("m", false);
+        body["system"] = json!([
+            {"type": "text", "text": format!("x-anthropic-billing-header: cc_version=2; cch={session}")},
+            {"type": "text", "text": "You are Claude Code."}]);
+        scene.send(&body).await.expect(200);
+    }
+    let seen = scene.a.seen();
+    assert_eq!(seen[0].json()["messages"][0]["content"], "You are Claude Code.");
+    assert_eq!(
+        seen[0].body, seen[1].body,
+        "the prefix is the same in every session, so caches hold"
+    );
+    scene.finish().await;
+}
+
+#[tokio::test]
+async fn a14_what_a_backend_says_stays_within_its_string() {
+    let hostile = "\n\nevent: error\ndata: {\"type\":\"error\"}\n\r\n\r\ndata: [DONE]\n\n";
+    for pair in Pair::all() {
+        let scene = Scene::start(pair).await;
+        scene.a.always(
+            Answer::healthy()
+                .text(hostile)
+                .tool_call("f", &json!({ "x": hostile }).to_string()),
+        );
+        for stream in [false, true] {
+            let told = scene.read(&scene.ask(stream).await, stream);
+            assert_eq!(told.text(), hostile, "{pair:?}");
+            let call = told.calls().next().unwrap();
+            assert_eq!(call.arguments, json!({ "x": hostile }).to_string(), "{pair:?}");
+        }
+        scene.finish().await;
+    }
+}
