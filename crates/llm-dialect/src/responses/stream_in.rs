@@ -162,7 +162,11 @@ impl StreamIn {
         let item: Item<'_> = serde_json::from_str(raw.get()).unwrap_or_default();
         self.begin(&Response::default(), out);
         let place = self.place(index);
-        if is_call(&item.kind) {
+        let is_new = self
+            .items
+            .get(place)
+            .is_some_and(|seen| seen.open.is_none() && !seen.done);
+        if is_call(&item.kind) && is_new {
             self.open_call(place, &item, out);
         }
     }
