@@ -13,7 +13,7 @@ use crate::speak::speech::THOUGHT;
 use heard::{Heard, Turn};
 use task::{Call, Task};
 
-/// The model's name that asks for this.
+/// The model's name that asks for this; it may go on after a hyphen.
 const NAME: &str = "sim-agent";
 /// Bytes of an answer in one write: a prime, so that events, escapes and characters are cut anywhere.
 const AWKWARD: usize = 61;
@@ -22,7 +22,9 @@ const REPEATED: usize = 300;
 
 /// Whether a request for this model is one for the agent.
 pub(crate) fn is_meant(model: &str, api: Api) -> bool {
-    model == NAME && matches!(api, Api::Chat | Api::Responses | Api::Messages)
+    let rest = model.strip_prefix(NAME);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        && matches!(api, Api::Chat | Api::Responses | Api::Messages)
 }
 
 /// The next turn of this conversation.
