@@ -134,6 +134,11 @@ impl Api {
         }
     }
 
+    /// Whether it is a conversation's own call in its dialect: what can be converted.
+    pub fn is_conversation(self) -> bool {
+        matches!(self, Self::Chat | Self::Responses | Self::Messages)
+    }
+
     /// Whether conversation answers come back, so that a commit point and usage exist.
     pub fn is_generation(self) -> bool {
         matches!(

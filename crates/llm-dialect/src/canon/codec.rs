@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::delta::Delta;
+use crate::names::Names;
 use crate::watch::StreamPosition;
 
 /// An event of a stream, without its framing.
@@ -33,4 +34,15 @@ pub trait Encode: fmt::Debug + Send {
 
     /// Where an event that ends the stream early would go.
     fn position(&self) -> StreamPosition;
+}
+
+/// A request in a backend's dialect.
+#[derive(Debug)]
+pub struct Encoded {
+    /// Its body.
+    pub body: Vec<u8>,
+    /// What its tools are called on the other side.
+    pub names: Names,
+    /// Whether a tool stands in for a JSON schema.
+    pub json_tool: bool,
 }

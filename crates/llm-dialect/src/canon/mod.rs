@@ -22,16 +22,22 @@ mod answer;
 mod block;
 mod codec;
 mod delta;
+mod effort;
 mod gather;
 mod json;
 mod loss;
+mod media;
 pub mod reading;
 mod request;
+pub mod restore;
+pub mod schema;
 pub mod seal;
+pub mod shim;
 mod target;
 mod terms;
 mod text;
 mod tool;
+mod unwrap;
 pub mod write;
 
 pub use answer::{Citation, Response, Stop, StopReason};
@@ -39,7 +45,7 @@ pub use block::{
     Block, CacheMark, Document, DocumentSource, Image, Reasoning, Seal, Source, Text, ToolCall, ToolInput,
     ToolResult, WebSearch,
 };
-pub use codec::{Decode, Encode, WireEvent};
+pub use codec::{Decode, Encode, Encoded, WireEvent};
 pub use delta::{Delta, Head, Piece};
 pub use gather::Gather;
 pub use json::Json;

@@ -24,6 +24,17 @@ pub fn read<'a, T: Deserialize<'a>>(json: &'a str, path: &str, losses: &mut Loss
     })
 }
 
+/// A field that is known and of no use: it is passed over, and not noted as lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Silent;
+
+impl<'de> Deserialize<'de> for Silent {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        // As a raw value: whatever is ignored in the usual way would be noted.
+        <&RawValue>::deserialize(from).map(|_| Self)
+    }
+}
+
 /// What a string-or-list field holds.
 #[derive(Clone, Copy, Debug)]
 pub enum Content<'a> {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::block::CacheMark;
 use super::json::Json;
+use super::loss::Refusal;
 use super::text::JsonStr;
 
 /// A tool that a request offers.
@@ -43,6 +44,17 @@ pub enum ToolKind<'a> {
     Hosted,
     /// The client, by a convention that the model was trained for, without a schema on the wire (`bash_20250124`).
     Trained,
+}
+
+impl Tool<'_> {
+    /// The refusal of a request that needs a tool which no backend of the target's dialect has.
+    pub fn cannot_be_had(&self) -> Refusal {
+        let message = format!(
+            "The tool '{}' cannot be had from this model's backends.",
+            self.name
+        );
+        Refusal::unsupported(format!("tools.{}", self.name), message)
+    }
 }
 
 /// Which tool the model has to choose.

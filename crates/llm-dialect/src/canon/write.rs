@@ -63,8 +63,7 @@ impl Object<'_> {
 
     /// A member that is a whole number.
     pub fn number(&mut self, key: &str, value: u64) -> &mut Self {
-        let mut digits = itoa(value);
-        self.key(key).append(&mut digits);
+        number(self.key(key), value);
         self
     }
 
@@ -136,17 +135,19 @@ impl Array<'_> {
     }
 }
 
-fn itoa(mut value: u64) -> Vec<u8> {
-    let mut digits = Vec::with_capacity(20);
+/// Writes a whole number.
+pub fn number(out: &mut Vec<u8>, mut value: u64) {
+    let from = out.len();
     loop {
-        digits.push(b'0' + u8::try_from(value % 10).unwrap_or(0));
+        out.push(b'0' + u8::try_from(value % 10).unwrap_or(0));
         value /= 10;
         if value == 0 {
             break;
         }
     }
-    digits.reverse();
-    digits
+    if let Some(digits) = out.get_mut(from..) {
+        digits.reverse();
+    }
 }
 
 #[cfg(test)]

@@ -145,9 +145,6 @@ fn say_serving(config: &Config, addresses: &[Listen], admin: Option<&Listen>) {
         .iter()
         .map(|address| server::shown(address, scheme))
         .collect();
-    for note in config::conversion_notes(config) {
-        tracing::warn!("{note}");
-    }
     if let Some(admin) = admin {
         tracing::info!("admin on {}", server::shown(admin, "http"));
     }

@@ -13,3 +13,9 @@ pub fn now() -> Instant {
 pub fn wall() -> SystemTime {
     SystemTime::now()
 }
+
+/// Now, in whole Unix seconds.
+pub fn unix_seconds() -> u64 {
+    let since = wall().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}

@@ -17,11 +17,7 @@ pub fn run(path: &Path, colour: bool) -> Outcome {
 fn told(name: &str, loaded: Result<Loaded, Report>, colour: bool) -> Outcome {
     match loaded {
         Ok(loaded) => {
-            let notes = config::conversion_notes(&loaded.config);
-            let notes = notes
-                .iter()
-                .fold(String::new(), |all, note| all + "note: " + note + "\n");
-            let out = format!("{notes}{name} is valid: {}\n", summary(&loaded.config));
+            let out = format!("{name} is valid: {}\n", summary(&loaded.config));
             Outcome {
                 out,
                 err: shown(Report(loaded.warnings), colour),
@@ -89,15 +85,11 @@ mod tests {
                         models: {m: {backend: a}}\n";
 
     #[test]
-    fn a_valid_config_gets_one_line_and_its_notes() {
+    fn a_valid_config_gets_one_line() {
         let outcome = check(GOOD);
         assert_eq!(
             outcome,
-            Outcome::fine(
-                "note: alias `m`: chat, responses clients wait for conversion (no enabled route speaks them)\n\
-                 config.yaml is valid: 1 backend, 1 alias, no keys (loopback only)\n"
-                    .to_owned()
-            )
+            Outcome::fine("config.yaml is valid: 1 backend, 1 alias, no keys (loopback only)\n".to_owned())
         );
     }
 

@@ -89,21 +89,19 @@ impl Backends {
 listen: 127.0.0.1:{port}
 admin: {{listen: 127.0.0.1:{admin}}}
 backends:
-  - {{name: broken-openai, protocol: openai, url: {broken}, api_key: sk-simulated-broken}}
-  - {{name: broken-anthropic, protocol: anthropic, url: {broken}, api_key: sk-simulated-broken}}
+  - {{name: broken, protocol: openai, url: {broken}, api_key: sk-simulated-broken}}
   - {{name: openai, protocol: openai, url: {openai}, api_key: sk-simulated-openai}}
   - {{name: anthropic, protocol: anthropic, url: {anthropic}, api_key: sk-simulated-anthropic}}
 models:
   demo:
     routes:
-      - {{backend: broken-openai, priority: 1}}
-      - {{backend: broken-anthropic, priority: 1}}
+      - {{backend: broken, priority: 1}}
       - {{backend: openai, priority: 2}}
       - {{backend: anthropic, priority: 2}}
   \"gpt-*\":
-    routes: [{{backend: broken-openai, priority: 1}}, {{backend: openai, priority: 2}}]
+    routes: [{{backend: broken, priority: 1}}, {{backend: openai, priority: 2}}]
   \"claude-*\":
-    routes: [{{backend: broken-anthropic, priority: 1}}, {{backend: anthropic, priority: 2}}]
+    routes: [{{backend: broken, priority: 1}}, {{backend: anthropic, priority: 2}}]
 # Short, so that the failing backend is asked again while you watch.
 fallback: {{cooldown: 5s, cooldown_max: 5s}}
 ",
@@ -128,6 +126,7 @@ llm-proxy demo: three simulated backends, one of them broken on purpose, and the
   dashboard  {status}      (a page of text for now)
 
 Paste one of these into another terminal, and watch this one: the broken backend fails first, the next one answers.
+Any client reaches any backend: what one asks in its dialect is put into the other's.
 
   curl -N http://{proxy}/v1/chat/completions -H 'content-type: application/json' \
     -d '{{"model":"demo","stream":true,"messages":[{{"role":"user","content":"Hello"}}]}}'
@@ -141,6 +140,8 @@ for chunk in OpenAI(base_url="http://{proxy}/v1", api_key="none").chat.completio
     print((chunk.choices[0].delta.content or "") if chunk.choices else "", end="", flush=True)'
 
   ANTHROPIC_BASE_URL=http://{proxy} ANTHROPIC_AUTH_TOKEN=none claude -p "Hello" --model claude-demo
+
+  ANTHROPIC_BASE_URL=http://{proxy} ANTHROPIC_AUTH_TOKEN=none claude -p "Hello" --model gpt-demo      # on the OpenAI backend
 
 Ctrl-C ends the demo.
 "#

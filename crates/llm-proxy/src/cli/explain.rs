@@ -61,8 +61,8 @@ fn explained(asked: &Asked, config: Config) -> Result<String, String> {
     let strategy = format!("{:?}", alias.strategy).to_lowercase();
     let _ = writeln!(text, ", {strategy} within a priority");
     let plan = candidates(&live, &snapshot, alias, (api, &asked.model), &may_use);
-    describe(&plan, &mut text);
-    waiting(alias, api, &mut text);
+    describe(&plan, dialect, &mut text);
+    unserved(alias, api, &mut text);
     let _ = writeln!(
         text,
         "at most {} attempts; nothing is cooling in this fresh process",
@@ -81,7 +81,7 @@ fn client(asked: &Asked, snapshot: &Snapshot) -> Result<Option<Client>, String> 
     }))
 }
 
-fn describe(plan: &[Candidate], text: &mut String) {
+fn describe(plan: &[Candidate], dialect: Dialect, text: &mut String) {
     for (n, candidate) in plan.iter().enumerate() {
         let route = &candidate.route;
         let backend = &route.backend;
@@ -101,23 +101,23 @@ fn describe(plan: &[Candidate], text: &mut String) {
         if let Some(context) = route.context {
             let _ = write!(text, ", context {context}");
         }
-        let _ = writeln!(text, ", no conversion");
+        let _ = match candidate.api.dialect() {
+            same if same == dialect => writeln!(text, ", no conversion"),
+            other => writeln!(text, ", converted from {dialect} to {other} and back"),
+        };
     }
     if plan.is_empty() {
-        let _ = writeln!(
-            text,
-            "     no backend of it speaks this dialect: 404 until conversion is there"
-        );
+        let _ = writeln!(text, "     no backend of it has conversations: 404");
     }
 }
 
-/// Routes of the alias that this dialect cannot use yet.
-fn waiting(alias: &crate::state::Alias, api: Api, text: &mut String) {
+/// Routes of the alias that have no call for a conversation.
+fn unserved(alias: &crate::state::Alias, api: Api, text: &mut String) {
     let routes = alias.tiers.iter().flat_map(|tier| &tier.routes);
-    for route in routes.filter(|route| !route.backend.speaks(api)) {
+    for route in routes.filter(|route| route.backend.serves(api).is_none()) {
         let _ = writeln!(
             text,
-            "  -  {}: waits for conversion, it does not speak this dialect",
+            "  -  {}: has neither this call nor one of another dialect for it (`apis`)",
             route.backend.name
         );
     }

@@ -21,7 +21,6 @@ mod formats;
 mod later;
 mod meaning;
 mod names;
-mod notes;
 mod reference;
 mod scalars;
 mod schema;
@@ -40,7 +39,6 @@ use std::path::Path;
 pub(crate) use meaning::is_metadata_address;
 
 pub use diagnostic::{Diagnostic, Report, Severity};
-pub use notes::conversion_notes;
 pub use reference::reference;
 pub use schema::schema;
 pub use tree::Span;

@@ -8,6 +8,7 @@ use super::attempt::Spoken;
 use super::attempts::Won;
 use super::body::AnswerBody;
 use super::commit::Committed;
+use super::cross::Crossing;
 use super::headers;
 use super::stream::{Flow, Stream};
 use crate::state::Context;
@@ -18,6 +19,8 @@ const BACKEND: HeaderName = HeaderName::from_static("x-llm-proxy-backend");
 const MODEL: HeaderName = HeaderName::from_static("x-llm-proxy-model");
 /// How many attempts it took.
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-llm-proxy-attempts");
+/// What a conversion could not carry.
+const WARNINGS: HeaderName = HeaderName::from_static("x-llm-proxy-warnings");
 /// The backend's own id of the request.
 const UPSTREAM_ID: HeaderName = HeaderName::from_static("x-llm-proxy-upstream-request-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -35,12 +38,16 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
         status,
         headers: theirs,
         body,
+        crossing,
     } = spoken;
     let mut out = headers::back(&theirs);
     if ctx.entry.record.dialect == Dialect::Messages {
-        named_for_anthropic(ctx, &theirs, &mut out);
+        named_for_anthropic(ctx, &theirs, candidate.api.dialect(), &mut out);
     }
     exposed(ctx, &theirs, &candidate, &mut out);
+    if let Some(crossing) = crossing {
+        crossed(ctx, &crossing, &mut out);
+    }
     ctx.entry.record.status = Some(status.as_u16());
     ctx.entry.first_byte();
     let body = match body {
@@ -58,18 +65,24 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
                 .or_insert(HeaderValue::from_static("application/json"));
             AnswerBody::whole(body)
         }
+        Committed::Gathered { body, usage } => {
+            ctx.entry.record.usage = usage;
+            out.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            AnswerBody::whole(body)
+        }
         Committed::Stream {
             watch,
             held,
             sight,
             rest,
+            transcoder,
         } => {
             out.entry(CACHE_CONTROL)
                 .or_insert(HeaderValue::from_static("no-cache"));
             // A proxy in front of us must not gather the stream.
             out.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
             let flow = Flow::new(ctx, (candidate, sole, place), rest);
-            AnswerBody::stream(Stream::new(flow, watch, held, sight))
+            AnswerBody::stream(Stream::new(flow, (watch, transcoder), held, sight))
         }
         Committed::Opaque { rest } => AnswerBody::opaque(Flow::new(ctx, (candidate, sole, place), rest)),
     };
@@ -79,10 +92,21 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
     response
 }
 
-/// Anthropic's SDKs read the request's id under a name of their own: the backend's id, else ours.
-fn named_for_anthropic(ctx: &Context, theirs: &HeaderMap, out: &mut HeaderMap) {
+/// What a conversion changes in the head: the type of the body, and the names of what it could not carry.
+fn crossed(ctx: &Context, crossing: &Crossing, out: &mut HeaderMap) {
+    out.insert(CONTENT_TYPE, crossing.content_type());
+    let warnings = crossing.warnings().filter(|_| ctx.snapshot.config.expose_headers);
+    if let Some(warnings) = warnings {
+        out.insert(WARNINGS, warnings);
+    }
+}
+
+/// Anthropic's SDKs read the request's id under a name of their own: that of a backend of their dialect, else ours.
+fn named_for_anthropic(ctx: &Context, theirs: &HeaderMap, spoken: Dialect, out: &mut HeaderMap) {
     let ours = || HeaderValue::from_str(&ctx.entry.record.request_id).ok();
-    let id = headers::upstream_request_id(theirs).cloned();
+    let id = headers::upstream_request_id(theirs)
+        .filter(|_| spoken == Dialect::Messages)
+        .cloned();
     if let Some(id) = id.or_else(ours) {
         out.insert(REQUEST_ID, id);
     }

@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use llm_dialect::envelope::{self, BodyError, Envelope};
 use llm_dialect::scan::Span;
 use llm_dialect::wire_error::ErrorKind;
-use llm_dialect::{Api, multipart, path};
+use llm_dialect::{Api, Dialect, multipart, path};
 use tokio::time::timeout_at;
 
 use super::decode::{self, Undecodable};
@@ -18,6 +18,9 @@ use crate::state::Context;
 
 /// Room that a body gets before its first byte has come, whatever its announced length.
 const FIRST_ROOM: usize = 256 * 1024;
+
+/// What Claude Code puts behind a model's name for its long context.
+const LONG_CONTEXT: &str = "[1m]";
 
 /// The type of a form, which its parameters follow.
 const FORM: &str = "multipart/form-data";
@@ -33,8 +36,13 @@ pub(super) struct Ask {
     pub body: Bytes,
     /// Where things are in it.
     pub shape: Shape,
-    /// The model that it names.
+    /// The dialect that its body is written in: another one than the call's where Cursor sends the shape of Responses to
+    /// the path of chat.
+    pub reads: Dialect,
+    /// The model that it names, without the suffix that Claude Code puts behind it (`[1m]`).
     pub model: String,
+    /// Whether it had that suffix.
+    pub suffixed: bool,
     /// Whether it wants a stream.
     pub stream: bool,
     /// The response that it goes on from.
@@ -149,15 +157,36 @@ fn understood(ctx: &Context, call: Call, body: Bytes) -> Result<Ask, Failure> {
         Call::ByShape => (path::by_shape(&envelope, &body), String::new()),
     };
     envelope.require(&body, api).map_err(invalid)?;
+    let (model, suffixed) = named(ctx, envelope.model().unwrap_or_default());
     Ok(Ask {
         api,
         rest,
-        model: envelope.model().unwrap_or_default().to_owned(),
+        reads: written_in(api, &envelope, &body),
+        model: model.to_owned(),
+        suffixed,
         stream: envelope.stream(),
         previous: envelope.previous_response_id().map(str::to_owned),
         shape: Shape::Json(envelope),
         body,
     })
+}
+
+/// Which dialect a body is written in: `require` lets a chat body without `messages` pass only where it has `input`.
+fn written_in(api: Api, envelope: &Envelope, body: &[u8]) -> Dialect {
+    let messages = || envelope.member(body, "messages").map(|span| span.of(body));
+    if api == Api::Chat && messages().is_none_or(|value| value == b"null") {
+        Dialect::Responses
+    } else {
+        api.dialect()
+    }
+}
+
+/// The model's name without the suffix of a long context, unless an alias has it in its name; and whether it had one.
+fn named<'m>(ctx: &Context, model: &'m str) -> (&'m str, bool) {
+    match model.strip_suffix(LONG_CONTEXT) {
+        Some(name) if !name.is_empty() && !ctx.snapshot.aliases.contains_key(model) => (name, true),
+        _ => (model, false),
+    }
 }
 
 fn form_type(headers: &HeaderMap) -> Option<&str> {
@@ -176,7 +205,9 @@ fn from_form(content_type: &str, api: Api, rest: String, body: Bytes) -> Result<
         rest,
         body,
         shape: Shape::Form(span),
+        reads: api.dialect(),
         model,
+        suffixed: false,
         stream: false,
         previous: None,
     })

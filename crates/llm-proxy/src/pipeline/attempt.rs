@@ -3,26 +3,23 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, StatusCode};
-use llm_dialect::edit::{self, Edit};
+use http::{HeaderMap, StatusCode};
+use llm_dialect::Dialect;
 use llm_dialect::fault::{self, BackendError};
-use llm_dialect::{Api, Dialect};
 use tokio::time::timeout_at;
 
-use super::ask::{Ask, Shape};
-use super::commit::{self, Committed, Terms, Unfit};
+use super::ask::Ask;
+use super::commit::{self, Committed, Gathering, Terms, Unfit};
+use super::cross::Crossing;
 use super::failure::Relay;
-use super::headers;
+use super::outgoing::Outgoing;
 use super::plan::Candidate;
 use super::relay;
 use crate::base::{Class, clock};
 use crate::health::{ErrorFacts, Evidence, Verdict, classify, disguised};
 use crate::state::{Backend, Context};
-use crate::upstream::{self, Chain, Fault, Reply, UpstreamRequest};
+use crate::upstream::{self, Fault, Reply};
 
-/// The version of the Messages API that a client gets which names none.
-const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 /// What is shorter is no secret (a relay's `none`, an `ollama`), and blotting it out would spoil ordinary words.
 const SHORTEST_SECRET: usize = 8;
 /// How much of a body is looked at for its class.
@@ -35,8 +32,10 @@ pub(super) struct Spoken {
     pub status: StatusCode,
     /// Its headers, as the backend sent them.
     pub headers: HeaderMap,
-    /// Its body, or the beginning of it.
+    /// Its body, or the beginning of it, in the client's dialect.
     pub body: Committed,
+    /// The way that it came, where the backend speaks another dialect.
+    pub crossing: Option<Crossing>,
 }
 
 /// An attempt that came to nothing.
@@ -58,7 +57,7 @@ pub(super) struct Lost {
 pub(super) async fn run(
     ctx: &Context,
     ask: &Ask,
-    candidate: &Candidate,
+    (candidate, outgoing): (&Candidate, Outgoing),
     deadline: Instant,
 ) -> Result<Spoken, Lost> {
     let judge = Judge {
@@ -66,9 +65,7 @@ pub(super) async fn run(
         backend: &candidate.route.backend,
         dialect: ask.api.dialect(),
     };
-    let request = request(ctx, ask, candidate)
-        .ok_or_else(|| judge.bad("its paths make no valid request", &[], None))?;
-    match timeout_at(deadline.into(), exchange(ctx, ask, candidate, &request)).await {
+    match timeout_at(deadline.into(), exchange(ctx, ask, candidate, outgoing)).await {
         Ok(Ok(spoken)) => judge.disguised(spoken),
         Ok(Err(trouble)) => Err(judge.trouble(trouble)),
         Err(_) if deadline >= end(ctx, candidate) => Err(out_of_time()),
@@ -86,17 +83,27 @@ enum Trouble {
     Unfit(StatusCode, Unfit),
     /// A redirect: never followed.
     Redirect(StatusCode),
+    /// The backend's paths make no valid request.
+    Pathless,
 }
 
 async fn exchange(
     ctx: &Context,
     ask: &Ask,
     candidate: &Candidate,
-    request: &UpstreamRequest,
+    outgoing: Outgoing,
 ) -> Result<Spoken, Trouble> {
+    let Outgoing {
+        request: Some(request),
+        mut crossing,
+        wants_usage,
+    } = outgoing
+    else {
+        return Err(Trouble::Pathless);
+    };
     let route = &candidate.route;
     let endpoint = &route.backend.endpoint;
-    let reply = upstream::send(endpoint, request, route.timeouts.connect, clock::now).await;
+    let reply = upstream::send(endpoint, &request, route.timeouts.connect, clock::now).await;
     let Reply {
         status,
         headers,
@@ -110,115 +117,30 @@ async fn exchange(
         return Err(Trouble::Status(status, headers, body));
     }
     let terms = Terms {
-        api: ask.api,
+        api: candidate.api,
         stream: ask.stream,
-        strip_usage: wants_usage(ctx, ask),
+        strip_usage: wants_usage,
         limits: ctx.snapshot.config.limits,
-    };
-    match commit::commit(&headers, body, terms).await {
-        Ok(body) => Ok(Spoken {
-            status,
-            headers,
-            body,
-        }),
-        Err(unfit) => Err(Trouble::Unfit(status, unfit)),
-    }
-}
-
-/// Whether we ask for the usage of a stream whose client did not.
-fn wants_usage(ctx: &Context, ask: &Ask) -> bool {
-    let unasked = matches!(&ask.shape, Shape::Json(envelope) if !envelope.include_usage());
-    ctx.snapshot.needs_usage && ask.api == Api::Chat && ask.stream && unasked
-}
-
-/// The request in this backend's terms. Each attempt edits the client's own bytes: nothing of an earlier one is left.
-fn request(ctx: &Context, ask: &Ask, candidate: &Candidate) -> Option<UpstreamRequest> {
-    let backend = &candidate.route.backend;
-    let mut headers = headers::onwards(&ctx.headers, backend, candidate.key()?);
-    if ask.api.dialect() == Dialect::Messages {
-        headers.entry("anthropic-version").or_insert(ANTHROPIC_VERSION);
-    }
-    if matches!(ask.shape, Shape::Json(_)) {
-        headers
-            .entry(http::header::CONTENT_TYPE)
-            .or_insert(HeaderValue::from_static("application/json"));
-    }
-    Some(UpstreamRequest {
-        scheme: backend.scheme.clone(),
-        authority: backend.authority.clone(),
-        target: target(ctx, ask, backend)?,
-        headers,
-        body: Chain::new(body(ctx, ask, candidate)),
-    })
-}
-
-/// The backend's path for this call, with what followed it in the client's. Of the client's query only the Anthropic
-/// SDKs' `beta=true` goes on: anything else might be a credential.
-fn target(ctx: &Context, ask: &Ask, backend: &Backend) -> Option<PathAndQuery> {
-    let target = backend.targets.get(&ask.api)?;
-    let beta = ctx
-        .query
-        .as_deref()
-        .is_some_and(|query| query.split('&').any(|pair| pair == "beta=true"));
-    if ask.rest.is_empty() && !beta {
-        return Some(target.clone());
-    }
-    let query = match (target.query(), beta) {
-        (Some(query), true) => format!("?{query}&beta=true"),
-        (Some(query), false) => format!("?{query}"),
-        (None, true) => "?beta=true".to_owned(),
-        (None, false) => String::new(),
-    };
-    PathAndQuery::try_from(format!("{}{}{query}", target.path(), ask.rest)).ok()
-}
-
-fn body(ctx: &Context, ask: &Ask, candidate: &Candidate) -> Vec<Bytes> {
-    let model = candidate.route.model.as_ref();
-    match &ask.shape {
-        Shape::Json(envelope) => {
-            let edits = edits(ctx, ask, candidate);
-            edit::apply(&ask.body, envelope, &edits).parts
-        }
-        Shape::Form(span) => match model {
-            Some((name, _)) => edit::replace(&ask.body, *span, Bytes::copy_from_slice(name.as_bytes())).parts,
-            None => vec![ask.body.clone()],
+        gathering: Gathering {
+            to: ask.api,
+            crossing: crossing.as_ref().map(|crossing| &crossing.terms),
+            model: &candidate.model,
         },
-    }
-}
-
-/// What the config changes in the body: the model's name, the alias' defaults and overrides, the asking for usage.
-fn edits<'a>(ctx: &Context, ask: &Ask, candidate: &'a Candidate) -> Vec<Edit<'a>> {
-    let alias = &candidate.alias;
-    let mut edits = Vec::new();
-    if let Some(value) = model_value(ask, candidate) {
-        edits.push(Edit::Set { name: "model", value });
-    }
-    edits.extend(alias.defaults.iter().map(|(name, value)| Edit::Default {
-        name,
-        value: value.clone(),
-    }));
-    edits.extend(alias.overrides.iter().map(|(name, value)| Edit::Set {
-        name,
-        value: value.clone(),
-    }));
-    if wants_usage(ctx, ask) {
-        let value = Bytes::from_static(b"true");
-        edits.push(Edit::SetNested {
-            name: "stream_options",
-            key: "include_usage",
-            value,
-        });
-    }
-    edits
-}
-
-/// The backend's model, where it is not the one that the client named.
-fn model_value(ask: &Ask, candidate: &Candidate) -> Option<Bytes> {
-    if *candidate.model == *ask.model {
-        return None;
-    }
-    let ready = candidate.route.model.as_ref().map(|(_, raw)| raw.clone());
-    Some(ready.unwrap_or_else(|| edit::json_string(&candidate.model)))
+    };
+    let committed = match commit::commit(&headers, body, terms).await {
+        Ok(body) => match &mut crossing {
+            Some(crossing) => crossing.carry(body),
+            None => Ok(body),
+        },
+        Err(unfit) => Err(unfit),
+    };
+    let body = committed.map_err(|unfit| Trouble::Unfit(status, unfit))?;
+    Ok(Spoken {
+        status,
+        headers,
+        body,
+        crossing,
+    })
 }
 
 /// Turns what happened into a verdict.
@@ -237,6 +159,7 @@ impl Judge<'_> {
                 Some(status),
                 "a redirect, which is never followed".to_owned(),
             ),
+            Trouble::Pathless => self.bad("its paths make no valid request", &[], None),
             Trouble::Status(status, headers, body) => self.status(status, &headers, body),
             Trouble::Unfit(status, Unfit::Broken(fault)) => self.fault(&fault, Some(status)),
             Trouble::Unfit(status, Unfit::Bad(what, raw)) => self.bad(what, &raw, Some(status)),
@@ -274,7 +197,12 @@ impl Judge<'_> {
         let mut lost = self.lost(&evidence, Some(status), error.message.clone());
         let request_id = &self.ctx.entry.record.request_id;
         let body = self.scrubbed(body);
-        lost.relay = Some(relay::relay((self.dialect, request_id), status, headers, body));
+        let to = relay::To {
+            dialect: self.dialect,
+            request_id,
+            class: lost.verdict.class,
+        };
+        lost.relay = Some(relay::relay(to, status, headers, body));
         lost
     }
 
@@ -306,7 +234,7 @@ impl Judge<'_> {
             return Ok(spoken);
         }
         let raw = match &spoken.body {
-            Committed::Whole { body, .. } => body.clone(),
+            Committed::Whole { body, .. } | Committed::Gathered { body, .. } => body.clone(),
             Committed::Stream { held, .. } => Bytes::from(held.concat()),
             Committed::Opaque { .. } => return Ok(spoken),
         };

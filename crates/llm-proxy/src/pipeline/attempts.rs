@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use llm_dialect::Api;
+
 use super::ask::Ask;
 use super::attempt::{self, Lost, Spoken};
 use super::failure::Failure;
+use super::outgoing::{self, Outgoing};
 use super::plan::{Candidate, Plan};
 use super::verdict;
 use super::walk::{Chosen, Walk, Walker};
@@ -36,8 +39,10 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
     let (sole, mut walker) = (plan.sole, Walker::new(plan.candidates, plan.sole));
     let mut trail = Trail {
         lost: Vec::new(),
+        unfit: None,
         pinned: plan.pinned,
         asked_again: false,
+        repaired: false,
         goes_on: false,
     };
     let live = Arc::clone(&ctx.live);
@@ -54,23 +59,33 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
                 None => continue,
             },
         };
+        let outgoing = match outgoing::draw(ctx, ask, &chosen.candidate, trail.repaired) {
+            Ok(outgoing) => outgoing,
+            Err(failure) => {
+                // Another dialect may be able to say it.
+                trail.unfit.get_or_insert(failure);
+                continue;
+            }
+        };
         let began = chosen.at;
         if !trail.pay(ctx, began) {
             return Err(trail.told());
         }
-        match attempt(ctx, ask, chosen, sole).await {
+        match attempt(ctx, ask, (chosen, outgoing), sole).await {
             Ok(won) => return Ok(won),
             Err((candidate, lost)) => {
                 let class = lost.verdict.class;
-                match trail.after(ctx, &candidate, lost, began) {
+                match trail.after(ctx, (ask.api, &candidate), lost, began) {
                     health::Next::Another => walker.after(&candidate, class),
                     health::Next::Again => {
                         trail.asked_again = true;
                         walker.again(candidate);
                     }
-                    health::Next::Relay | health::Next::Repair | health::Next::Stop(_) => {
-                        return Err(trail.told());
+                    health::Next::Repair => {
+                        trail.repaired = true;
+                        walker.again(candidate);
                     }
+                    health::Next::Relay | health::Next::Stop(_) => return Err(trail.told()),
                 }
             }
         }
@@ -79,7 +94,12 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
 
 /// One attempt with its bookkeeping. The record says `client_gone` until it is known better: if the client leaves,
 /// this future is dropped, and that is what remains.
-async fn attempt(ctx: &mut Context, ask: &Ask, chosen: Chosen, sole: Sole) -> Result<Won, (Candidate, Lost)> {
+async fn attempt(
+    ctx: &mut Context,
+    ask: &Ask,
+    (chosen, outgoing): (Chosen, Outgoing),
+    sole: Sole,
+) -> Result<Won, (Candidate, Lost)> {
     let Chosen {
         candidate,
         place,
@@ -88,7 +108,7 @@ async fn attempt(ctx: &mut Context, ask: &Ask, chosen: Chosen, sole: Sole) -> Re
     } = chosen;
     begin(ctx, &candidate);
     let deadline = attempt::deadline(ctx, &candidate, started);
-    let done = attempt::run(ctx, ask, &candidate, deadline).await;
+    let done = attempt::run(ctx, ask, (&candidate, outgoing), deadline).await;
     let now = clock::now();
     let took = now.duration_since(started);
     match done {
@@ -154,15 +174,25 @@ fn finish(ctx: &mut Context, class: &'static str, status: Option<u16>, took: Dur
 /// The failures of a request so far.
 struct Trail {
     lost: Vec<(health::Tried, Lost)>,
+    /// Why a candidate could not even be asked: its dialect cannot express the request.
+    unfit: Option<Failure>,
     pinned: bool,
     asked_again: bool,
+    /// Whether sealed reasoning has been taken out.
+    repaired: bool,
     /// Whether the next attempt is one more, for the retry budget to pay.
     goes_on: bool,
 }
 
 impl Trail {
     /// Notes a failure and decides what this request does next.
-    fn after(&mut self, ctx: &Context, candidate: &Candidate, lost: Lost, began: Instant) -> health::Next {
+    fn after(
+        &mut self,
+        ctx: &Context,
+        (asked, candidate): (Api, &Candidate),
+        lost: Lost,
+        began: Instant,
+    ) -> health::Next {
         let verdict = lost.verdict;
         tracing::debug!(
             backend = &*candidate.route.backend.name,
@@ -173,7 +203,7 @@ impl Trail {
         );
         let tried = health::Tried {
             class: verdict.class,
-            converted: false,
+            converted: candidate.api != asked,
             first_choice: self.lost.is_empty(),
             reset: verdict.reset,
         };
@@ -188,7 +218,7 @@ impl Trail {
             deadline_left: None,
             pinned: self.pinned,
             asked_again: self.asked_again,
-            repaired: true,
+            repaired: self.repaired,
             budget_left: ctx.live.budget.lock().has_left(now),
         };
         let next = health::next(&verdict, &spent);
@@ -216,7 +246,7 @@ impl Trail {
         let all_unknown = tried.iter().all(|tried| tried.class == Class::NotFound);
         match health::choose(&tried).and_then(|at| self.lost.into_iter().nth(at)) {
             Some((tried, lost)) => verdict::told(&tried, lost, &resets, all_unknown),
-            None => verdict::all_full(),
+            None => self.unfit.unwrap_or_else(verdict::all_full),
         }
     }
 }

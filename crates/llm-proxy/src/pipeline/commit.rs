@@ -5,15 +5,19 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use llm_dialect::Api;
 use llm_dialect::answer::{self, AnswerFault};
+use llm_dialect::canon::{self, Losses};
 use llm_dialect::fault::BackendError;
+use llm_dialect::transcode::{Gatherer, Passing, Transcoder};
 use llm_dialect::usage::Usage;
 use llm_dialect::watch::{End, Sight, Watch, WatchLimits};
 use serde::Deserialize;
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
 use super::decode;
+use crate::base::clock;
 use crate::config::types::Limits;
 use crate::upstream::{Fault, UpstreamBody};
 
@@ -50,6 +54,15 @@ pub(super) enum Committed {
         sight: Sight,
         /// What is still to come.
         rest: UpstreamBody,
+        /// What puts it into the client's dialect, where that is another; what is held back has gone through it already.
+        transcoder: Option<Box<Transcoder>>,
+    },
+    /// All of it, gathered from a stream, in the client's dialect already.
+    Gathered {
+        /// Its body.
+        body: Bytes,
+        /// Its tokens.
+        usage: Usage,
     },
     /// Something that is not looked into: audio, images.
     Opaque {
@@ -61,7 +74,7 @@ pub(super) enum Committed {
 impl Committed {
     /// Whether all of it is there.
     pub(super) fn is_whole(&self) -> bool {
-        matches!(self, Self::Whole { .. })
+        matches!(self, Self::Whole { .. } | Self::Gathered { .. })
     }
 }
 
@@ -78,7 +91,7 @@ pub(super) enum Unfit {
 
 /// What is asked of an answer.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
+pub(super) struct Terms<'a> {
     /// The call.
     pub api: Api,
     /// Whether a stream was asked for.
@@ -87,13 +100,40 @@ pub(super) struct Terms {
     pub strip_usage: bool,
     /// Sizes.
     pub limits: Limits,
+    /// What becomes of a stream though none was asked for.
+    pub gathering: Gathering<'a>,
+}
+
+/// How a stream is gathered into one answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gathering<'a> {
+    /// The client's call.
+    pub to: Api,
+    /// The terms of a converted request.
+    pub crossing: Option<&'a Arc<canon::Terms>>,
+    /// The backend's model, for a request that was not converted.
+    pub model: &'a str,
+}
+
+impl Gathering<'_> {
+    fn answers(&self) -> Arc<canon::Terms> {
+        self.crossing.cloned().unwrap_or_else(|| {
+            Arc::new(canon::Terms {
+                model: self.model.to_owned(),
+                backend_model: self.model.to_owned(),
+                now: clock::unix_seconds(),
+                request_id: String::new(),
+                ..canon::Terms::default()
+            })
+        })
+    }
 }
 
 /// Reads a 2xx answer up to its commit point.
 pub(super) async fn commit(
     headers: &HeaderMap,
     body: UpstreamBody,
-    terms: Terms,
+    terms: Terms<'_>,
 ) -> Result<Committed, Unfit> {
     let streams = is_of_type(headers, "text/event-stream");
     let opaque = matches!(terms.api, Api::Audio | Api::Images) && !is_of_type(headers, "application/json");
@@ -105,12 +145,39 @@ pub(super) async fn commit(
         return Ok(Committed::Opaque { rest: body });
     }
     if streams && !terms.stream {
-        return Err(Unfit::Bad("a stream, though none was asked for", Bytes::new()));
+        return gathered(body, terms).await;
     }
     if streams {
         return stream(body, terms).await;
     }
     whole(headers, body, terms).await
+}
+
+/// A stream though none was asked for: gathered into the answer that was, in the client's dialect.
+async fn gathered(mut body: UpstreamBody, terms: Terms<'_>) -> Result<Committed, Unfit> {
+    let (limits, gathering) = (terms.limits, terms.gathering);
+    if !terms.api.is_conversation() {
+        return Err(Unfit::Bad("a stream, though none was asked for", Bytes::new()));
+    }
+    let answers = gathering.answers();
+    let mut gatherer = Gatherer::new(terms.api.dialect(), &answers, limits.max_event);
+    let mut size = 0;
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(Unfit::Broken)?;
+        size += piece.len();
+        if size > limits.max_response {
+            return Err(Unfit::Bad("an answer above `limits.max_response`", Bytes::new()));
+        }
+        if let Passing::Fault(error) = gatherer.feed(piece) {
+            return Err(Unfit::Error(error.into(), Bytes::new()));
+        }
+    }
+    let done = gatherer.finish(gathering.to.dialect(), &mut Losses::default());
+    let body: Bytes = done
+        .map_err(|error| Unfit::Error(error.into(), Bytes::new()))?
+        .into();
+    let usage = answer::inspect(gathering.to, &body).unwrap_or_default();
+    Ok(Committed::Gathered { body, usage })
 }
 
 /// Whether the body is said to be of that type, whatever its parameters.
@@ -129,7 +196,7 @@ fn is_folded(headers: &HeaderMap) -> bool {
 
 /// An answer that must be there to its last byte. A backend that answers JSON though a stream was asked for is taken
 /// at its word: the client gets that JSON.
-async fn whole(headers: &HeaderMap, body: UpstreamBody, terms: Terms) -> Result<Committed, Unfit> {
+async fn whole(headers: &HeaderMap, body: UpstreamBody, terms: Terms<'_>) -> Result<Committed, Unfit> {
     let limit = terms.limits.max_response;
     let announced = announced(headers);
     if announced.is_some_and(|length| length > limit) {
@@ -193,7 +260,7 @@ fn response_id(api: Api, body: &[u8]) -> Option<String> {
 }
 
 /// A stream, up to its first real content.
-async fn stream(mut body: UpstreamBody, terms: Terms) -> Result<Committed, Unfit> {
+async fn stream(mut body: UpstreamBody, terms: Terms<'_>) -> Result<Committed, Unfit> {
     let limits = WatchLimits {
         max_event: terms.limits.max_event,
         hold_events: HOLD_EVENTS,
@@ -209,6 +276,7 @@ async fn stream(mut body: UpstreamBody, terms: Terms) -> Result<Committed, Unfit
                     held,
                     sight: Sight::Ended,
                     rest: body,
+                    transcoder: None,
                 }),
                 End::Fault(error) => Err(Unfit::Error(error.into(), Bytes::new())),
                 End::Truncated | End::Empty => Err(Unfit::Bad(
@@ -225,6 +293,7 @@ async fn stream(mut body: UpstreamBody, terms: Terms) -> Result<Committed, Unfit
                 held,
                 sight,
                 rest: body,
+                transcoder: None,
             });
         }
         match sight {

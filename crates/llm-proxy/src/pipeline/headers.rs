@@ -39,13 +39,19 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
-/// The headers of a request to a backend of the client's dialect.
-pub(super) fn onwards(client: &HeaderMap, backend: &Backend, key: &BackendKey) -> HeaderMap {
+/// The headers of a request to a backend. Those of a dialect stay behind where the backend speaks another: they switch on
+/// fields of a body that is no longer theirs.
+pub(super) fn onwards(
+    client: &HeaderMap,
+    backend: &Backend,
+    key: &BackendKey,
+    same_dialect: bool,
+) -> HeaderMap {
     let mut out = HeaderMap::with_capacity(USUAL);
     out.insert(HOST, backend.host.clone());
     let hop_by_hop = named_in_connection(client);
     for (name, value) in client {
-        if goes_on(name)
+        if goes_on(name, same_dialect)
             && !hop_by_hop
                 .iter()
                 .any(|hop| hop.eq_ignore_ascii_case(name.as_str()))
@@ -65,10 +71,10 @@ pub(super) fn onwards(client: &HeaderMap, backend: &Backend, key: &BackendKey) -
     out
 }
 
-fn goes_on(name: &HeaderName) -> bool {
+fn goes_on(name: &HeaderName, same_dialect: bool) -> bool {
     let text = name.as_str();
     ON_BY_NAME.contains(name)
-        || ON_BY_PREFIX.iter().any(|prefix| text.starts_with(prefix))
+        || (same_dialect && ON_BY_PREFIX.iter().any(|prefix| text.starts_with(prefix)))
         || ON_BY_TEXT.contains(&text)
 }
 

@@ -21,6 +21,8 @@ pub struct Candidate {
     pub route: Arc<Route>,
     /// Which of the backend's keys.
     pub key: usize,
+    /// The call that the backend gets: another one than the client's where its dialect is another.
+    pub api: Api,
     /// The backend's model.
     pub model: Arc<str>,
     /// Under which identities health knows it.
@@ -72,7 +74,7 @@ pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
     let mut candidates = candidates(&ctx.live, &snapshot, alias, (ask.api, &ask.model), &|alias| {
         ctx.may_use(alias)
     });
-    if candidates.is_empty() {
+    if candidates.is_empty() && !may_be_estimated(&alias.tiers, ask.api) {
         return Err(unspoken(&ask.model, ask.api));
     }
     // Counted before a pin narrows it: what a pinned request meets is told to health like anything else.
@@ -89,6 +91,12 @@ pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
         pinned,
         sole,
     })
+}
+
+/// Whether nobody need be asked to count tokens: some backend of the model has conversations, whose tokens we can estimate.
+fn may_be_estimated(tiers: &[Tier], api: Api) -> bool {
+    let mut routes = tiers.iter().flat_map(|tier| &tier.routes);
+    api == Api::CountTokens && routes.any(|route| route.backend.serves(Api::Messages).is_some())
 }
 
 fn sole(candidates: &[Candidate]) -> Sole {
@@ -136,11 +144,11 @@ pub fn candidates(
     all
 }
 
-/// The routes of a priority that speak this call, in the strategy's order, each with its keys in turn. Those that
+/// The routes of a priority that serve this call, in the strategy's order, each with its keys in turn. Those that
 /// cool or are full come last: a round robin must not spend a turn on them.
 fn add_tier(live: &Live, alias: &Arc<Alias>, tier: &Tier, asked: Asked<'_>, all: &mut Vec<Candidate>) {
-    let speaks = |route: &&Arc<Route>| route.backend.speaks(asked.0);
-    let routes: Vec<&Arc<Route>> = tier.routes.iter().filter(speaks).collect();
+    let serves = |route: &&Arc<Route>| route.backend.serves(asked.0).is_some();
+    let routes: Vec<&Arc<Route>> = tier.routes.iter().filter(serves).collect();
     if let [route] = routes[..] {
         return add_route(alias, route, asked, all);
     }
@@ -156,6 +164,9 @@ fn add_tier(live: &Live, alias: &Arc<Alias>, tier: &Tier, asked: Asked<'_>, all:
 
 fn add_route(alias: &Arc<Alias>, route: &Arc<Route>, asked: Asked<'_>, all: &mut Vec<Candidate>) {
     let backend = &route.backend;
+    let Some(api) = backend.serves(asked.0) else {
+        return;
+    };
     let model = route
         .model
         .as_ref()
@@ -186,6 +197,7 @@ fn add_route(alias: &Arc<Alias>, route: &Arc<Route>, asked: Asked<'_>, all: &mut
             route: Arc::clone(route),
             key,
             target,
+            api,
             model: Arc::clone(&model),
         });
     }

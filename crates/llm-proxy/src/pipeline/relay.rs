@@ -10,10 +10,26 @@ use llm_dialect::wire_error::{ErrorKind, WireError};
 
 use super::failure::Relay;
 use super::headers;
+use crate::base::Class;
 
-/// The error with that status and body, for a client of that dialect and the request with that id.
+/// Whom an error is for, and what it is judged to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct To<'a> {
+    /// The client's dialect.
+    pub dialect: Dialect,
+    /// The request's id.
+    pub request_id: &'a str,
+    /// Its class.
+    pub class: Class,
+}
+
+/// The error with that status and body.
 pub(super) fn relay(
-    (dialect, request_id): (Dialect, &str),
+    To {
+        dialect,
+        request_id,
+        class,
+    }: To<'_>,
     status: StatusCode,
     theirs: &HeaderMap,
     body: Bytes,
@@ -32,21 +48,30 @@ pub(super) fn relay(
         message => message,
     };
     let error = WireError {
-        kind: kind(status),
+        kind: kind(status, class),
         message: message.into(),
         param: None,
         request_id,
     };
     Relay {
-        status,
+        status: status_for(dialect, status),
         headers,
         body: error.body(dialect).into(),
     }
 }
 
+/// Anthropic has no 422: its clients know the fault of a body as 400.
+fn status_for(dialect: Dialect, status: StatusCode) -> StatusCode {
+    match (dialect, status) {
+        (Dialect::Messages, StatusCode::UNPROCESSABLE_ENTITY) => StatusCode::BAD_REQUEST,
+        _ => status,
+    }
+}
+
 /// What the status says, for `type` and `code`.
-fn kind(status: StatusCode) -> ErrorKind {
+fn kind(status: StatusCode, class: Class) -> ErrorKind {
     match status {
+        _ if class == Class::ContextLength => ErrorKind::ContextLength,
         StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::RequestTooLarge,
         StatusCode::UNSUPPORTED_MEDIA_TYPE => ErrorKind::UnsupportedMediaType,
         StatusCode::CONFLICT => ErrorKind::UpstreamConflict,
@@ -63,7 +88,11 @@ mod tests {
         theirs.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
         let status = StatusCode::from_u16(status).unwrap();
         let relay = relay(
-            (dialect, "req-1"),
+            To {
+                dialect,
+                request_id: "req-1",
+                class: Class::Client,
+            },
             status,
             &theirs,
             Bytes::from_static(body.as_bytes()),

@@ -1,6 +1,7 @@
 //! A backend's answer as it flows to the client, after the commit point. Nothing is ever spliced in here but an error
 //! event, and after that nothing follows: a broken answer never looks whole.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context as Task, Poll};
@@ -8,6 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use llm_dialect::Dialect;
+use llm_dialect::fault::BackendError;
+use llm_dialect::transcode::{Passing, Transcoder};
 use llm_dialect::usage::Usage;
 use llm_dialect::watch::{End, Sight, Watch};
 use llm_dialect::wire_error::{ErrorKind, WireError};
@@ -100,6 +103,8 @@ impl Flow {
 pub(super) struct Stream {
     flow: Flow,
     watch: Box<Watch>,
+    /// What puts the stream into the client's dialect, where that is another.
+    transcoder: Option<Box<Transcoder>>,
     ready: VecDeque<Bytes>,
     /// What was seen but not yet acted on: what stands in `ready` goes first.
     sight: Option<Sight>,
@@ -113,7 +118,7 @@ enum Seen {
     /// Something for the client, or nothing but a look is due again.
     Moved,
     /// The backend's own error event, to be passed on as the last thing.
-    Fault(Bytes, String),
+    Fault(Bytes, BackendError),
     /// The stream broke: what we say, and for our log.
     Broke(ErrorKind, String),
     /// It is whole.
@@ -122,13 +127,19 @@ enum Seen {
 
 impl Stream {
     /// First what was held back, then what was seen with it, then what comes.
-    pub(super) fn new(mut flow: Flow, watch: Box<Watch>, held: Vec<Bytes>, sight: Sight) -> Self {
+    pub(super) fn new(
+        mut flow: Flow,
+        (watch, transcoder): (Box<Watch>, Option<Box<Transcoder>>),
+        held: Vec<Bytes>,
+        sight: Sight,
+    ) -> Self {
         // Signs of life go between events; where those are not told apart, there are none.
         flow.clocks
             .beat(flow.heartbeat.filter(|_| watch.tells_events_apart()));
         Self {
             flow,
             watch,
+            transcoder,
             ready: held.into(),
             sight: Some(sight),
             usage: Usage::default(),
@@ -163,8 +174,8 @@ impl Stream {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Seen::Moved) => {}
                 Poll::Ready(Seen::End) => return Poll::Ready(self.end()),
-                Poll::Ready(Seen::Fault(event, detail)) => {
-                    return Poll::Ready(self.pass_fault(event, &detail));
+                Poll::Ready(Seen::Fault(event, error)) => {
+                    return Poll::Ready(self.pass_fault(event, error));
                 }
                 Poll::Ready(Seen::Broke(kind, detail)) => {
                     self.flow.blame(&detail);
@@ -224,8 +235,34 @@ impl Stream {
     fn see(&mut self, piece: Bytes) -> Seen {
         let mut out = Vec::new();
         let sight = self.watch.feed(piece, &mut out);
-        self.ready.extend(out);
+        if let Some(broken) = self.pass(out) {
+            return broken;
+        }
         self.judge(sight)
+    }
+
+    /// Makes bytes of the backend ready for the client; what cannot be converted breaks the stream.
+    fn pass(&mut self, pieces: Vec<Bytes>) -> Option<Seen> {
+        let Some(transcoder) = &mut self.transcoder else {
+            self.ready.extend(pieces);
+            return None;
+        };
+        let mut out = Vec::new();
+        let mut passing = Passing::Going;
+        for piece in pieces {
+            passing = transcoder.feed(piece, &mut out);
+        }
+        if !out.is_empty() {
+            self.ready.push_back(out.into());
+        }
+        Self::broken(passing)
+    }
+
+    fn broken(passing: Passing) -> Option<Seen> {
+        match passing {
+            Passing::Fault(error) => Some(Seen::Broke(ErrorKind::UpstreamBadResponse, error.message)),
+            Passing::Going | Passing::Ended => None,
+        }
     }
 
     fn judge(&mut self, sight: Sight) -> Seen {
@@ -235,7 +272,7 @@ impl Stream {
                 self.flow.clocks.linger(LINGER);
                 Seen::Moved
             }
-            Sight::Fault(error, raw) => Seen::Fault(raw, error.message),
+            Sight::Fault(error, raw) => Seen::Fault(raw, error),
             Sight::TooLarge => Seen::Broke(
                 ErrorKind::UpstreamBadResponse,
                 "an event above `limits.max_event`".to_owned(),
@@ -265,9 +302,11 @@ impl Stream {
     fn ended(&mut self) -> Seen {
         let mut out = Vec::new();
         let end = self.watch.finish(&mut out);
-        self.ready.extend(out);
+        if let Some(broken) = self.pass(out) {
+            return broken;
+        }
         match end {
-            End::Complete => Seen::End,
+            End::Complete => self.finished(),
             End::Fault(error) => Seen::Broke(ErrorKind::UpstreamUnavailable, error.message),
             End::Truncated | End::Empty => Seen::Broke(
                 ErrorKind::UpstreamUnavailable,
@@ -276,11 +315,31 @@ impl Stream {
         }
     }
 
-    /// The backend's own error is the client's dialect already: passed on, but for keys; nothing after it is.
-    fn pass_fault(&mut self, event: Bytes, detail: &str) -> Piece {
-        self.flow.blame(detail);
-        self.ready
-            .push_back(scrub(&self.flow.candidate.route.backend.secrets, event));
+    /// The stream is whole; a converted one gets what its own dialect ends with.
+    fn finished(&mut self) -> Seen {
+        let Some(transcoder) = &mut self.transcoder else {
+            return Seen::End;
+        };
+        let mut out = Vec::new();
+        let passing = transcoder.finish(&mut out);
+        if !out.is_empty() {
+            self.ready.push_back(out.into());
+        }
+        Self::broken(passing).unwrap_or(Seen::End)
+    }
+
+    /// The backend's own error is passed on, but for keys; nothing after it is. A client of another dialect reads it in
+    /// its own.
+    fn pass_fault(&mut self, event: Bytes, error: BackendError) -> Piece {
+        self.flow.blame(&error.message);
+        let secrets = &self.flow.candidate.route.backend.secrets;
+        if self.transcoder.is_none() {
+            self.ready.push_back(scrub(secrets, event));
+            return self.last_words(Class::Midstream);
+        }
+        let kind = verdict::said_midstream(&error);
+        let message = scrubbed_text(secrets, error.message);
+        self.say(kind, message);
         self.last_words(Class::Midstream)
     }
 
@@ -293,16 +352,24 @@ impl Stream {
             }
             _ => "The backend broke off within its answer; the answer is incomplete.",
         };
-        let request_id = &self.flow.request_id;
+        self.say(kind, message);
+        self.last_words(class)
+    }
+
+    /// Puts the dialect's error event last.
+    fn say(&mut self, kind: ErrorKind, message: impl Into<Cow<'static, str>>) {
         let error = WireError {
             kind,
             message: message.into(),
             param: None,
-            request_id,
+            request_id: &self.flow.request_id,
         };
-        let event = error.event(self.flow.dialect, &self.watch.position());
-        self.ready.push_back(event.into());
-        self.last_words(class)
+        let position = match &self.transcoder {
+            Some(transcoder) => transcoder.position(),
+            None => self.watch.position(),
+        };
+        self.ready
+            .push_back(error.event(self.flow.dialect, &position).into());
     }
 
     fn last_words(&mut self, class: Class) -> Piece {
@@ -319,7 +386,9 @@ impl Stream {
         self.usage = self.watch.usage();
         let target = self.flow.candidate.target;
         self.flow.live.health.lock().success(&target, None, clock::now());
+        // A converted answer has no id that its backend would know again.
         if self.flow.dialect == Dialect::Responses
+            && self.transcoder.is_none()
             && let Some(id) = self.watch.position().response_id
         {
             self.flow.live.pins.remember(&id, self.flow.candidate.pin());

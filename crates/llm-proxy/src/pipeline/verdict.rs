@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
+use llm_dialect::fault::BackendError;
 use llm_dialect::wire_error::ErrorKind;
 
 use super::attempt::Lost;
@@ -185,6 +186,21 @@ fn says(class: Class) -> (ErrorKind, &'static str) {
             ErrorKind::UpstreamUnavailable,
             "Every backend of this model failed; try again in a moment.",
         ),
+    }
+}
+
+/// What a client of another dialect is told of an error that a backend reports within its stream.
+pub(super) fn said_midstream(error: &BackendError) -> ErrorKind {
+    let says = |word: &str| error.kind.contains(word) || error.code.contains(word);
+    match error.status {
+        _ if says("context_length") => ErrorKind::ContextLength,
+        _ if says("insufficient_quota") || says("billing") => ErrorKind::UpstreamQuota,
+        Some(429) => ErrorKind::UpstreamRate,
+        _ if says("rate_limit") => ErrorKind::UpstreamRate,
+        Some(503 | 529) => ErrorKind::UpstreamOverloaded,
+        _ if says("overloaded") => ErrorKind::UpstreamOverloaded,
+        _ if says("invalid") => ErrorKind::UpstreamRejected,
+        _ => ErrorKind::UpstreamUnavailable,
     }
 }
 

@@ -41,6 +41,10 @@ pub struct Backend {
     pub targets: BTreeMap<Api, PathAndQuery>,
     /// What must never reach a client in an error text.
     pub secrets: Vec<Secret>,
+    /// Whose models it serves: reasoning that one family has sealed is of no use to another.
+    pub family: Arc<str>,
+    /// Whether it is `OpenAI` itself, or Azure, not one of the many hosts that speak its dialects.
+    pub is_openai: bool,
 }
 
 /// A key of a backend.
@@ -58,6 +62,26 @@ impl Backend {
     /// Whether it has this call.
     pub fn speaks(&self, api: Api) -> bool {
         self.config.enabled && self.config.apis.contains(&api)
+    }
+
+    /// The call by which it serves a client's `api`: the same, or one of another dialect that the request is converted
+    /// into; none if it has neither.
+    ///
+    /// Responses carries more of Anthropic's dialect than chat does (reasoning, order), but many hosts that say nothing of
+    /// their calls have chat alone: Messages clients get it where the config names it, or the host is `OpenAI`.
+    pub fn serves(&self, api: Api) -> Option<Api> {
+        if self.speaks(api) {
+            return Some(api);
+        }
+        let sure = self.is_openai || self.config.apis_named;
+        let instead: &[Api] = match api {
+            Api::Chat => &[Api::Messages, Api::Responses],
+            Api::Responses => &[Api::Messages, Api::Chat],
+            Api::Messages if sure => &[Api::Responses, Api::Chat],
+            Api::Messages => &[Api::Chat, Api::Responses],
+            _ => &[],
+        };
+        instead.iter().copied().find(|other| self.speaks(*other))
     }
 
     /// Whether it has a place free at the moment (`max_concurrent`).

@@ -38,6 +38,8 @@ pub struct Snapshot {
     pub aliases: HashMap<String, Arc<Alias>>,
     /// Whether usage must be known of streams that did not ask for it.
     pub needs_usage: bool,
+    /// Whether backends speak different dialects, so that a conversation may hold another dialect's reasoning.
+    pub converts: bool,
 }
 
 /// An alias with its routes resolved.
@@ -133,6 +135,7 @@ pub fn compile(config: Config, generation: u64, live: &Live) -> Result<Snapshot,
     let needs_usage = config.ledger.is_some() || limits_tokens(&config);
     let keys = Keys::new(&config.api_keys);
     let names = Aliases::new(&config.models);
+    let converts = !backends.iter().all(|backend| backend.speaks(Api::Messages));
     Ok(Snapshot {
         config,
         generation,
@@ -141,6 +144,7 @@ pub fn compile(config: Config, generation: u64, live: &Live) -> Result<Snapshot,
         names,
         aliases,
         needs_usage,
+        converts,
     })
 }
 
@@ -241,9 +245,29 @@ fn compile_backend(config: &types::Backend, live: &Live) -> Result<Backend, Stri
         vitals: live.vitals(id),
         host: header(authority.as_str())?,
         scheme,
-        authority,
         targets: targets(config).ok_or_else(|| unusable("its url and paths make no valid path"))?,
         secrets: config.api_keys.clone(),
+        family: family(config.protocol, authority.host()),
+        is_openai: config.protocol == Protocol::Openai && is_openai(authority.host()),
+        authority,
+    })
+}
+
+/// Whose models a backend serves. Hosts that speak Anthropic's dialect resell its models, whose signatures they pass on.
+fn family(protocol: Protocol, host: &str) -> Arc<str> {
+    match protocol {
+        Protocol::Anthropic => Arc::from("anthropic"),
+        Protocol::Openai if is_openai(host) => Arc::from("openai"),
+        Protocol::Openai => Arc::from(host),
+    }
+}
+
+fn is_openai(host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    let homes = ["openai.com", "openai.azure.com", "cognitiveservices.azure.com"];
+    homes.iter().any(|home| {
+        host.strip_suffix(home)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     })
 }
 

@@ -28,6 +28,7 @@ fn backend(item: &View<'_>, dir: &Path) -> Backend {
         url: item.read("url", formats::base_url).unwrap_or_default(),
         api_keys: keys(item),
         apis: apis(item, protocol),
+        apis_named: item.get("apis").is_some(),
         enabled: item.truth("enabled"),
         headers: item.entries("headers").iter().filter_map(header).collect(),
         query: item.entries("query").iter().filter_map(pair).collect(),

@@ -78,6 +78,8 @@ pub struct Backend {
     pub api_keys: Vec<Secret>,
     /// The calls that it has.
     pub apis: Vec<Api>,
+    /// Whether the file lists them, so that each of them is known to be there.
+    pub apis_named: bool,
     /// Whether it may be used.
     pub enabled: bool,
     /// Headers that each request gets (valid names and values).

@@ -1,0 +1,322 @@
+//! A stream for a chat client.
+
+use std::sync::Arc;
+
+use super::answer_out::{annotation, explained, finish, points, usage};
+use super::reasoning;
+use crate::canon::write::{self, Object};
+use crate::canon::{Citation, Delta, Encode, Head, JsonStr, Piece, Reasoning, Seal, Stop, StopReason, Terms};
+use crate::names::answer_id;
+use crate::usage::Usage;
+use crate::watch::StreamPosition;
+
+/// The state of a stream of chunks.
+#[derive(Debug)]
+pub struct StreamOut {
+    terms: Arc<Terms>,
+    /// What every chunk begins with, up to the delta.
+    head: Vec<u8>,
+    blocks: Vec<Block>,
+    calls: u64,
+    /// How many entries of `reasoning_details` there were.
+    details: u64,
+    /// Code points of the text so far.
+    points: u64,
+    refused: bool,
+    usage: Usage,
+    stop: Stop<'static>,
+}
+
+/// An open block.
+#[derive(Debug)]
+struct Block {
+    at: u32,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Text {
+        /// Where it began, in code points.
+        from: u64,
+        citations: Vec<Citation<'static>>,
+    },
+    Refusal,
+    /// Its text is kept for the seal, which a client sends back together with it.
+    Thought(Reasoning<'static>),
+    Call {
+        index: u64,
+        custom: bool,
+        empty: bool,
+    },
+    Silent,
+}
+
+/// What every chunk but the last ones ends with.
+const TAIL: &[u8] = b",\"logprobs\":null,\"finish_reason\":null}]";
+
+impl StreamOut {
+    /// A stream by the terms of the request.
+    pub fn new(terms: Arc<Terms>) -> Self {
+        Self {
+            terms,
+            head: Vec::new(),
+            blocks: Vec::new(),
+            calls: 0,
+            details: 0,
+            points: 0,
+            refused: false,
+            usage: Usage::default(),
+            stop: Stop::default(),
+        }
+    }
+
+    fn start(&mut self, id: &str, created: Option<u64>, out: &mut Vec<u8>) {
+        let mut head = Vec::new();
+        write::object(&mut head, |it| {
+            it.str("id", &answer_id("chatcmpl-", id, &self.terms.request_id));
+            it.str("object", "chat.completion.chunk");
+            it.number("created", created.unwrap_or(self.terms.now));
+            it.str("model", &self.terms.model);
+        });
+        head.pop();
+        self.head = [b"data: ", head.as_slice()].concat();
+        self.chunk(out, |it| {
+            it.str("role", "assistant").str("content", "");
+        });
+    }
+
+    /// A chunk with this delta.
+    fn chunk(&self, out: &mut Vec<u8>, delta: impl FnOnce(&mut Object<'_>)) {
+        self.begin(out);
+        write::object(out, delta);
+        out.extend_from_slice(TAIL);
+        self.end(out);
+    }
+
+    fn begin(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(b",\"choices\":[{\"index\":0,\"delta\":");
+    }
+
+    /// Clients that asked for the counts find the member in every chunk.
+    fn end(&self, out: &mut Vec<u8>) {
+        if self.terms.include_usage {
+            out.extend_from_slice(b",\"usage\":null");
+        }
+        out.extend_from_slice(b"}\n\n");
+    }
+
+    fn text_chunk(&self, out: &mut Vec<u8>, member: &str, words: &JsonStr<'_>) {
+        self.begin(out);
+        out.extend_from_slice(b"{\"");
+        out.extend_from_slice(member.as_bytes());
+        out.extend_from_slice(b"\":\"");
+        out.extend_from_slice(words.spelling().as_bytes());
+        out.extend_from_slice(b"\"}");
+        out.extend_from_slice(TAIL);
+        self.end(out);
+    }
+
+    fn open(&mut self, at: u32, head: &Head<'_>, out: &mut Vec<u8>) {
+        let kind = match head {
+            Head::Text => Kind::Text {
+                from: self.points,
+                citations: Vec::new(),
+            },
+            Head::Refusal => {
+                self.refused = true;
+                Kind::Refusal
+            }
+            Head::Reasoning { summary } => Kind::Thought(Reasoning {
+                summary: *summary,
+                ..Reasoning::default()
+            }),
+            Head::ToolCall { id, name, custom, .. } => {
+                let index = self.calls;
+                self.calls += 1;
+                self.call_head(out, index, (id, name), *custom);
+                Kind::Call {
+                    index,
+                    custom: *custom,
+                    empty: true,
+                }
+            }
+            Head::WebSearch(_) => Kind::Silent,
+        };
+        self.blocks.push(Block { at, kind });
+    }
+
+    fn call_head(&self, out: &mut Vec<u8>, index: u64, (id, name): (&JsonStr<'_>, &str), custom: bool) {
+        let (kind, member) = if custom {
+            ("custom", "input")
+        } else {
+            ("function", "arguments")
+        };
+        self.chunk(out, |it| {
+            it.array("tool_calls", |list| {
+                list.object(|it| {
+                    it.number("index", index).text("id", id).str("type", kind);
+                    it.object(kind, |it| {
+                        it.str("name", name).str(member, "");
+                    });
+                });
+            });
+        });
+    }
+
+    fn call_words(&self, out: &mut Vec<u8>, index: u64, custom: bool, words: &JsonStr<'_>) {
+        let (kind, member) = if custom {
+            ("custom", "input")
+        } else {
+            ("function", "arguments")
+        };
+        self.chunk(out, |it| {
+            it.array("tool_calls", |list| {
+                list.object(|it| {
+                    it.number("index", index).object(kind, |it| {
+                        it.text(member, words);
+                    });
+                });
+            });
+        });
+    }
+
+    fn more(&mut self, at: u32, piece: &Piece<'_>, out: &mut Vec<u8>) {
+        let Some(place) = self.blocks.iter().position(|block| block.at == at) else {
+            return;
+        };
+        match piece {
+            Piece::Words(words) => self.words(place, words, out),
+            Piece::NextPart => {
+                let pause = JsonStr::spelled_so("\\n\\n");
+                if let Some(Kind::Thought(reasoning)) = self.kind(place) {
+                    reasoning.parts.push(JsonStr::EMPTY);
+                    self.text_chunk(out, "reasoning_content", &pause);
+                }
+            }
+            Piece::Seal(seal) => self.seal(place, seal, out),
+            Piece::Citation(citation) => {
+                if let Some(Kind::Text { citations, .. }) = self.kind(place) {
+                    citations.push(citation.clone().into_owned());
+                }
+            }
+            Piece::Logprobs(items) => {
+                self.begin(out);
+                out.extend_from_slice(b"{},\"logprobs\":{\"content\":[");
+                out.extend_from_slice(items.as_bytes());
+                out.extend_from_slice(b"],\"refusal\":null},\"finish_reason\":null}]");
+                self.end(out);
+            }
+        }
+    }
+
+    fn kind(&mut self, place: usize) -> Option<&mut Kind> {
+        self.blocks.get_mut(place).map(|block| &mut block.kind)
+    }
+
+    fn words(&mut self, place: usize, words: &JsonStr<'_>, out: &mut Vec<u8>) {
+        match self.kind(place) {
+            Some(Kind::Text { .. }) => {
+                self.points += points(words);
+                self.text_chunk(out, "content", words);
+            }
+            Some(Kind::Refusal) => self.text_chunk(out, "refusal", words),
+            Some(Kind::Thought(reasoning)) => {
+                match reasoning.parts.last_mut() {
+                    Some(part) => part.push(words),
+                    None => reasoning.parts.push(words.clone().into_owned()),
+                }
+                self.text_chunk(out, "reasoning_content", words);
+            }
+            Some(Kind::Call { index, custom, empty }) => {
+                *empty = false;
+                let (index, custom) = (*index, *custom);
+                self.call_words(out, index, custom, words);
+            }
+            Some(Kind::Silent) | None => {}
+        }
+    }
+
+    fn seal(&mut self, place: usize, seal: &Seal<'_>, out: &mut Vec<u8>) {
+        let Some(Kind::Thought(reasoning)) = self.kind(place) else {
+            return;
+        };
+        let mut sealed = std::mem::take(reasoning);
+        sealed.seal = Some(seal.clone().into_owned());
+        let mut details = Vec::new();
+        let mut index = self.details;
+        write::array(&mut details, |list| {
+            reasoning::write_details(list, &sealed, &mut index);
+        });
+        self.details = index;
+        if details.len() > 2 {
+            let details = String::from_utf8(details).unwrap_or_default();
+            self.chunk(out, |it| {
+                it.raw("reasoning_details", &details);
+            });
+        }
+    }
+
+    fn close(&mut self, at: u32, out: &mut Vec<u8>) {
+        let Some(place) = self.blocks.iter().position(|block| block.at == at) else {
+            return;
+        };
+        match self.blocks.swap_remove(place).kind {
+            Kind::Call {
+                index,
+                custom: false,
+                empty: true,
+            } => self.call_words(out, index, false, &JsonStr::spelled_so("{}")),
+            Kind::Text { from, citations } if !citations.is_empty() => {
+                let to = self.points;
+                self.chunk(out, |it| {
+                    it.array("annotations", |list| {
+                        for citation in &citations {
+                            annotation(list, citation, from, to);
+                        }
+                    });
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        if self.stop.reason == StopReason::Refusal && !self.refused {
+            let words = explained(&self.stop);
+            self.text_chunk(out, "refusal", &words);
+        }
+        self.begin(out);
+        out.extend_from_slice(b"{},\"logprobs\":null,\"finish_reason\":\"");
+        out.extend_from_slice(finish(&self.stop, self.refused).as_bytes());
+        out.extend_from_slice(b"\"}]");
+        self.end(out);
+        if self.terms.include_usage && !self.usage.is_unknown() {
+            out.extend_from_slice(&self.head);
+            out.extend_from_slice(b",\"choices\":[],\"usage\":");
+            write::object(out, |it| usage(it, &self.usage));
+            out.extend_from_slice(b"}\n\n");
+        }
+        out.extend_from_slice(b"data: [DONE]\n\n");
+    }
+}
+
+impl Encode for StreamOut {
+    fn delta(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) {
+        match delta {
+            Delta::Start { id, created, .. } => self.start(id, *created, out),
+            Delta::Open { at, head } => self.open(*at, head, out),
+            Delta::More { at, piece } => self.more(*at, piece, out),
+            Delta::Close { at } => self.close(*at, out),
+            Delta::Usage(usage) => self.usage = *usage,
+            Delta::Stop(stop) => self.stop = stop.clone().into_owned(),
+            Delta::End => self.finish(out),
+            Delta::Fault(_) | Delta::Lost(_) => {}
+        }
+    }
+
+    fn position(&self) -> StreamPosition {
+        StreamPosition::default()
+    }
+}

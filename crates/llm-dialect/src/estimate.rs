@@ -1,0 +1,154 @@
+//! An estimate of a request's tokens, for backends that cannot count them.
+//!
+//! It is meant to be a little too high rather than too low: who plans by it then compacts a conversation early, instead of
+//! being refused by the backend. Every tokenizer cuts differently; what they share is that short words are one token, long
+//! ones several, marks one each, and characters outside Latin letters about one each.
+
+use crate::canon::{Block, Document, DocumentSource, Reasoning, Request, Source, Tool, ToolKind, Turn};
+
+/// What a request costs before it says anything.
+const FRAME: u64 = 8;
+/// What a turn costs beside its words.
+const TURN: u64 = 5;
+/// What providers tell a model about tools before the first one.
+const TOOLS: u64 = 340;
+/// What a tool costs beside its words.
+const TOOL: u64 = 24;
+/// What a call or a result costs beside its words.
+const CALL: u64 = 24;
+/// A picture of usual size.
+const PICTURE: u64 = 1_600;
+/// What a kilobyte of a PDF costs; pages differ, so this is a guess that a page has 30 KB.
+const PDF_KILOBYTE: u64 = 75;
+/// The least that a file costs.
+const FILE: u64 = 2_000;
+/// How many letters of a long word make a token.
+const LETTERS: u64 = 4;
+/// A word of so many letters is one token.
+const SHORT_WORD: u64 = 6;
+
+/// The tokens that a model reads of a request, about.
+pub fn input_tokens(request: &Request<'_>) -> u64 {
+    let turns = request.system.iter().chain(&request.turns);
+    let said: u64 = turns.map(turn).sum();
+    let tools: u64 = request.tools.iter().map(tool).sum();
+    let offered = if request.tools.is_empty() { 0 } else { TOOLS };
+    // A tenth on top: what is unknown of the tokenizer.
+    let sum = FRAME + said + tools + offered;
+    sum + sum / 10
+}
+
+fn turn(turn: &Turn<'_>) -> u64 {
+    TURN + turn.blocks.iter().map(block).sum::<u64>()
+}
+
+fn block(block: &Block<'_>) -> u64 {
+    match block {
+        Block::Text(it) => text(&it.text.read()),
+        Block::Refusal(it) | Block::ToolReference(it) => text(&it.read()),
+        Block::Image(_) => PICTURE,
+        Block::Document(it) => document(it),
+        Block::Audio(it) => bytes(it.get().len()),
+        Block::Reasoning(it) => reasoning(it),
+        Block::ToolCall(call) => CALL + text(&call.name) + text(&call.input.spelled().read()),
+        Block::ToolResult(result) => CALL + result.content.iter().map(self::block).sum::<u64>(),
+        Block::WebSearch(it) => text(&it.query.read()),
+        Block::SearchResult { title, texts, .. } => {
+            text(&title.read()) + texts.iter().map(|it| text(&it.read())).sum::<u64>()
+        }
+        Block::Foreign { raw, .. } => text(raw.get()),
+    }
+}
+
+fn reasoning(reasoning: &Reasoning<'_>) -> u64 {
+    reasoning.parts.iter().map(|part| text(&part.read())).sum()
+}
+
+fn document(document: &Document<'_>) -> u64 {
+    match &document.source {
+        DocumentSource::Text(it) => text(&it.read()),
+        DocumentSource::Blocks(blocks) => blocks.iter().map(block).sum(),
+        DocumentSource::File(Source::Data { data, .. }) => {
+            let kilobytes = data.spelling().len() as u64 * 3 / 4 / 1024;
+            FILE.max(kilobytes * PDF_KILOBYTE)
+        }
+        DocumentSource::File(_) => FILE,
+    }
+}
+
+fn bytes(length: usize) -> u64 {
+    length as u64 / 64
+}
+
+fn tool(tool: &Tool<'_>) -> u64 {
+    let described = tool.description.as_ref().map_or(0, |it| text(&it.read()));
+    let schema = match &tool.kind {
+        ToolKind::Function(schema) | ToolKind::Custom(schema) | ToolKind::ToolSearch(schema) => {
+            schema.as_ref()
+        }
+        ToolKind::WebSearch { .. } | ToolKind::Hosted | ToolKind::Trained => None,
+    };
+    TOOL + text(&tool.name) + described + schema.map_or(0, |it| text(it.get()))
+}
+
+/// The tokens of a text, about.
+pub fn text(text: &str) -> u64 {
+    let mut tokens = 0;
+    let mut word = 0;
+    let mut digits = 0;
+    let mut marks = None;
+    for character in text.chars() {
+        if character.is_ascii_alphabetic() {
+            word += 1;
+            marks = None;
+            continue;
+        }
+        tokens += of_word(std::mem::take(&mut word));
+        if character.is_ascii_digit() {
+            // Two or three digits together.
+            digits += 1;
+            tokens += digits % 2;
+            marks = None;
+            continue;
+        }
+        digits = 0;
+        tokens += match character {
+            ' ' => 0,
+            // The same mark again, and white space in a row, are mostly part of the token before.
+            same if marks == Some(same) => 0,
+            _ => 1,
+        };
+        marks = (character.is_ascii_whitespace() || character.is_ascii_punctuation()).then_some(character);
+    }
+    tokens + of_word(word)
+}
+
+fn of_word(letters: u64) -> u64 {
+    match letters {
+        0 => 0,
+        1..=SHORT_WORD => 1,
+        long => long.div_ceil(LETTERS),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_marks_and_characters_are_counted() {
+        for (said, tokens) in [
+            ("", 0),
+            ("Hello there", 2),
+            ("internationalisation", 5),
+            ("a, b", 3),
+            ("-----", 1),
+            ("12345678", 4),
+            ("你好世界", 4),
+            ("line\n\n\nline", 3),
+            ("{\"type\":\"object\"}", 9),
+        ] {
+            assert_eq!(text(said), tokens, "{said}");
+        }
+    }
+}

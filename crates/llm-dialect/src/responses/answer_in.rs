@@ -1,0 +1,29 @@
+//! A whole Responses answer in the canonical form.
+
+use super::stream_in::StreamIn;
+use super::wire::Response as Wire;
+use crate::answer::AnswerFault;
+use crate::canon::{Gather, Json, Response};
+use crate::fault;
+
+/// Reads an answer. It is the last word of a stream that said nothing before.
+///
+/// # Errors
+/// It is no answer.
+pub fn answer_in(body: &str) -> Result<Response<'_>, AnswerFault> {
+    if let Some(error) = fault::in_answer(body.as_bytes()) {
+        return Err(AnswerFault::Error(error));
+    }
+    let wire: Wire<'_> = serde_json::from_str(body).map_err(|_why| AnswerFault::NotJson)?;
+    if wire.output.is_none() {
+        return Err(AnswerFault::Empty);
+    }
+    let (mut decode, mut gather) = (StreamIn::default(), Gather::default());
+    decode.complete(&wire, &mut |delta| gather.delta(&delta));
+    let (mut response, _) = gather.finish();
+    response.service_tier = wire
+        .service_tier
+        .filter(|tier| tier.get() != "null")
+        .map(|tier| Json::from(tier).into_owned());
+    Ok(response)
+}

@@ -1,0 +1,341 @@
+//! Joins one dialect's decoder with another's encoder: the only place that knows of pairs.
+//!
+//! A request: [`request`], whose [`Terms`] its answer needs. A whole answer: [`answer`]. A stream: [`Transcoder`]. An
+//! answer that comes in the other form than was asked for: [`replayed`], [`Gatherer`].
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::answer::AnswerFault;
+use crate::canon::restore::{self, Restore};
+use crate::canon::{
+    Decode, Delta, Encode, Encoded, Gather, Losses, Refusal, Request, Response, Target, Terms, WireEvent,
+};
+use crate::dialect::Dialect;
+use crate::fault::BackendError;
+use crate::sse::{self, RawEvent};
+use crate::watch::StreamPosition;
+use crate::{chat, messages, responses};
+
+/// A request in the backend's terms.
+#[derive(Debug)]
+pub struct Converted {
+    /// Its body.
+    pub body: Vec<u8>,
+    /// What its answer has to keep to.
+    pub terms: Terms,
+}
+
+/// Reads a request that a client wrote in the dialect `from`.
+///
+/// # Errors
+/// It is no sound request of that dialect, or asks for something that no other dialect can express.
+pub fn read<'a>(from: Dialect, body: &'a str, losses: &mut Losses) -> Result<Request<'a>, Refusal> {
+    match from {
+        Dialect::Chat => chat::request_in(body, losses),
+        Dialect::Messages => messages::request_in(body, losses),
+        Dialect::Responses => responses::request_in(body, losses),
+    }
+}
+
+/// Writes a request for `target`. `terms` holds what the caller knows of the answer's terms; the request fills in the rest.
+///
+/// # Errors
+/// It asks for something that the target's dialect cannot express.
+pub fn write(
+    request: &Request<'_>,
+    target: &Target<'_>,
+    terms: Terms,
+    losses: &mut Losses,
+) -> Result<Converted, Refusal> {
+    let encoded = match target.dialect {
+        Dialect::Chat => chat::request_out(request, target, losses),
+        Dialect::Messages => messages::request_out(request, target, losses),
+        Dialect::Responses => responses::request_out(request, target, losses),
+    };
+    let Encoded {
+        body,
+        names,
+        json_tool,
+    } = encoded?;
+    let terms = Terms {
+        model: request.model.clone().into_owned(),
+        stream: request.stream,
+        include_usage: request.include_usage,
+        echo: responses::echo(request),
+        family: target.family.to_owned(),
+        backend_model: target.model.to_owned(),
+        names,
+        json_tool,
+        ..terms
+    };
+    Ok(Converted { body, terms })
+}
+
+/// [`read`] and [`write`] in one go.
+///
+/// # Errors
+/// As theirs.
+pub fn request(
+    from: Dialect,
+    body: &str,
+    target: &Target<'_>,
+    terms: Terms,
+    losses: &mut Losses,
+) -> Result<Converted, Refusal> {
+    let request = read(from, body, losses)?;
+    write(&request, target, terms, losses)
+}
+
+/// Converts a whole answer of a backend that speaks `from` for a client that speaks `to`.
+///
+/// # Errors
+/// It is no answer.
+pub fn answer(
+    from: Dialect,
+    to: Dialect,
+    body: &str,
+    terms: &Terms,
+    losses: &mut Losses,
+) -> Result<Vec<u8>, AnswerFault> {
+    let mut response = read_answer(from, body)?;
+    restore::restore(&mut response, terms);
+    Ok(write_answer(to, &response, terms, losses))
+}
+
+/// Converts a whole answer into the stream that was asked for.
+///
+/// # Errors
+/// It is no answer.
+pub fn replayed(from: Dialect, to: Dialect, body: &str, terms: &Arc<Terms>) -> Result<Vec<u8>, AnswerFault> {
+    let mut response = read_answer(from, body)?;
+    restore::restore(&mut response, terms);
+    let (mut out, mut encode) = (Vec::new(), encoder(to, terms));
+    response.replay(&mut |delta| encode.delta(&delta, &mut out));
+    Ok(out)
+}
+
+fn read_answer(from: Dialect, body: &str) -> Result<Response<'_>, AnswerFault> {
+    match from {
+        Dialect::Chat => chat::answer_in(body),
+        Dialect::Messages => messages::answer_in(body),
+        Dialect::Responses => responses::answer_in(body),
+    }
+}
+
+fn write_answer(to: Dialect, response: &Response<'_>, terms: &Terms, losses: &mut Losses) -> Vec<u8> {
+    match to {
+        Dialect::Chat => chat::answer_out(response, terms, losses),
+        Dialect::Messages => messages::answer_out(response, terms, losses),
+        Dialect::Responses => responses::answer_out(response, terms, losses),
+    }
+}
+
+fn decoder(from: Dialect) -> Box<dyn Decode> {
+    match from {
+        Dialect::Chat => Box::new(chat::StreamIn::default()),
+        Dialect::Messages => Box::new(messages::StreamIn::default()),
+        Dialect::Responses => Box::new(responses::StreamIn::default()),
+    }
+}
+
+fn encoder(to: Dialect, terms: &Arc<Terms>) -> Box<dyn Encode> {
+    let terms = Arc::clone(terms);
+    match to {
+        Dialect::Chat => Box::new(chat::StreamOut::new(terms)),
+        Dialect::Messages => Box::new(messages::StreamOut::new(terms)),
+        Dialect::Responses => Box::new(responses::StreamOut::new(terms)),
+    }
+}
+
+/// How a stream stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Passing {
+    /// More is to come.
+    Going,
+    /// It is whole.
+    Ended,
+    /// It broke, by the backend's word or by its silence. Nothing more will be written.
+    Fault(BackendError),
+}
+
+/// A backend's stream as deltas in the client's terms.
+#[derive(Debug)]
+struct Reader {
+    events: sse::Decoder,
+    deltas: Deltas,
+}
+
+/// What becomes of an event.
+#[derive(Debug)]
+struct Deltas {
+    decode: Box<dyn Decode>,
+    restore: Option<Restore>,
+    passing: Passing,
+}
+
+/// Who the deltas are for.
+type Sink<'s> = &'s mut dyn FnMut(&Delta<'_>);
+
+impl Reader {
+    fn new(from: Dialect, terms: &Arc<Terms>, max_event: usize) -> Self {
+        Self {
+            events: sse::Decoder::new(max_event),
+            deltas: Deltas {
+                decode: decoder(from),
+                restore: Restore::is_needed(terms).then(|| Restore::new(Arc::clone(terms))),
+                passing: Passing::Going,
+            },
+        }
+    }
+
+    fn feed(&mut self, chunk: Bytes, sink: Sink<'_>) -> Passing {
+        let deltas = &mut self.deltas;
+        let fed = self.events.feed(chunk, &mut |event| deltas.event(&event, sink));
+        if fed.is_err() {
+            deltas.broken("an event of the stream is too large");
+        }
+        deltas.passing.clone()
+    }
+
+    fn finish(&mut self, sink: Sink<'_>) -> Passing {
+        let events = std::mem::replace(&mut self.events, sse::Decoder::new(0));
+        if let Some(rest) = events.finish() {
+            // Some hosts close before the blank line of their last event.
+            self.deltas.event(&RawEvent::unfinished(rest), sink);
+        }
+        self.deltas.end(sink);
+        self.deltas.passing.clone()
+    }
+}
+
+impl Deltas {
+    fn event(&mut self, event: &RawEvent, sink: Sink<'_>) {
+        if self.passing != Passing::Going || event.is_comment() {
+            return;
+        }
+        let (name, data) = event.parts();
+        let name = name.and_then(|name| std::str::from_utf8(name).ok());
+        let Ok(data) = std::str::from_utf8(&data) else {
+            return self.broken("the stream is not UTF-8");
+        };
+        let (restore, passing) = (&mut self.restore, &mut self.passing);
+        self.decode.event(WireEvent { name, data }, &mut |delta| {
+            pass(delta, restore, passing, sink);
+        });
+    }
+
+    fn end(&mut self, sink: Sink<'_>) {
+        if self.passing == Passing::Going {
+            let (restore, passing) = (&mut self.restore, &mut self.passing);
+            self.decode.end(&mut |delta| pass(delta, restore, passing, sink));
+        }
+        if self.passing == Passing::Going {
+            self.broken("the stream ended before its end");
+        }
+    }
+
+    fn broken(&mut self, message: &str) {
+        if self.passing == Passing::Going {
+            self.passing = Passing::Fault(BackendError {
+                message: message.to_owned(),
+                ..BackendError::default()
+            });
+        }
+    }
+}
+
+/// Hands a delta on, unless the stream is over.
+fn pass(delta: Delta<'_>, restore: &mut Option<Restore>, passing: &mut Passing, sink: Sink<'_>) {
+    if *passing != Passing::Going {
+        return;
+    }
+    match &delta {
+        Delta::End => *passing = Passing::Ended,
+        Delta::Fault(error) => *passing = Passing::Fault(error.clone()),
+        _ => {}
+    }
+    match restore {
+        Some(restore) => restore.delta(delta, &mut |delta| sink(&delta)),
+        None => sink(&delta),
+    }
+}
+
+/// A stream on its way from one dialect into another. Holds at most one unfinished event and what the target's grammar
+/// makes it hold.
+#[derive(Debug)]
+pub struct Transcoder {
+    reader: Reader,
+    encode: Box<dyn Encode>,
+}
+
+impl Transcoder {
+    /// A transcoder of the answer to a request with these terms.
+    pub fn new(from: Dialect, to: Dialect, terms: &Arc<Terms>, max_event: usize) -> Self {
+        Self {
+            reader: Reader::new(from, terms, max_event),
+            encode: encoder(to, terms),
+        }
+    }
+
+    /// Takes the backend's next bytes, cut anywhere, and writes what they mean.
+    pub fn feed(&mut self, chunk: Bytes, out: &mut Vec<u8>) -> Passing {
+        let encode = &mut self.encode;
+        self.reader.feed(chunk, &mut |delta| encode.delta(delta, out))
+    }
+
+    /// The backend's bytes are over.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Passing {
+        let encode = &mut self.encode;
+        self.reader.finish(&mut |delta| encode.delta(delta, out))
+    }
+
+    /// Where an event that ends the stream early would go.
+    pub fn position(&self) -> StreamPosition {
+        self.encode.position()
+    }
+}
+
+/// A stream that is gathered into the whole answer that was asked for.
+#[derive(Debug)]
+pub struct Gatherer {
+    reader: Reader,
+    gather: Gather,
+    terms: Arc<Terms>,
+}
+
+impl Gatherer {
+    /// A gatherer of the answer to a request with these terms.
+    pub fn new(from: Dialect, terms: &Arc<Terms>, max_event: usize) -> Self {
+        Self {
+            reader: Reader::new(from, terms, max_event),
+            gather: Gather::default(),
+            terms: Arc::clone(terms),
+        }
+    }
+
+    /// Takes the backend's next bytes, cut anywhere.
+    pub fn feed(&mut self, chunk: Bytes) -> Passing {
+        let gather = &mut self.gather;
+        self.reader.feed(chunk, &mut |delta| gather.delta(delta))
+    }
+
+    /// The backend's bytes are over: the answer for a client that speaks `to`.
+    ///
+    /// # Errors
+    /// The stream broke.
+    pub fn finish(mut self, to: Dialect, losses: &mut Losses) -> Result<Vec<u8>, BackendError> {
+        let gather = &mut self.gather;
+        match self.reader.finish(&mut |delta| gather.delta(delta)) {
+            Passing::Fault(error) => Err(error),
+            Passing::Going | Passing::Ended => {
+                let (response, lost) = self.gather.finish();
+                for kind in lost {
+                    losses.note(kind);
+                }
+                Ok(write_answer(to, &response, &self.terms, losses))
+            }
+        }
+    }
+}

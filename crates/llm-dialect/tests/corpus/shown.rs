@@ -1,0 +1,56 @@
+//! Converted bodies and streams as a person can read them, without the prose of the recordings.
+
+use serde_json::Value;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+
+/// Strings up to this length are shown whole.
+const SHORT: usize = 60;
+/// So much is shown of longer ones.
+const HEAD: usize = 24;
+
+/// JSON, indented.
+pub(super) fn json(text: &str) -> String {
+    let mut value: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    shorten(&mut value);
+    serde_json::to_string_pretty(&value).unwrap() + "\n"
+}
+
+/// A stream, a line an event. Runs of the same kind of delta are one line.
+pub(super) fn events(bytes: &[u8]) -> String {
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    let mut all = String::new();
+    for event in text.split_terminator("\n\n") {
+        for line in event.lines() {
+            match line.strip_prefix("data: ") {
+                Some("[DONE]") => all.push_str("[DONE]\n"),
+                Some(data) => {
+                    let mut value: Value = serde_json::from_str(data).unwrap();
+                    shorten(&mut value);
+                    all.push_str(&value.to_string());
+                    all.push('\n');
+                }
+                None => {}
+            }
+        }
+    }
+    all
+}
+
+fn shorten(value: &mut Value) {
+    match value {
+        Value::String(text) if text.chars().count() > SHORT => {
+            let mut hasher = DefaultHasher::new();
+            text.hash(&mut hasher);
+            let head: String = text.chars().take(HEAD).collect();
+            *text = format!(
+                "{head}… ({} characters, {:08x})",
+                text.chars().count(),
+                hasher.finish() & 0xffff_ffff
+            );
+        }
+        Value::Array(items) => items.iter_mut().for_each(shorten),
+        Value::Object(map) => map.values_mut().for_each(shorten),
+        _ => {}
+    }
+}

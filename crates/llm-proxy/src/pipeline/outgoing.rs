@@ -1,0 +1,190 @@
+//! A request in the terms of one backend: its headers, its path, its body, converted where the dialects differ.
+//!
+//! Each attempt works on the client's own bytes: nothing of an earlier attempt is left.
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue};
+use llm_dialect::edit::{self, Edit};
+use llm_dialect::envelope::Envelope;
+use llm_dialect::strip::{self, Which};
+use llm_dialect::{Api, Dialect};
+
+use super::ask::{Ask, Shape};
+use super::cross::{self, Crossing};
+use super::failure::Failure;
+use super::headers;
+use super::plan::Candidate;
+use crate::state::Context;
+use crate::upstream::{Chain, UpstreamRequest};
+
+/// The version of the Messages API that a client gets which names none.
+const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
+
+/// What is sent, and how its answer comes back.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    /// The request; none if the backend's paths make no valid one.
+    pub request: Option<UpstreamRequest>,
+    /// The way between the dialects, where they differ.
+    pub crossing: Option<Crossing>,
+    /// Whether we ask for the usage of a stream whose client did not.
+    pub wants_usage: bool,
+}
+
+/// Puts the request into this candidate's terms. With `repaired`, sealed reasoning is left out of it.
+///
+/// # Errors
+/// The candidate's dialect cannot express it.
+pub(super) fn draw(
+    ctx: &Context,
+    ask: &Ask,
+    candidate: &Candidate,
+    repaired: bool,
+) -> Result<Outgoing, Failure> {
+    if cross::is_needed(ask, candidate) {
+        let (body, crossing) = cross::request(ctx, ask, candidate, repaired)?;
+        return Ok(Outgoing {
+            request: assembled(ctx, ask, candidate, vec![body]),
+            crossing: Some(crossing),
+            wants_usage: false,
+        });
+    }
+    Ok(Outgoing {
+        request: assembled(ctx, ask, candidate, same_dialect(ctx, ask, candidate, repaired)),
+        crossing: None,
+        wants_usage: wants_usage(ctx, ask),
+    })
+}
+
+fn assembled(ctx: &Context, ask: &Ask, candidate: &Candidate, body: Vec<Bytes>) -> Option<UpstreamRequest> {
+    let backend = &candidate.route.backend;
+    let headers = all_headers(ctx, ask, candidate)?;
+    Some(UpstreamRequest {
+        scheme: backend.scheme.clone(),
+        authority: backend.authority.clone(),
+        target: target(ctx, ask, candidate)?,
+        headers,
+        body: Chain::new(body),
+    })
+}
+
+fn all_headers(ctx: &Context, ask: &Ask, candidate: &Candidate) -> Option<HeaderMap> {
+    let backend = &candidate.route.backend;
+    let key = candidate.key()?;
+    let same = ask.api.dialect() == candidate.api.dialect();
+    let mut headers = headers::onwards(&ctx.headers, backend, key, same);
+    if candidate.api.dialect() == Dialect::Messages {
+        headers.entry("anthropic-version").or_insert(ANTHROPIC_VERSION);
+    }
+    if matches!(ask.shape, Shape::Json(_)) {
+        headers
+            .entry(http::header::CONTENT_TYPE)
+            .or_insert(HeaderValue::from_static("application/json"));
+    }
+    Some(headers)
+}
+
+/// The backend's path for this call, with what followed it in the client's. Of the client's query only the Anthropic
+/// SDKs' `beta=true` goes on: anything else might be a credential.
+fn target(ctx: &Context, ask: &Ask, candidate: &Candidate) -> Option<PathAndQuery> {
+    let target = candidate.route.backend.targets.get(&candidate.api)?;
+    let beta = candidate.api == ask.api
+        && ctx
+            .query
+            .as_deref()
+            .is_some_and(|query| query.split('&').any(|pair| pair == "beta=true"));
+    if ask.rest.is_empty() && !beta {
+        return Some(target.clone());
+    }
+    let query = match (target.query(), beta) {
+        (Some(query), true) => format!("?{query}&beta=true"),
+        (Some(query), false) => format!("?{query}"),
+        (None, true) => "?beta=true".to_owned(),
+        (None, false) => String::new(),
+    };
+    PathAndQuery::try_from(format!("{}{}{query}", target.path(), ask.rest)).ok()
+}
+
+/// The client's body with what the config changes in it.
+fn same_dialect(ctx: &Context, ask: &Ask, candidate: &Candidate, repaired: bool) -> Vec<Bytes> {
+    let model = candidate.route.model.as_ref();
+    match &ask.shape {
+        Shape::Json(envelope) => {
+            let edits = edits(ctx, ask, candidate);
+            match stripped(ctx, ask, repaired) {
+                Some((body, envelope)) => edit::apply(&body, &envelope, &edits).parts,
+                None => edit::apply(&ask.body, envelope, &edits).parts,
+            }
+        }
+        Shape::Form(span) => match model {
+            Some((name, _)) => edit::replace(&ask.body, *span, Bytes::copy_from_slice(name.as_bytes())).parts,
+            None => vec![ask.body.clone()],
+        },
+    }
+}
+
+/// The body without reasoning that this backend would refuse: what another dialect's provider has sealed, and, for a
+/// request under repair, all of it.
+fn stripped(ctx: &Context, ask: &Ask, repaired: bool) -> Option<(Bytes, Envelope)> {
+    let which = if repaired { Which::All } else { Which::Enveloped };
+    let worth_a_look = repaired
+        || (ctx.snapshot.converts && ask.api.is_generation() && strip::may_hold_envelopes(&ask.body));
+    if !worth_a_look {
+        return None;
+    }
+    let body = std::str::from_utf8(&ask.body).ok()?;
+    let body = strip::without_reasoning(ask.api.dialect(), body, which)?;
+    let envelope = Envelope::read(body.as_bytes(), ctx.snapshot.config.limits.max_json_depth).ok()?;
+    Some((body.into(), envelope))
+}
+
+/// What the config changes in the body: the model's name, the alias' defaults and overrides, the asking for usage.
+fn edits<'a>(ctx: &Context, ask: &Ask, candidate: &'a Candidate) -> Vec<Edit<'a>> {
+    let mut edits = Vec::new();
+    if let Some(value) = model_value(ask, candidate) {
+        edits.push(Edit::Set { name: "model", value });
+    }
+    edits.extend(of_alias(candidate, |_| true));
+    if wants_usage(ctx, ask) {
+        let value = Bytes::from_static(b"true");
+        edits.push(Edit::SetNested {
+            name: "stream_options",
+            key: "include_usage",
+            value,
+        });
+    }
+    edits
+}
+
+/// The alias' defaults, as far as they are `wanted`, and its overrides.
+pub(super) fn of_alias(
+    candidate: &Candidate,
+    wanted: impl Fn(&str) -> bool,
+) -> impl Iterator<Item = Edit<'_>> {
+    let Candidate { alias, .. } = candidate;
+    let defaults = alias.defaults.iter().filter(move |(name, _)| wanted(name));
+    let defaults = defaults.map(|(name, value)| Edit::Default {
+        name,
+        value: value.clone(),
+    });
+    defaults.chain(alias.overrides.iter().map(|(name, value)| Edit::Set {
+        name,
+        value: value.clone(),
+    }))
+}
+
+/// The backend's model, where it is not the one that the client named.
+fn model_value(ask: &Ask, candidate: &Candidate) -> Option<Bytes> {
+    if *candidate.model == *ask.model && !ask.suffixed {
+        return None;
+    }
+    let ready = candidate.route.model.as_ref().map(|(_, raw)| raw.clone());
+    Some(ready.unwrap_or_else(|| edit::json_string(&candidate.model)))
+}
+
+/// Whether we ask for the usage of a stream whose client did not.
+fn wants_usage(ctx: &Context, ask: &Ask) -> bool {
+    let unasked = matches!(&ask.shape, Shape::Json(envelope) if !envelope.include_usage());
+    ctx.snapshot.needs_usage && ask.api == Api::Chat && ask.stream && unasked
+}
