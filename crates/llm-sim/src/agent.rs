@@ -13,7 +13,7 @@ use crate::speak::speech::THOUGHT;
 use heard::{Heard, Turn};
 use task::{Call, Task};
 
-/// The model's name that asks for this; it may go on after a hyphen.
+/// The model's name that asks for this; after a slash may stand one that the proxy knows quirks of.
 const NAME: &str = "sim-agent";
 /// Bytes of an answer in one write: a prime, so that events, escapes and characters are cut anywhere.
 const AWKWARD: usize = 61;
@@ -23,7 +23,7 @@ const REPEATED: usize = 300;
 /// Whether a request for this model is one for the agent.
 pub(crate) fn is_meant(model: &str, api: Api) -> bool {
     let rest = model.strip_prefix(NAME);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         && matches!(api, Api::Chat | Api::Responses | Api::Messages)
 }
 

@@ -36,7 +36,7 @@
 //! | `sim-fail-STATUS` | that error |
 //! | `sim-hang` | none |
 //! | `sim-cut-N` | N deltas, then an RST |
-//! | `sim-agent`, `sim-agent-…` | what the conversation asks for by tools, strict as without a workload |
+//! | `sim-agent`, `sim-agent/NAME` | what the conversation asks for by tools, strict as without a workload |
 //!
 //! The agent does what a text says: `write the word PELICAN into bird.txt`, with whatever tool for it the request
 //! offers, or `call the tool NAME with {"some":"JSON"}`. Once it has results it tells them, how many bytes each image

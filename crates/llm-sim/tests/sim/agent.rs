@@ -229,3 +229,19 @@ async fn reasoning_that_comes_back_changed_is_refused() {
     assert_eq!(reply.json()["error"]["code"], "invalid_encrypted_content");
     assert_eq!(sim.protocol_errors().len(), 3);
 }
+
+#[tokio::test]
+async fn the_agent_is_meant_by_its_name_and_by_one_behind_a_slash() {
+    let sim = Sim::start(Speaks::All).await.unwrap();
+    for (model, is_meant) in [
+        ("sim-agent", true),
+        ("sim-agent/gpt-5.5", true),
+        ("sim-agents", false),
+    ] {
+        let turns = [json!({"role": "user", "content": "hi"})];
+        let mut body = request(Dialect::Chat, &turns, json!([]), false);
+        body["model"] = model.into();
+        let text = ask(&sim, Dialect::Chat, &body).await.text();
+        assert_eq!(text.contains("There is nothing to do."), is_meant, "{model}");
+    }
+}
