@@ -1,26 +1,24 @@
 //! A strict JSON scanner: it says whether bytes are one JSON text (RFC 8259) and where values lie.
 //!
 //! It builds nothing and does not recurse. Prompts make up nearly all of a body, so strings are passed
-//! over 32 bytes at a time, in a form that the compiler turns into vector instructions; UTF-8 is
-//! checked once, over the whole input.
+//! over 32 bytes at a time, in a form that the compiler turns into vector instructions. The same look finds the
+//! first byte that is not ASCII; only then is UTF-8 checked, once, over the whole input.
 //!
 //! It accepts what `serde_json` accepts when that ignores the value, but for two things: text that is not
 //! UTF-8 is refused even inside ignored strings, and nesting is bounded. Numbers of any size and escapes
 //! of lone surrogates are grammatical, so they pass.
 
+mod plain;
+
 use std::fmt;
+
+use plain::plain_run;
 
 /// The deepest nesting that can be asked for: one bit a level is kept in a `u128`.
 pub const DEEPEST: usize = 128;
 
 /// The most members that [`object`] lists, so that a hostile body cannot multiply its size in memory.
 pub const MOST_MEMBERS: usize = 4096;
-
-/// How many bytes of a string are looked at together: two registers of the oldest x86-64, one of the newer.
-const CHUNK: usize = 32;
-
-/// How many bytes of a string are looked at before that begins.
-const NEAR: usize = 16;
 
 /// How many bytes of a JSON string can spell one byte of its text: `\u0041`. A key that is too long even so
 /// is not worth decoding.
@@ -121,57 +119,89 @@ pub struct Object {
 /// The span of the single JSON value in `bytes`, without the space around it. `max_depth` counts arrays and
 /// objects within one another (a scalar has depth 0) and is at most [`DEEPEST`].
 pub fn document(bytes: &[u8], max_depth: usize) -> Result<Span, ScanError> {
-    let mut cursor = Cursor::new(bytes, max_depth)?;
-    let span = cursor.value()?;
-    cursor.finish()?;
-    Ok(span)
+    read(bytes, max_depth, |cursor| {
+        cursor.space();
+        let start = cursor.at;
+        cursor.value()?;
+        Ok(Span {
+            start,
+            end: cursor.at,
+        })
+    })
 }
 
 /// The layout of the single JSON object in `bytes`, found in one pass. `None` is any other JSON value.
 pub fn object(bytes: &[u8], max_depth: usize) -> Result<Option<Object>, ScanError> {
-    let mut cursor = Cursor::new(bytes, max_depth)?;
-    cursor.space();
-    if cursor.peek() != Some(b'{') {
-        cursor.value()?;
-        cursor.finish()?;
-        return Ok(None);
-    }
-    let object = cursor.members()?;
-    cursor.finish()?;
-    Ok(Some(object))
+    read(bytes, max_depth, |cursor| {
+        cursor.space();
+        if cursor.peek() != Some(b'{') {
+            cursor.value()?;
+            return Ok(None);
+        }
+        let mut members = Vec::with_capacity(16);
+        let close = cursor.members(|member| members.push(member))?;
+        Ok(Some(Object { members, close }))
+    })
 }
+
+/// Shows each member of the single JSON object in `bytes`, in their order; what is wrong may show only after some of
+/// them. Whether it is an object at all.
+pub fn each_member(bytes: &[u8], max_depth: usize, mut take: impl FnMut(Member)) -> Result<bool, ScanError> {
+    read(bytes, max_depth, |cursor| {
+        cursor.space();
+        if cursor.peek() != Some(b'{') {
+            cursor.value()?;
+            return Ok(false);
+        }
+        cursor.members(&mut take)?;
+        Ok(true)
+    })
+}
+
+/// Reads the one value of `bytes` by `look`.
+fn read<T>(
+    bytes: &[u8],
+    max_depth: usize,
+    look: impl FnOnce(&mut Cursor<'_>) -> Step<T>,
+) -> Result<T, ScanError> {
+    if bytes.starts_with(b"\xEF\xBB\xBF") {
+        return Err(ScanError::Bom);
+    }
+    let mut cursor = Cursor {
+        bytes,
+        at: 0,
+        is_utf8: false,
+        objects: 0,
+        depth: 0,
+        max_depth: max_depth.min(DEEPEST),
+        error: None,
+    };
+    let found = look(&mut cursor).and_then(|found| cursor.finish().map(|()| found));
+    found.map_err(|Stopped| cursor.why())
+}
+
+/// The scan cannot go on: the cursor knows why. An error of no size lets each step answer in a register.
+struct Stopped;
+
+type Step<T = ()> = Result<T, Stopped>;
 
 /// A place in a JSON text, with the containers that are open there.
 struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Whether all of it is known to be UTF-8. Until a byte has come that is not ASCII, nobody need know.
+    is_utf8: bool,
     /// One bit for each open container, the innermost lowest: set for an object.
     objects: u128,
     depth: usize,
     max_depth: usize,
+    /// Why the scan has stopped.
+    error: Option<ScanError>,
 }
 
-impl<'a> Cursor<'a> {
-    fn new(bytes: &'a [u8], max_depth: usize) -> Result<Self, ScanError> {
-        if bytes.starts_with(b"\xEF\xBB\xBF") {
-            return Err(ScanError::Bom);
-        }
-        std::str::from_utf8(bytes).map_err(|error| ScanError::NotUtf8 {
-            at: error.valid_up_to(),
-        })?;
-        Ok(Self {
-            bytes,
-            at: 0,
-            objects: 0,
-            depth: 0,
-            max_depth: max_depth.min(DEEPEST),
-        })
-    }
-
-    /// Passes over one value of any kind, and the space before it.
-    fn value(&mut self) -> Result<Span, ScanError> {
-        self.space();
-        let start = self.at;
+impl Cursor<'_> {
+    /// Passes over one value of any kind.
+    fn value(&mut self) -> Step {
         let outside = self.depth;
         loop {
             self.space();
@@ -181,16 +211,16 @@ impl<'a> Cursor<'a> {
                 complete = self.separator()?;
             }
             if complete {
-                return Ok(Span { start, end: self.at });
+                return Ok(());
             }
         }
     }
 
     /// Begins the value that stands here. True: it is complete; false: a container was opened, and its
     /// first value comes next.
-    fn begin(&mut self) -> Result<bool, ScanError> {
+    fn begin(&mut self) -> Step<bool> {
         match self.peek() {
-            Some(b'"') => self.string().map(|_| true),
+            Some(b'"') => self.string().map(|()| true),
             Some(b'{') => self.open(true, b'}'),
             Some(b'[') => self.open(false, b']'),
             Some(b'-' | b'0'..=b'9') => self.number().map(|()| true),
@@ -202,7 +232,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Enters a container, and leaves it again when it is empty (true).
-    fn open(&mut self, object: bool, close: u8) -> Result<bool, ScanError> {
+    fn open(&mut self, object: bool, close: u8) -> Step<bool> {
         self.push(object)?;
         self.space();
         if self.take(close) {
@@ -217,7 +247,7 @@ impl<'a> Cursor<'a> {
 
     /// What follows a value within a container. False: a comma, so another value comes next; true: the end
     /// of the container, which completes a value of the one around it.
-    fn separator(&mut self) -> Result<bool, ScanError> {
+    fn separator(&mut self) -> Step<bool> {
         let object = self.objects & 1 == 1;
         match self.peek() {
             Some(b',') => {
@@ -241,9 +271,9 @@ impl<'a> Cursor<'a> {
         true
     }
 
-    fn push(&mut self, object: bool) -> Result<(), ScanError> {
+    fn push(&mut self, object: bool) -> Step {
         if self.depth >= self.max_depth {
-            return Err(ScanError::TooDeep { max: self.max_depth });
+            return Err(self.stop(ScanError::TooDeep { max: self.max_depth }));
         }
         self.at += 1;
         self.depth += 1;
@@ -256,72 +286,93 @@ impl<'a> Cursor<'a> {
         self.objects >>= 1;
     }
 
-    /// The members of the object that begins here, up to and with its closing brace.
-    fn members(&mut self) -> Result<Object, ScanError> {
+    /// The members of the object that begins here, up to and with its closing brace; says where that is.
+    fn members(&mut self, mut take: impl FnMut(Member)) -> Step<usize> {
         self.push(true)?;
         self.space();
-        let mut members = Vec::with_capacity(16);
+        let mut count = 0;
         while !self.take(b'}') {
-            if members.len() == MOST_MEMBERS {
-                return Err(ScanError::TooManyMembers);
+            if count == MOST_MEMBERS {
+                return Err(self.stop(ScanError::TooManyMembers));
             }
-            let first = members.is_empty();
-            members.push(self.member(first)?);
+            take(self.member(count == 0)?);
+            count += 1;
             self.space();
         }
         self.pop();
-        Ok(Object {
-            members,
-            close: self.at - 1,
-        })
+        Ok(self.at - 1)
     }
 
-    fn member(&mut self, first: bool) -> Result<Member, ScanError> {
+    fn member(&mut self, first: bool) -> Step<Member> {
         if !first {
             if !self.take(b',') {
                 return Err(self.wrong("a comma or a closing brace should stand here"));
             }
             self.space();
         }
-        let key = self.key()?;
-        let value = self.value()?;
-        let escaped = memchr::memchr(b'\\', key.of(self.bytes)).is_some();
-        Ok(Member { key, value, escaped })
+        let start = self.at;
+        let end = self.key()?;
+        let key = Span { start, end };
+        self.space();
+        let start = self.at;
+        self.value()?;
+        Ok(Member {
+            key,
+            value: Span { start, end: self.at },
+            escaped: key.of(self.bytes).contains(&b'\\'),
+        })
     }
 
-    /// A key and its colon.
-    fn key(&mut self) -> Result<Span, ScanError> {
+    /// A key and its colon; says where the key ends.
+    fn key(&mut self) -> Step<usize> {
         if self.peek() != Some(b'"') {
             return Err(self.wrong("a key in double quotes should stand here"));
         }
-        let span = self.string()?;
+        self.string()?;
+        let end = self.at;
         self.space();
         if self.take(b':') {
-            Ok(span)
+            Ok(end)
         } else {
             Err(self.wrong("a colon should stand here"))
         }
     }
 
     /// The string whose opening quote stands here.
-    fn string(&mut self) -> Result<Span, ScanError> {
-        let start = self.at;
+    fn string(&mut self) -> Step {
         self.at += 1;
         loop {
-            self.at += plain_run(self.bytes.get(self.at..).unwrap_or_default());
+            let rest = self.bytes.get(self.at..).unwrap_or_default();
+            self.at += if self.is_utf8 {
+                plain_run::<false>(rest)
+            } else {
+                plain_run::<true>(rest)
+            };
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(Span { start, end: self.at });
+                    return Ok(());
                 }
                 Some(b'\\') => self.escape()?,
+                Some(0x80..) => self.utf8()?,
                 Some(_) => return Err(self.wrong("a string holds a bare control character")),
                 None => return Err(self.wrong("a string has no end")),
             }
         }
     }
 
-    fn escape(&mut self) -> Result<(), ScanError> {
+    /// A byte that is not ASCII stands here: from now on such bytes are plain, if the whole text is UTF-8.
+    fn utf8(&mut self) -> Step {
+        match not_utf8(self.bytes) {
+            None => {
+                self.is_utf8 = true;
+                Ok(())
+            }
+            Some(error) => Err(self.stop(error)),
+        }
+    }
+
+    fn escape(&mut self) -> Step {
         let rest = self.bytes.get(self.at + 1..).unwrap_or_default();
         self.at += match rest {
             [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
@@ -331,7 +382,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    fn number(&mut self) -> Result<(), ScanError> {
+    fn number(&mut self) -> Step {
         self.take(b'-');
         if !self.take(b'0') {
             self.digits()?;
@@ -347,7 +398,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// One or more digits.
-    fn digits(&mut self) -> Result<(), ScanError> {
+    fn digits(&mut self) -> Step {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         if count == 0 {
@@ -357,7 +408,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    fn literal(&mut self, word: &'static [u8]) -> Result<bool, ScanError> {
+    fn literal(&mut self, word: &'static [u8]) -> Step<bool> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         if !rest.starts_with(word) {
             return Err(self.wrong("a value should stand here"));
@@ -367,7 +418,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Nothing but space may follow the document.
-    fn finish(&mut self) -> Result<(), ScanError> {
+    fn finish(&mut self) -> Step {
         self.space();
         if self.at == self.bytes.len() {
             Ok(())
@@ -377,6 +428,13 @@ impl<'a> Cursor<'a> {
     }
 
     fn space(&mut self) {
+        // Most texts have none, and everything else is above it.
+        if self.peek().is_some_and(|byte| byte <= b' ') {
+            self.spaces();
+        }
+    }
+
+    fn spaces(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
             self.at += 1;
         }
@@ -393,54 +451,32 @@ impl<'a> Cursor<'a> {
         here
     }
 
-    fn wrong(&self, what: &'static str) -> ScanError {
-        ScanError::Syntax { at: self.at, what }
+    fn wrong(&mut self, what: &'static str) -> Stopped {
+        self.stop(ScanError::Syntax { at: self.at, what })
+    }
+
+    #[cold]
+    fn stop(&mut self, error: ScanError) -> Stopped {
+        self.error = Some(error);
+        Stopped
+    }
+
+    /// Why the scan has stopped. Bytes that are not UTF-8 are told before anything else, wherever they stand.
+    fn why(&self) -> ScanError {
+        let here = || ScanError::Syntax {
+            at: self.at,
+            what: "a value should stand here",
+        };
+        not_utf8(self.bytes).or(self.error).unwrap_or_else(here)
     }
 }
 
-/// How many bytes of `text` come before the first quote, backslash or control character. Most strings are
-/// short, so words come first; whoever gets past the first few is in a prompt, where wide chunks pay.
-fn plain_run(text: &[u8]) -> usize {
-    let near = text.get(..NEAR).unwrap_or(text);
-    let skipped = plain_words(near);
-    if skipped < near.len() {
-        return skipped;
-    }
-    let (chunks, _) = text.get(skipped..).unwrap_or_default().as_chunks::<CHUNK>();
-    let skipped = skipped + CHUNK * chunks.iter().take_while(|chunk| is_plain(chunk)).count();
-    skipped + plain_words(text.get(skipped..).unwrap_or_default())
-}
-
-/// The same, a word at a time.
-fn plain_words(text: &[u8]) -> usize {
-    let (words, tail) = text.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let marks = special_bytes(u64::from_le_bytes(*word));
-        if marks != 0 {
-            return 8 * index + marks.trailing_zeros() as usize / 8;
-        }
-    }
-    8 * words.len() + tail.iter().take_while(|&&byte| special(byte) == 0).count()
-}
-
-/// No branch inside, and nothing but bytes, so that it becomes a few vector comparisons.
-fn is_plain(chunk: &[u8; CHUNK]) -> bool {
-    chunk.iter().fold(0, |found, &byte| found | special(byte)) == 0
-}
-
-/// 1 for a byte that ends a run, else 0. Flipping one bit makes the quote the neighbour of the control characters
-/// and leaves those among themselves, which saves a comparison.
-fn special(byte: u8) -> u8 {
-    u8::from(byte ^ 0x02 < 0x21) | u8::from(byte == b'\\')
-}
-
-/// Marks the bytes of a word that end a run, by their high bit and in the way of [`special`]. A borrow may mark
-/// bytes above the first one wrongly, never one below it, so the lowest mark is right.
-fn special_bytes(word: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
-    let quote_or_control = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
-    let backslash = (word ^ (ONES * 0x5C)).wrapping_sub(ONES);
-    (quote_or_control | backslash) & !word & (ONES * 0x80)
+#[cold]
+fn not_utf8(bytes: &[u8]) -> Option<ScanError> {
+    let error = std::str::from_utf8(bytes).err()?;
+    Some(ScanError::NotUtf8 {
+        at: error.valid_up_to(),
+    })
 }
 
 #[cfg(test)]
@@ -448,7 +484,7 @@ mod tests {
     use proptest::prelude::*;
     use serde::de::IgnoredAny;
 
-    use super::{DEEPEST, MOST_MEMBERS, ScanError, document, object, plain_run};
+    use super::{DEEPEST, MOST_MEMBERS, ScanError, document, object};
 
     fn serde_accepts(bytes: &[u8]) -> bool {
         std::str::from_utf8(bytes).is_ok() && serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
@@ -520,6 +556,13 @@ mod tests {
             document(b"\"\xED\xA0\x80\"", 1),
             Err(ScanError::NotUtf8 { at: 1 })
         );
+        for broken_before in [&b"{,\"\xFF\"}"[..], b"[[\xFF", b"\xC3", b"1 \"\xC3\xA9\xC3\""] {
+            let found = document(broken_before, 1);
+            assert!(
+                matches!(found, Err(ScanError::NotUtf8 { .. })),
+                "told before all else: {found:?}"
+            );
+        }
         assert_eq!(document(b"\xEF\xBB\xBF{}", 1), Err(ScanError::Bom));
     }
 
@@ -598,18 +641,6 @@ mod tests {
             object(with(MOST_MEMBERS + 1).as_bytes(), 1),
             Err(ScanError::TooManyMembers)
         );
-    }
-
-    #[test]
-    fn every_special_byte_is_found_at_every_offset() {
-        for special in (0..=u8::MAX).filter(|&byte| super::special(byte) == 1) {
-            for offset in 0..80 {
-                let mut text = vec![0xC3; 96];
-                text[offset] = special;
-                text[offset + 1] = special ^ 1;
-                assert_eq!(plain_run(&text), offset, "byte {special} at {offset}");
-            }
-        }
     }
 
     /// JSON texts, some of them spoilt: pieces of the grammar in any order, and valid texts with bytes changed.

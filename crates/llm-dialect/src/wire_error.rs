@@ -336,11 +336,15 @@ impl WireError<'_> {
             "status": "failed",
             "error": { "code": code, "message": self.message },
             "incomplete_details": null,
+            "instructions": null,
+            "metadata": {},
             "model": at.model,
             "output": [],
             "parallel_tool_calls": true,
+            "temperature": null,
             "tool_choice": "auto",
             "tools": [],
+            "top_p": null,
         })
     }
 

@@ -131,7 +131,11 @@ fn tool_of<'a>(tool: &WireTool<'a>) -> Option<Tool<'a>> {
             ToolKind::Custom(custom.format.map(Json::from)),
         ));
     }
-    let name = tool.name.clone()?;
+    let hosted = || !matches!(&*tool.kind, "" | "function" | "custom");
+    let Some(name) = tool.name.clone() else {
+        // A tool of the host's own.
+        return hosted().then(|| named(tool.kind.clone(), None, ToolKind::Hosted));
+    };
     let kind = match &*tool.kind {
         "custom" if tool.input_schema.is_none() => ToolKind::Custom(tool.format.map(Json::from)),
         _ => ToolKind::Function(tool.parameters.or(tool.input_schema).map(Json::from)),

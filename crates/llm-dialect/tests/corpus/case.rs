@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use llm_dialect::Dialect;
+use bytes::Bytes;
+use llm_dialect::watch::{Watch, WatchLimits};
+use llm_dialect::{Api, Dialect, answer};
 use serde_json::Value;
 
 /// A recording.
@@ -18,6 +20,8 @@ pub(super) struct Case {
     /// The answer, if it is JSON.
     pub(super) json: Option<String>,
     sse: Option<String>,
+    /// Whether the request was cut or its media replaced: the counts are those of the original.
+    pub(super) shortened: bool,
 }
 
 impl Case {
@@ -37,6 +41,26 @@ impl Case {
     /// Recordings of hosts that break their own grammar.
     pub(super) fn is_odd(&self) -> bool {
         self.provider.ends_with("-proxy")
+    }
+
+    /// The tokens that the backend read, as it said.
+    pub(super) fn input_tokens(&self) -> Option<u64> {
+        let api = match self.dialect {
+            Dialect::Chat => Api::Chat,
+            Dialect::Messages => Api::Messages,
+            Dialect::Responses => Api::Responses,
+        };
+        if let Some(json) = &self.json {
+            return answer::inspect(api, json.as_bytes()).ok()?.input;
+        }
+        let mut watch = Watch::new(api, WatchLimits::new(8 << 20), false);
+        watch.feed(Bytes::from(self.stream()?), &mut Vec::new());
+        watch.usage().input
+    }
+
+    /// Hosts that put much of their own before a conversation, or count otherwise.
+    pub(super) fn counts_oddly(&self) -> bool {
+        ["xai", "venice", "deepseek", "ollama"].contains(&self.provider.as_str())
     }
 
     /// Whose models answered.
@@ -85,6 +109,9 @@ fn read(dialect: Dialect, path: &PathBuf) -> Option<Case> {
             .then(|| json["request"]["body"].to_string()),
         json: response["json"].is_object().then(|| response["json"].to_string()),
         sse: sse(dialect, response),
+        shortened: json["origin"]["shortened"]
+            .as_array()
+            .is_some_and(|all| !all.is_empty()),
     })
 }
 

@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use llm_dialect::Dialect;
-use llm_dialect::canon::{Losses, Target, Terms};
+use llm_dialect::canon::{Losses, Target, Terms, Tool, ToolKind};
+use llm_dialect::estimate;
 use llm_dialect::grammar::{self, State};
 use llm_dialect::traits::Traits;
 use llm_dialect::transcode::{self, Passing, Transcoder};
@@ -262,4 +263,33 @@ fn a_stream_that_breaks_off_never_looks_whole() {
             }
         }
     }
+}
+
+#[test]
+fn an_estimate_is_never_too_low_by_more_than_a_tenth() {
+    let mut judged = 0;
+    let mut wrong = Vec::new();
+    for case in cases().iter().filter(|case| case.is_answer() && !case.shortened) {
+        let (Some(body), Some(actual)) = (&case.request, case.input_tokens()) else {
+            continue;
+        };
+        let Ok(request) = transcode::read(case.dialect, body, &mut Losses::default()) else {
+            continue;
+        };
+        let of_the_provider =
+            |tool: &Tool<'_>| matches!(tool.kind, ToolKind::WebSearch { .. } | ToolKind::Hosted);
+        if request.tools.iter().any(of_the_provider) || case.counts_oddly() {
+            continue;
+        }
+        judged += 1;
+        let estimated = estimate::input_tokens(&request);
+        if estimated * 10 < actual * 9 {
+            wrong.push(format!(
+                "{}/{}: {estimated} for {actual}",
+                case.dialect, case.name
+            ));
+        }
+    }
+    assert!(judged > 25, "only {judged} cases were judged");
+    assert!(wrong.is_empty(), "too low: {wrong:#?}");
 }

@@ -64,6 +64,7 @@ pub(super) async fn run(
         ctx,
         backend: &candidate.route.backend,
         dialect: ask.api.dialect(),
+        spoken: candidate.api.dialect(),
     };
     match timeout_at(deadline.into(), exchange(ctx, ask, candidate, outgoing)).await {
         Ok(Ok(spoken)) => judge.disguised(spoken),
@@ -93,17 +94,18 @@ async fn exchange(
     candidate: &Candidate,
     outgoing: Outgoing,
 ) -> Result<Spoken, Trouble> {
-    let Outgoing {
-        request: Some(request),
-        mut crossing,
-        wants_usage,
-    } = outgoing
-    else {
+    let (Some(target), Some(key)) = (outgoing.target(ctx, ask, candidate), candidate.key()) else {
         return Err(Trouble::Pathless);
     };
     let route = &candidate.route;
     let endpoint = &route.backend.endpoint;
-    let reply = upstream::send(endpoint, &request, route.timeouts.connect, clock::now).await;
+    let request = || outgoing.request(ctx, ask, candidate, (&target, key));
+    let reply = upstream::send(endpoint, request, route.timeouts.connect, clock::now).await;
+    let Outgoing {
+        mut crossing,
+        wants_usage,
+        ..
+    } = outgoing;
     let Reply {
         status,
         headers,
@@ -147,7 +149,9 @@ async fn exchange(
 struct Judge<'a> {
     ctx: &'a Context,
     backend: &'a Backend,
+    /// The client's dialect, and the backend's.
     dialect: Dialect,
+    spoken: Dialect,
 }
 
 impl Judge<'_> {
@@ -199,6 +203,7 @@ impl Judge<'_> {
         let body = self.scrubbed(body);
         let to = relay::To {
             dialect: self.dialect,
+            spoken: self.spoken,
             request_id,
             class: lost.verdict.class,
         };

@@ -15,7 +15,7 @@ use super::cross::{self, Crossing};
 use super::failure::Failure;
 use super::headers;
 use super::plan::Candidate;
-use crate::state::Context;
+use crate::state::{BackendKey, Context};
 use crate::upstream::{Chain, UpstreamRequest};
 
 /// The version of the Messages API that a client gets which names none.
@@ -24,12 +24,14 @@ const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 /// What is sent, and how its answer comes back.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    /// The request; none if the backend's paths make no valid one.
-    pub request: Option<UpstreamRequest>,
+    /// The body in the backend's dialect, where that is another than the client's.
+    converted: Option<Bytes>,
     /// The way between the dialects, where they differ.
     pub crossing: Option<Crossing>,
     /// Whether we ask for the usage of a stream whose client did not.
     pub wants_usage: bool,
+    /// Whether sealed reasoning is left out.
+    repaired: bool,
 }
 
 /// Puts the request into this candidate's terms. With `repaired`, sealed reasoning is left out of it.
@@ -45,33 +47,67 @@ pub(super) fn draw(
     if cross::is_needed(ask, candidate) {
         let (body, crossing) = cross::request(ctx, ask, candidate, repaired)?;
         return Ok(Outgoing {
-            request: assembled(ctx, ask, candidate, vec![body]),
+            converted: Some(body),
             crossing: Some(crossing),
             wants_usage: false,
+            repaired,
         });
     }
     Ok(Outgoing {
-        request: assembled(ctx, ask, candidate, same_dialect(ctx, ask, candidate, repaired)),
+        converted: None,
         crossing: None,
         wants_usage: wants_usage(ctx, ask),
+        repaired,
     })
 }
 
-fn assembled(ctx: &Context, ask: &Ask, candidate: &Candidate, body: Vec<Bytes>) -> Option<UpstreamRequest> {
-    let backend = &candidate.route.backend;
-    let headers = all_headers(ctx, ask, candidate)?;
-    Some(UpstreamRequest {
-        scheme: backend.scheme.clone(),
-        authority: backend.authority.clone(),
-        target: target(ctx, ask, candidate)?,
-        headers,
-        body: Chain::new(body),
-    })
+impl Outgoing {
+    /// The request, made anew each time that it is sent.
+    pub(super) fn request(
+        &self,
+        ctx: &Context,
+        ask: &Ask,
+        candidate: &Candidate,
+        (target, key): (&PathAndQuery, &BackendKey),
+    ) -> UpstreamRequest {
+        let backend = &candidate.route.backend;
+        let body = match &self.converted {
+            Some(body) => vec![body.clone()],
+            None => same_dialect(ctx, ask, candidate, self.repaired),
+        };
+        UpstreamRequest {
+            scheme: backend.scheme.clone(),
+            authority: backend.authority.clone(),
+            target: target.clone(),
+            headers: all_headers(ctx, ask, candidate, key),
+            body: Chain::new(body),
+        }
+    }
+
+    /// The backend's path for this call, with what followed it in the client's; none if they make no valid one. Of the
+    /// client's query only the Anthropic SDKs' `beta=true` goes on: anything else might be a credential.
+    pub(super) fn target(&self, ctx: &Context, ask: &Ask, candidate: &Candidate) -> Option<PathAndQuery> {
+        let target = candidate.route.backend.targets.get(&candidate.api)?;
+        let beta = self.crossing.is_none()
+            && ctx
+                .query
+                .as_deref()
+                .is_some_and(|query| query.split('&').any(|pair| pair == "beta=true"));
+        if ask.rest.is_empty() && !beta {
+            return Some(target.clone());
+        }
+        let query = match (target.query(), beta) {
+            (Some(query), true) => format!("?{query}&beta=true"),
+            (Some(query), false) => format!("?{query}"),
+            (None, true) => "?beta=true".to_owned(),
+            (None, false) => String::new(),
+        };
+        PathAndQuery::try_from(format!("{}{}{query}", target.path(), ask.rest)).ok()
+    }
 }
 
-fn all_headers(ctx: &Context, ask: &Ask, candidate: &Candidate) -> Option<HeaderMap> {
+fn all_headers(ctx: &Context, ask: &Ask, candidate: &Candidate, key: &BackendKey) -> HeaderMap {
     let backend = &candidate.route.backend;
-    let key = candidate.key()?;
     let same = ask.api.dialect() == candidate.api.dialect();
     let mut headers = headers::onwards(&ctx.headers, backend, key, same);
     if candidate.api.dialect() == Dialect::Messages {
@@ -82,28 +118,7 @@ fn all_headers(ctx: &Context, ask: &Ask, candidate: &Candidate) -> Option<Header
             .entry(http::header::CONTENT_TYPE)
             .or_insert(HeaderValue::from_static("application/json"));
     }
-    Some(headers)
-}
-
-/// The backend's path for this call, with what followed it in the client's. Of the client's query only the Anthropic
-/// SDKs' `beta=true` goes on: anything else might be a credential.
-fn target(ctx: &Context, ask: &Ask, candidate: &Candidate) -> Option<PathAndQuery> {
-    let target = candidate.route.backend.targets.get(&candidate.api)?;
-    let beta = candidate.api == ask.api
-        && ctx
-            .query
-            .as_deref()
-            .is_some_and(|query| query.split('&').any(|pair| pair == "beta=true"));
-    if ask.rest.is_empty() && !beta {
-        return Some(target.clone());
-    }
-    let query = match (target.query(), beta) {
-        (Some(query), true) => format!("?{query}&beta=true"),
-        (Some(query), false) => format!("?{query}"),
-        (None, true) => "?beta=true".to_owned(),
-        (None, false) => String::new(),
-    };
-    PathAndQuery::try_from(format!("{}{}{query}", target.path(), ask.rest)).ok()
+    headers
 }
 
 /// The client's body with what the config changes in it.

@@ -144,15 +144,38 @@ pub fn candidates(
     all
 }
 
-/// The routes of a priority that serve this call, in the strategy's order, each with its keys in turn. Those that
-/// cool or are full come last: a round robin must not spend a turn on them.
+/// The routes of a priority that serve this call: those that have it come before those that need a conversion, which
+/// costs time and may lose something.
 fn add_tier(live: &Live, alias: &Arc<Alias>, tier: &Tier, asked: Asked<'_>, all: &mut Vec<Candidate>) {
-    let serves = |route: &&Arc<Route>| route.backend.serves(asked.0).is_some();
-    let routes: Vec<&Arc<Route>> = tier.routes.iter().filter(serves).collect();
+    let serving = tier
+        .routes
+        .iter()
+        .filter(|route| route.backend.serves(asked.0).is_some());
+    let (own, converting): (Vec<_>, Vec<_>) = serving.partition(|route| route.backend.speaks(asked.0));
+    let (first, then) = if own.is_empty() {
+        (converting, own)
+    } else {
+        (own, converting)
+    };
+    add_ordered(live, alias, (tier, &first), asked, all);
+    for route in then {
+        add_route(alias, route, asked, all);
+    }
+}
+
+/// These routes of a priority in the strategy's order, each with its keys in turn. Those that cool or are full come last:
+/// a round robin must not spend a turn on them.
+fn add_ordered(
+    live: &Live,
+    alias: &Arc<Alias>,
+    (tier, routes): (&Tier, &[&Arc<Route>]),
+    asked: Asked<'_>,
+    all: &mut Vec<Candidate>,
+) {
     if let [route] = routes[..] {
         return add_route(alias, route, asked, all);
     }
-    let view = View::new(live, &routes, asked);
+    let view = View::new(live, routes, asked);
     let (open, out) = view.weighed();
     let random = &mut || fastrand::u64(..);
     let order = routing::order(alias.strategy, &open, &view, &mut tier.smooth.lock(), random);

@@ -17,6 +17,8 @@ use crate::base::Class;
 pub(super) struct To<'a> {
     /// The client's dialect.
     pub dialect: Dialect,
+    /// The backend's dialect.
+    pub spoken: Dialect,
     /// The request's id.
     pub request_id: &'a str,
     /// Its class.
@@ -27,6 +29,7 @@ pub(super) struct To<'a> {
 pub(super) fn relay(
     To {
         dialect,
+        spoken,
         request_id,
         class,
     }: To<'_>,
@@ -35,7 +38,9 @@ pub(super) fn relay(
     body: Bytes,
 ) -> Relay {
     let mut headers = headers::back(theirs);
-    if fault::is_enveloped(dialect, &body) {
+    // Chat and Responses share their envelope.
+    let anthropic = |dialect| dialect == Dialect::Messages;
+    if anthropic(dialect) == anthropic(spoken) && fault::is_enveloped(dialect, &body) {
         return Relay {
             status,
             headers,
@@ -90,6 +95,7 @@ mod tests {
         let relay = relay(
             To {
                 dialect,
+                spoken: dialect,
                 request_id: "req-1",
                 class: Class::Client,
             },

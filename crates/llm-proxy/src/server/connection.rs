@@ -4,9 +4,9 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -140,7 +140,7 @@ async fn drive<S: Service>(
     http: &Http,
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
-    mut phase: watch::Receiver<Phase>,
+    phase: watch::Receiver<Phase>,
     service: S,
 ) {
     let signals = Arc::clone(&peer.signals);
@@ -154,15 +154,10 @@ async fn drive<S: Service>(
     let mut connection = pin!(http.builder.serve_connection(TokioIo::new(io), answer));
     let mut too_late = pin!(tokio::time::sleep(http.first_head));
     let mut closing = false;
-    let mut known = *phase.borrow_and_update();
-    let mut next_phase = Box::pin(changed(phase));
+    let mut phases = Phases::new(phase);
     poll_fn(move |cx| {
-        while let Poll::Ready((now, rest)) = next_phase.as_mut().poll(cx) {
-            known = now;
-            next_phase = Box::pin(changed(rest));
-            if now == Phase::Ending {
-                signals.end();
-            }
+        if phases.poll_news(cx) && phases.known == Phase::Ending {
+            signals.end();
         }
         // An error is the client's doing, and the client is gone: nobody to tell.
         if connection.as_mut().poll(cx).is_ready() {
@@ -171,7 +166,7 @@ async fn drive<S: Service>(
         if !signals.has_begun() && too_late.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        let close = signals.wants_close() || must_close(known, &signals);
+        let close = signals.wants_close() || must_close(phases.known, &signals);
         if close && !closing {
             closing = true;
             connection.as_mut().graceful_shutdown();
@@ -192,13 +187,49 @@ fn must_close(phase: Phase, signals: &Signals) -> bool {
     }
 }
 
-type Changed = (Phase, watch::Receiver<Phase>);
+/// The program's phases, looked at by a task that is woken for other things a thousand times as often.
+struct Phases {
+    known: Phase,
+    /// To see at a glance whether there is anything new.
+    latest: watch::Receiver<Phase>,
+    /// Wakes the task; it is polled only to leave it a waker.
+    next: Pin<Box<dyn Future<Output = watch::Receiver<Phase>> + Send>>,
+    waits: bool,
+}
 
-async fn changed(mut phase: watch::Receiver<Phase>) -> Changed {
+impl Phases {
+    fn new(mut phase: watch::Receiver<Phase>) -> Self {
+        let known = *phase.borrow_and_update();
+        Self {
+            known,
+            latest: phase.clone(),
+            next: Box::pin(changed(phase)),
+            waits: false,
+        }
+    }
+
+    /// Whether another phase has begun; if not, the task will be woken when one does. It stays in one task, so the
+    /// waker that it left once is good for as long as it waits.
+    fn poll_news(&mut self, cx: &mut Context<'_>) -> bool {
+        let before = self.known;
+        while !self.waits || self.latest.has_changed().unwrap_or(false) {
+            self.known = *self.latest.borrow_and_update();
+            match self.next.as_mut().poll(cx) {
+                Poll::Ready(rest) => {
+                    self.next = Box::pin(changed(rest));
+                    self.waits = false;
+                }
+                Poll::Pending => self.waits = true,
+            }
+        }
+        self.known != before
+    }
+}
+
+async fn changed(mut phase: watch::Receiver<Phase>) -> watch::Receiver<Phase> {
     if phase.changed().await.is_err() {
         // The program's state is gone, and with it whoever could tell us anything.
         return std::future::pending().await;
     }
-    let now = *phase.borrow_and_update();
-    (now, phase)
+    phase
 }

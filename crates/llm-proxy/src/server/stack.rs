@@ -42,17 +42,22 @@ impl Service for Entrance {
         peer: Peer,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<AnswerBody>> + Send + 'static {
-        recovered(self.arrive(peer, request))
+        recovered(self.arrive(peer, request), admit)
     }
 }
 
 /// 1. Recovery stands around everything: a panic ends its own request, and nothing else.
-async fn recovered(arrival: Arrival) -> Response<AnswerBody> {
+///
+/// What it stands around is an argument, so that a test can have it panic, and no request can.
+async fn recovered<F>(arrival: Arrival, answer: impl FnOnce(Arrival) -> F) -> Response<AnswerBody>
+where
+    F: Future<Output = Response<AnswerBody>>,
+{
     let request_id = HeaderValue::from_str(&arrival.ctx.entry.record.request_id).ok();
     let dialect = arrival.visit.dialect;
     let live = Arc::clone(&arrival.ctx.live);
     // Boxed: it is large, and gone once the response head is out, while the connection stays.
-    let admitted = Box::pin(admit(arrival));
+    let admitted = Box::pin(answer(arrival));
     let answered = AssertUnwindSafe(admitted).catch_unwind().await;
     let mut response = answered.unwrap_or_else(|_| {
         let message = "Something in the proxy broke; the request may be sent again.";
@@ -301,3 +306,6 @@ fn unknown_path() -> Failure {
     )
     .closing()
 }
+
+#[cfg(test)]
+mod tests;

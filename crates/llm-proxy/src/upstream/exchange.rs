@@ -41,25 +41,24 @@ pub struct Reply {
 
 /// Sends a request and waits for the response head. Dropping the future, or later the reply's body, closes the
 /// connection (HTTP/2: resets the stream). A reused connection that turns out closed before any byte came is
-/// replaced by a fresh one, once.
+/// replaced by a fresh one, once: `request` makes it anew, which is rare enough not to keep a copy of each.
 ///
 /// # Errors
 /// See [`Fault`]; `Stale` never comes out of here.
 pub async fn send(
     endpoint: &Arc<Endpoint>,
-    request: &UpstreamRequest,
+    request: impl Fn() -> UpstreamRequest,
     connect_within: Duration,
     now: fn() -> Instant,
 ) -> Result<Reply, Fault> {
     let trip = Trip {
         endpoint,
-        request,
         connect_within,
         started: now(),
         now,
     };
-    match trip.on_a_reused_one().await {
-        None | Some(Err(Fault::Stale)) => trip.on_a_fresh_one().await,
+    match trip.on_a_reused_one(&request).await {
+        None | Some(Err(Fault::Stale)) => trip.on_a_fresh_one(&request).await,
         Some(done) => done,
     }
 }
@@ -67,7 +66,6 @@ pub async fn send(
 /// A request on its way to a backend.
 struct Trip<'a> {
     endpoint: &'a Arc<Endpoint>,
-    request: &'a UpstreamRequest,
     connect_within: Duration,
     /// When it set out. Connections opened since are fresh, whoever opened them.
     started: Instant,
@@ -75,23 +73,23 @@ struct Trip<'a> {
 }
 
 impl Trip<'_> {
-    async fn on_a_reused_one(&self) -> Option<Result<Reply, Fault>> {
+    async fn on_a_reused_one(&self, request: impl Fn() -> UpstreamRequest) -> Option<Result<Reply, Fault>> {
         if let Some(idle) = warm(self.endpoint, self.started) {
-            return Some(self.alone_on(idle, Age::Reused).await);
+            return Some(self.alone_on(idle, Age::Reused, request()).await);
         }
         let place = self.endpoint.shared.place(None)?;
-        Some(place.exchange(self.request, self.started).await)
+        Some(place.exchange(request(), self.started).await)
     }
 
-    async fn on_a_fresh_one(&self) -> Result<Reply, Fault> {
+    async fn on_a_fresh_one(&self, request: impl Fn() -> UpstreamRequest) -> Result<Reply, Fault> {
         match self.connect().await? {
-            Way::Own(driven) => self.alone_on(driven, Age::Fresh).await,
-            Way::Shared(place) => place.exchange(self.request, self.started).await,
+            Way::Own(driven) => self.alone_on(driven, Age::Fresh, request()).await,
+            Way::Shared(place) => place.exchange(request(), self.started).await,
         }
     }
 
-    async fn alone_on(&self, driven: Driven, age: Age) -> Result<Reply, Fault> {
-        driven.exchange(self.request, self.endpoint, age, self.now).await
+    async fn alone_on(&self, driven: Driven, age: Age, request: UpstreamRequest) -> Result<Reply, Fault> {
+        driven.exchange(request, self.endpoint, age, self.now).await
     }
 
     /// A connection opened since the start: by this request, or by one before it that leaves a place on it.
@@ -198,7 +196,7 @@ impl Driven {
 
     async fn exchange(
         mut self,
-        request: &UpstreamRequest,
+        request: UpstreamRequest,
         endpoint: &Arc<Endpoint>,
         age: Age,
         now: fn() -> Instant,

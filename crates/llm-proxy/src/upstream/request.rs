@@ -11,7 +11,7 @@ use http::{HeaderMap, Uri};
 use http_body::{Body, Frame, SizeHint};
 
 /// A request body: slices of the client's bytes and the values set between them, never copied together.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Chain {
     parts: VecDeque<Bytes>,
     left: u64,
@@ -48,8 +48,8 @@ impl Body for Chain {
     }
 }
 
-/// A request to a backend. Cheap to clone: a second try on a fresh connection sends the same bytes.
-#[derive(Clone, Debug)]
+/// A request to a backend.
+#[derive(Debug)]
 pub struct UpstreamRequest {
     /// `https` or `http`: HTTP/2 wants it in the request.
     pub scheme: Scheme,
@@ -65,27 +65,30 @@ pub struct UpstreamRequest {
 
 impl UpstreamRequest {
     /// As HTTP/1.1 wants it: the path alone in the request line.
-    pub(super) fn for_http1(&self) -> http::Request<Chain> {
-        self.built(Uri::from(self.target.clone()), self.headers.clone())
+    pub(super) fn for_http1(self) -> http::Request<Chain> {
+        built(Uri::from(self.target), self.headers, self.body)
     }
 
     /// As HTTP/2 wants it: the authority in the URL, no `host`.
-    pub(super) fn for_http2(&self) -> http::Request<Chain> {
-        let mut headers = self.headers.clone();
-        headers.remove(http::header::HOST);
+    pub(super) fn for_http2(mut self) -> http::Request<Chain> {
+        self.headers.remove(http::header::HOST);
         let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(self.scheme.clone());
-        parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(self.target.clone());
+        parts.scheme = Some(self.scheme);
+        parts.authority = Some(self.authority);
+        parts.path_and_query = Some(self.target);
         // All three parts are there, which is all that can be wrong about them.
-        self.built(Uri::from_parts(parts).unwrap_or_default(), headers)
+        built(
+            Uri::from_parts(parts).unwrap_or_default(),
+            self.headers,
+            self.body,
+        )
     }
+}
 
-    fn built(&self, uri: Uri, headers: HeaderMap) -> http::Request<Chain> {
-        let mut request = http::Request::new(self.body.clone());
-        *request.method_mut() = http::Method::POST;
-        *request.uri_mut() = uri;
-        *request.headers_mut() = headers;
-        request
-    }
+fn built(uri: Uri, headers: HeaderMap, body: Chain) -> http::Request<Chain> {
+    let mut request = http::Request::new(body);
+    *request.method_mut() = http::Method::POST;
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers;
+    request
 }

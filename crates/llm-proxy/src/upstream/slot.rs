@@ -126,7 +126,7 @@ impl Place {
     ///
     /// # Errors
     /// [`Fault::Stale`] where a reused connection was lost, or the backend says that it has not looked at the request.
-    pub(super) async fn exchange(self, request: &UpstreamRequest, started: Instant) -> Result<Reply, Fault> {
+    pub(super) async fn exchange(self, request: UpstreamRequest, started: Instant) -> Result<Reply, Fault> {
         let mut sender = self.0.sender.clone();
         match sender.send_request(request.for_http2()).await {
             Ok(response) => Ok(self.reply(response)),

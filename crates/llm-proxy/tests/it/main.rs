@@ -15,6 +15,7 @@ mod basics;
 mod cancel;
 mod cli;
 mod contract;
+mod convert;
 mod cooldown;
 #[cfg(test)]
 mod docs;

@@ -34,7 +34,7 @@ fn with_a_second(pair: &Pair) -> String {
     let url = pair.openai.url();
     let second = format!("  - {{name: o2, protocol: openai, url: {url}, api_key: sk-canary-o2}}\nmodels:");
     let last = "{backend: a, model: real}]";
-    let routes = "{backend: a, model: real}, {backend: o2, model: twin, priority: 2}]";
+    let routes = "{backend: a, model: real, priority: 3}, {backend: o2, model: twin, priority: 2}]";
     let yaml = pair.yaml().replace(last, routes).replace("models:", &second);
     format!("api_keys: {{name: team, key: sk-canary-client-key}}\n{yaml}")
 }

@@ -247,9 +247,16 @@ async fn a_backend_with_no_place_free_is_overloaded_with_retry_after() {
     both(&pair, |sim| {
         sim.always(Answer::healthy().head_delay(slow));
     });
-    let full = named(&pair).replace("api_key:", "max_concurrent: 1, api_key:");
+    // An alias for each protocol: else the other backend would answer by conversion.
+    let full = named(&pair)
+        .replace("api_key:", "max_concurrent: 1, api_key:")
+        .replace(
+            "  m: {routes: [{backend: backend-o, model: real}, {backend: backend-a, model: real}]}",
+            "  o: {backend: backend-o}\n  a: {backend: backend-a}",
+        );
     let proxy = Proxy::start(&full).await;
-    for (path, body) in calls("m", false) {
+    for (path, mut body) in calls("m", false) {
+        body["model"] = json!(if path == MESSAGES { "a" } else { "o" });
         let first = proxy
             .client()
             .open("POST", path, body.to_string().as_bytes())

@@ -1,6 +1,7 @@
 //! How a backend is reached and asked: TLS, HTTP/2, kinds of credentials, paths, queries, headers.
 
 use llm_sim::{Answer, Api, Seen, Sim, Speaks};
+use serde_json::json;
 
 use super::super::support::tls::{Came, Certificate, TlsBackend};
 use super::super::support::{Client, Proxy, Reply};
@@ -224,7 +225,7 @@ async fn queries_and_headers_of_the_config_are_added_to_each_request() {
 }
 
 #[tokio::test]
-async fn a_backend_that_lacks_a_call_is_not_asked_for_it() {
+async fn a_backend_that_lacks_a_call_is_asked_by_another_or_not_at_all() {
     let (a, b) = (
         Sim::start(Speaks::All).await.unwrap(),
         Sim::start(Speaks::All).await.unwrap(),
@@ -242,6 +243,17 @@ models:
     .await;
     a.always(Answer::healthy());
     let reply = proxy.client().responses("m", false).await.expect(200);
+    assert_eq!(
+        reply.header("x-llm-proxy-backend"),
+        "a",
+        "converted: its priority is the higher"
+    );
+    let embeddings = json!({"model": "m", "input": "x"});
+    let reply = proxy
+        .client()
+        .post("/v1/embeddings", &embeddings)
+        .await
+        .expect(200);
     assert_eq!(reply.header("x-llm-proxy-backend"), "b");
     assert_eq!(reply.header("x-llm-proxy-attempts"), "1");
     let reply = ask(&proxy).await.expect(200);

@@ -217,7 +217,7 @@ async fn s25_json_in_place_of_a_stream_is_relayed_as_it_is() {
 }
 
 #[tokio::test]
-async fn s26_a_stream_in_place_of_json_is_no_answer() {
+async fn s26_a_stream_of_nothing_in_place_of_json_is_no_answer() {
     for tongue in Tongue::ALL {
         let rig = Rig::start(tongue).await;
         rig.a.next(Answer::events(tongue.opening()));
@@ -226,6 +226,23 @@ async fn s26_a_stream_in_place_of_json_is_no_answer() {
         assert!(reply.json()["id"].is_string(), "{}", reply.text());
         let record = &rig.proxy.recorded(1).await[0];
         assert_eq!(record["attempts"][0]["class"], "bad_response", "{tongue:?}");
+        rig.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn s26_a_stream_in_place_of_json_is_gathered_into_it() {
+    for tongue in Tongue::ALL {
+        let rig = Rig::start(tongue).await;
+        rig.a.next(Answer::healthy().text("word for word").as_stream());
+        let reply = rig.ask(false).await.expect(200);
+        assert_eq!(reply.header("x-llm-proxy-backend"), "a", "{tongue:?}");
+        assert_eq!(reply.header("content-type"), "application/json", "{tongue:?}");
+        assert!(
+            reply.text().contains("word for word"),
+            "{tongue:?}: {}",
+            reply.text()
+        );
         rig.finish().await;
     }
 }
