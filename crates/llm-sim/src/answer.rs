@@ -230,9 +230,16 @@ impl Answer {
 
     /// One more call of a tool; `arguments` is JSON text. No text is said unless it is asked for.
     pub fn tool_call(mut self, name: &str, arguments: &str) -> Self {
+        self.speech.tools.push(Tool::function(name, arguments));
+        self
+    }
+
+    /// The same, of a custom tool with its raw text if it is one, and a delta for each character.
+    pub(crate) fn awkward_call(mut self, name: &str, arguments: &str, is_custom: bool) -> Self {
         self.speech.tools.push(Tool {
-            name: name.to_owned(),
-            arguments: arguments.to_owned(),
+            is_custom,
+            deltas: usize::MAX,
+            ..Tool::function(name, arguments)
         });
         self
     }

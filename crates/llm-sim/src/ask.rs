@@ -20,6 +20,7 @@ struct Peek<'a> {
     input: Option<&'a RawValue>,
     documents: Option<&'a RawValue>,
     encoding_format: Option<Cow<'a, str>>,
+    include: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -55,6 +56,9 @@ impl Ask {
             include_usage: peek.stream_options.and_then(|options| options.include_usage) == Some(true),
             inputs: inputs.map_or(1, count),
             base64: peek.encoding_format.as_deref() == Some("base64"),
+            encrypted: peek
+                .include
+                .is_some_and(|include| include.get().contains("reasoning.encrypted_content")),
             serial,
             input_tokens: seen.body.len().div_ceil(4) as u64,
         }

@@ -36,12 +36,18 @@
 //! | `sim-fail-STATUS` | that error |
 //! | `sim-hang` | none |
 //! | `sim-cut-N` | N deltas, then an RST |
+//! | `sim-agent`, `sim-agent/NAME` | what the conversation asks for by tools, strict as without a workload |
+//!
+//! The agent does what a text says: `write the word PELICAN into bird.txt`, with whatever tool for it the request
+//! offers, or `call the tool NAME with {"some":"JSON"}`. Once it has results it tells them, how many bytes each image
+//! has, and whether its own reasoning came back unchanged.
 //!
 //! A stream has its dialect's opening and closing events besides. Not streamed, the text comes as JSON.
 //!
 //! # What it does not do
 //! TLS, HTTP/2, pipelining, decompression of requests; it never looks at more of a model's name than that.
 
+mod agent;
 mod answer;
 mod api;
 mod ask;

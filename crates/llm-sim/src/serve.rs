@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time;
 
+use crate::agent;
 use crate::answer::{Answer, Kind};
 use crate::api::{Api, Envelope, NoRoute};
 use crate::ask;
@@ -110,8 +111,12 @@ fn plan(seen: &Seen, backend: &Backend, serial: u64) -> Arc<Plan> {
     {
         return plan;
     }
-    let answer = scripted.unwrap_or_else(Answer::healthy);
-    let fault = check(seen, backend, route).err();
+    let (answer, refused) = match scripted {
+        None if route.is_ok() && agent::is_meant(&ask.model, api) => agent::answer(api, &seen.json())
+            .map_or_else(|fault| (Answer::healthy(), Some(fault)), |answer| (answer, None)),
+        scripted => (scripted.unwrap_or_else(Answer::healthy), None),
+    };
+    let fault = check(seen, backend, route).err().or(refused);
     if let Some(fault) = &fault {
         backend.journal.wrong(seen.connection, &fault.message);
     }

@@ -1,6 +1,6 @@
 //! OpenAI Chat Completions: one object, or chunks in `data:` lines up to `[DONE]`.
 
-use super::speech::{Speech, Usage};
+use super::speech::{Speech, Tool, Usage};
 use super::{Ask, CREATED};
 use crate::json::{Json, NONE, NULL, object};
 
@@ -68,11 +68,9 @@ fn message(speech: &Speech) -> Json {
         .iter()
         .enumerate()
         .map(|(i, tool)| {
-            object! {
-                "id": call_id(i),
-                "type": "function",
-                "function": object! {"name": tool.name, "arguments": tool.arguments},
-            }
+            let (kind, key) = kind(tool);
+            let inner = object! {"name": tool.name}.with(key, &tool.arguments);
+            object! {"id": call_id(i), "type": kind}.with(kind, inner)
         })
         .collect();
     let content = if speech.empty {
@@ -89,19 +87,25 @@ fn message(speech: &Speech) -> Json {
 fn tool_deltas(speech: &Speech) -> Vec<Json> {
     let mut deltas = Vec::new();
     for (i, tool) in speech.tools.iter().enumerate() {
-        let head = object! {
-            "index": i,
-            "id": call_id(i),
-            "type": "function",
-            "function": object! {"name": tool.name, "arguments": ""},
-        };
+        let (kind, key) = kind(tool);
+        let inner = object! {"name": tool.name}.with(key, "");
+        let head = object! {"index": i, "id": call_id(i), "type": kind}.with(kind, inner);
         deltas.push(object! {"tool_calls": [head]});
-        for piece in super::speech::even(&tool.arguments, tool.arguments.len().min(4)) {
-            let call = object! {"index": i, "function": object! {"arguments": piece}};
+        for piece in tool.pieces() {
+            let call = object! {"index": i}.with(kind, Json::object().with(key, piece));
             deltas.push(object! {"tool_calls": [call]});
         }
     }
     deltas
+}
+
+/// A call's type, which is also the key of what is called, and the key of its arguments there.
+fn kind(tool: &Tool) -> (&'static str, &'static str) {
+    if tool.is_custom {
+        ("custom", "input")
+    } else {
+        ("function", "arguments")
+    }
 }
 
 fn chunk(ask: &Ask, delta: Json, finish_reason: Option<&str>) -> String {

@@ -97,7 +97,7 @@ fn tool(speech: &Speech, i: usize) -> Option<Block> {
     let tool = speech.tools.get(i)?;
     let input: Value = serde_json::from_str(&tool.arguments).unwrap_or_else(|_| serde_json::json!({}));
     let block = || object! {"type": "tool_use", "id": format!("toolu_sim{i}"), "name": tool.name};
-    let pieces = super::speech::even(&tool.arguments, tool.arguments.len().min(4));
+    let pieces = tool.pieces();
     let delta = |piece: &String| object! {"type": "input_json_delta", "partial_json": piece};
     Some(Block {
         whole: block().with("input", input),

@@ -30,6 +30,8 @@ pub(crate) struct Ask {
     pub(crate) inputs: usize,
     /// Embeddings as base64, which is what the official SDKs ask for.
     pub(crate) base64: bool,
+    /// Reasoning is to come encrypted, so that the client can give it back.
+    pub(crate) encrypted: bool,
     /// The request's number on this backend; part of the answer's id.
     pub(crate) serial: u64,
     pub(crate) input_tokens: u64,

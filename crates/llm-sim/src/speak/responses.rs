@@ -1,6 +1,6 @@
 //! OpenAI Responses: one response, or numbered events whose items open and close in turn.
 
-use super::speech::{Speech, Usage};
+use super::speech::{ENCRYPTED, Speech, Tool, Usage};
 use super::{Ask, CREATED};
 use crate::json::{Json, NONE, NULL, object};
 
@@ -82,7 +82,10 @@ fn items(ask: &Ask, speech: &Speech) -> Vec<Item> {
 
 fn reasoning(ask: &Ask, speech: &Speech, text: &str) -> Item {
     let id = format!("rs_sim{}", ask.serial);
-    let item = |summary: Vec<Json>| object! {"id": id, "type": "reasoning", "summary": summary};
+    let encrypted = ask.encrypted.then_some(ENCRYPTED);
+    let item = |summary: Vec<Json>| {
+        object! {"id": id, "type": "reasoning", "summary": summary}.with_some("encrypted_content", encrypted)
+    };
     let part = |text: &str| object! {"type": "summary_text", "text": text};
     let at = || object! {"item_id": id, "summary_index": 0_u64};
     let mut between = vec![(
@@ -169,28 +172,49 @@ fn message(ask: &Ask, speech: &Speech, part: &Part, said: &str) -> Item {
     }
 }
 
+/// How a call and its events are named.
+struct Names {
+    prefix: &'static str,
+    kind: &'static str,
+    key: &'static str,
+    delta: &'static str,
+    done: &'static str,
+}
+
+fn names(tool: &Tool) -> Names {
+    if tool.is_custom {
+        Names {
+            prefix: "ctc",
+            kind: "custom_tool_call",
+            key: "input",
+            delta: "response.custom_tool_call_input.delta",
+            done: "response.custom_tool_call_input.done",
+        }
+    } else {
+        Names {
+            prefix: "fc",
+            kind: "function_call",
+            key: "arguments",
+            delta: "response.function_call_arguments.delta",
+            done: "response.function_call_arguments.done",
+        }
+    }
+}
+
 fn call(ask: &Ask, speech: &Speech, i: usize) -> Option<Item> {
     let tool = speech.tools.get(i)?;
-    let id = format!("fc_sim{}_{i}", ask.serial);
+    let names = names(tool);
+    let id = format!("{}_sim{}_{i}", names.prefix, ask.serial);
     let item = |status: &str, arguments: &str| {
-        object! {
-            "id": id, "type": "function_call", "status": status, "arguments": arguments,
-            "call_id": format!("call_sim{i}"), "name": tool.name,
-        }
+        object! {"id": id, "type": names.kind, "status": status}
+            .with(names.key, arguments)
+            .with("call_id", format!("call_sim{i}"))
+            .with("name", &tool.name)
     };
     let at = || object! {"item_id": id};
-    let pieces = super::speech::even(&tool.arguments, tool.arguments.len().min(4));
-    let delta = |piece: &String| {
-        (
-            "response.function_call_arguments.delta",
-            at().with("delta", piece),
-        )
-    };
-    let mut between: Vec<_> = pieces.iter().map(delta).collect();
-    between.push((
-        "response.function_call_arguments.done",
-        at().with("arguments", &tool.arguments),
-    ));
+    let delta = |piece: &String| (names.delta, at().with("delta", piece));
+    let mut between: Vec<_> = tool.pieces().iter().map(delta).collect();
+    between.push((names.done, at().with(names.key, &tool.arguments)));
     Some(Item {
         added: item("in_progress", ""),
         between,

@@ -6,6 +6,10 @@ const TEXT: &str = "Hello from the simulated backend. The same question always h
 const REFUSAL: &str = "I'm sorry, I can't assist with that request.";
 /// An opaque thinking signature, in base64 as the real ones are.
 pub(crate) const SIGNATURE: &str = "c2ltdWxhdGVkLXRoaW5raW5nLXNpZ25hdHVyZQ==";
+/// Opaque reasoning, as OpenAI gives it to clients that keep their conversation themselves.
+pub(crate) const ENCRYPTED: &str = "Z0FBQUFBQnNpbXVsYXRlZC1yZWFzb25pbmc=";
+/// What the agent thinks before each of its turns.
+pub(crate) const THOUGHT: &str = "The user is \"waiting\";\nso I think: naïve, 日本, 🦀.";
 
 /// What is to be said.
 #[derive(Debug, Clone, Default)]
@@ -25,8 +29,29 @@ pub(crate) struct Speech {
 #[derive(Debug, Clone)]
 pub(crate) struct Tool {
     pub(crate) name: String,
-    /// JSON text.
+    /// JSON text; of a custom tool, any.
     pub(crate) arguments: String,
+    /// A custom tool takes a raw text.
+    pub(crate) is_custom: bool,
+    /// The arguments come in this many deltas at most.
+    pub(crate) deltas: usize,
+}
+
+impl Tool {
+    /// A call of a function, in few deltas.
+    pub(crate) fn function(name: &str, arguments: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            arguments: arguments.to_owned(),
+            is_custom: false,
+            deltas: 4,
+        }
+    }
+
+    /// The arguments as their deltas.
+    pub(crate) fn pieces(&self) -> Vec<String> {
+        even(&self.arguments, self.arguments.chars().count().min(self.deltas))
+    }
 }
 
 /// Tokens of one answer. `input` counts the cached ones too, as OpenAI does.
@@ -128,10 +153,7 @@ mod tests {
 
     #[test]
     fn text_gives_way_to_tools_refusals_and_silence() {
-        let call = Tool {
-            name: "f".into(),
-            arguments: "{}".into(),
-        };
+        let call = Tool::function("f", "{}");
         assert!(Speech::default().text().is_some());
         assert_eq!(
             Speech {

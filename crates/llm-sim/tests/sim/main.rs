@@ -1,6 +1,8 @@
 //! The simulated backends over real sockets, asked by a client that sees every byte.
 
 #[cfg(test)]
+mod agent;
+#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod dialects;
