@@ -12,10 +12,12 @@ use crate::fault;
 /// # Errors
 /// It is no answer.
 pub fn answer_in(body: &str) -> Result<Response<'_>, AnswerFault> {
-    if let Some(error) = fault::in_answer(body.as_bytes()) {
+    let whole: Completion<'_> = serde_json::from_str(body).map_err(|_why| AnswerFault::NotJson)?;
+    if whole.error.is_some()
+        && let Some(error) = fault::in_answer(body.as_bytes())
+    {
         return Err(AnswerFault::Error(error));
     }
-    let whole: Completion<'_> = serde_json::from_str(body).map_err(|_why| AnswerFault::NotJson)?;
     if whole.choices.as_ref().is_none_or(Vec::is_empty) {
         return Err(AnswerFault::Empty);
     }

@@ -11,10 +11,12 @@ use crate::fault;
 /// # Errors
 /// It is no answer.
 pub fn answer_in(body: &str) -> Result<Response<'_>, AnswerFault> {
-    if let Some(error) = fault::in_answer(body.as_bytes()) {
+    let wire: Wire<'_> = serde_json::from_str(body).map_err(|_why| AnswerFault::NotJson)?;
+    if (wire.error.is_some() || wire.status.as_deref() == Some("failed"))
+        && let Some(error) = fault::in_answer(body.as_bytes())
+    {
         return Err(AnswerFault::Error(error));
     }
-    let wire: Wire<'_> = serde_json::from_str(body).map_err(|_why| AnswerFault::NotJson)?;
     if wire.output.is_none() {
         return Err(AnswerFault::Empty);
     }

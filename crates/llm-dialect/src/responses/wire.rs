@@ -336,6 +336,8 @@ pub(super) struct Format<'a> {
 #[serde(default)]
 pub(super) struct Response<'a> {
     #[serde(borrow)]
+    pub(super) error: Option<&'a RawValue>,
+    #[serde(borrow)]
     pub(super) id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub(super) model: Option<Cow<'a, str>>,
