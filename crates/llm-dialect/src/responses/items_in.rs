@@ -57,6 +57,12 @@ fn take<'a>(
 ) -> Result<(), Refusal> {
     match &*item.kind {
         "message" | "" => message(item, path, request, losses),
+        // A search that its provider made by itself calls nobody.
+        "tool_search_call" | "tool_search_output" if item.call_id.is_none() => {
+            offered(request, item.tools, path, losses)?;
+            said(request, foreign(&item.kind, raw));
+            Ok(())
+        }
         "function_call" | "custom_tool_call" | "tool_search_call" => {
             let call = call(item, path)?;
             said(request, Block::ToolCall(call));
@@ -81,16 +87,18 @@ fn take<'a>(
             path,
             "A compacted conversation can be read by the provider that compacted it, and by nobody else; start a new one.",
         )),
-        kind => {
-            said(
-                request,
-                Block::Foreign {
-                    kind: Cow::Owned(kind.to_owned()),
-                    raw: Json::from(raw),
-                },
-            );
+        _ => {
+            said(request, foreign(&item.kind, raw));
             Ok(())
         }
+    }
+}
+
+/// An item that only its own dialect knows.
+fn foreign<'a>(kind: &str, raw: &'a RawValue) -> Block<'a> {
+    Block::Foreign {
+        kind: Cow::Owned(kind.to_owned()),
+        raw: Json::from(raw),
     }
 }
 

@@ -257,6 +257,8 @@ mod tests {
     fn tools_that_were_found_or_added_later_are_on_offer_once() {
         let body = r#"{"model":"m","tools":[{"type":"tool_search","execution":"client","parameters":{}},{"type":"function","name":"f"}],"input":[
             {"type":"tool_search_call","call_id":"s","execution":"client","arguments":{"query":"q"}},
+            {"type":"tool_search_call","id":"x","execution":"server","call_id":null,"arguments":{}},
+            {"type":"tool_search_output","id":"y","execution":"server","call_id":null,"tools":[{"type":"function","name":"h"}]},
             {"type":"tool_search_output","call_id":"s","execution":"client","status":"completed","tools":[{"type":"namespace","name":"n","tools":[{"type":"function","name":"f","defer_loading":true}]},{"type":"function","name":"f"}]},
             {"type":"additional_tools","role":"developer","tools":[{"type":"custom","name":"g"},{"type":"namespace","name":"n","tools":[{"type":"function","name":"f"}]}]}]}"#;
         let request = request_in(body, &mut Losses::default()).unwrap();
@@ -267,13 +269,23 @@ mod tests {
             .collect();
         assert_eq!(
             tools,
-            [(None, "tool_search"), (None, "f"), (Some("n"), "f"), (None, "g")]
+            [
+                (None, "tool_search"),
+                (None, "f"),
+                (None, "h"),
+                (Some("n"), "f"),
+                (None, "g")
+            ]
         );
         assert!(matches!(request.tools[0].kind, ToolKind::ToolSearch(Some(_))));
         let [call, result] = request.turns.as_slice() else {
             panic!("a call and its result: {:?}", request.turns)
         };
         assert!(matches!(&call.blocks[0], Block::ToolCall(call) if call.name == "tool_search"));
+        assert!(
+            matches!(&call.blocks[1], Block::Foreign { .. }),
+            "the provider's own search calls nobody"
+        );
         assert!(matches!(&result.blocks[0], Block::ToolResult(result) if !result.content.is_empty()));
     }
 }
