@@ -7,6 +7,7 @@ use super::reasoning;
 use crate::canon::write::{self, Object};
 use crate::canon::{Citation, Delta, Encode, Head, JsonStr, Piece, Reasoning, Seal, Stop, StopReason, Terms};
 use crate::names::answer_id;
+use crate::sse;
 use crate::usage::Usage;
 use crate::watch::StreamPosition;
 
@@ -88,8 +89,10 @@ impl StreamOut {
 
     /// A chunk with this delta.
     fn chunk(&self, out: &mut Vec<u8>, delta: impl FnOnce(&mut Object<'_>)) {
+        let start = out.len();
         self.begin(out);
         write::object(out, delta);
+        sse::on_one_line(out.get_mut(start..).unwrap_or_default());
         out.extend_from_slice(TAIL);
         self.end(out);
     }
@@ -204,7 +207,9 @@ impl StreamOut {
             Piece::Logprobs(items) => {
                 self.begin(out);
                 out.extend_from_slice(b"{},\"logprobs\":{\"content\":[");
+                let start = out.len();
                 out.extend_from_slice(items.as_bytes());
+                sse::on_one_line(out.get_mut(start..).unwrap_or_default());
                 out.extend_from_slice(b"],\"refusal\":null},\"finish_reason\":null}]");
                 self.end(out);
             }
@@ -318,5 +323,34 @@ impl Encode for StreamOut {
 
     fn position(&self) -> StreamPosition {
         StreamPosition::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_model_has_laid_out_over_lines_stays_one_event() {
+        let (mut encode, mut out) = (StreamOut::new(Arc::new(Terms::default())), Vec::new());
+        let items = "{\r\n\"token\":\n\"a\"}".into();
+        for delta in [
+            Delta::Open {
+                at: 0,
+                head: Head::Text,
+            },
+            Delta::More {
+                at: 0,
+                piece: Piece::Logprobs(items),
+            },
+        ] {
+            encode.delta(&delta, &mut out);
+        }
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("\"token\""), "{text}");
+        assert!(!text.contains('\r'), "{text}");
+        for event in text.split_terminator("\n\n") {
+            assert!(event.starts_with("data: ") && !event.contains('\n'), "{event}");
+        }
     }
 }

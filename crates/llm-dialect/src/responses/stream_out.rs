@@ -3,13 +3,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use memchr::memchr2;
-
 use super::answer_out::{Head as ResponseHead, push, refusal};
 use super::items::{Call, CallKind, Item, annotation, refusal_part, rendered, text_part};
 use crate::canon::write::{self, Object};
 use crate::canon::{Delta, Encode, Head, Json, JsonStr, Piece, Stop, Terms};
 use crate::names::answer_id;
+use crate::sse;
 use crate::usage::Usage;
 use crate::watch::StreamPosition;
 
@@ -69,7 +68,7 @@ impl StreamOut {
             it.str("type", name).number("sequence_number", sequence);
             fill(it);
         });
-        on_one_line(out.get_mut(start..).unwrap_or_default());
+        sse::on_one_line(out.get_mut(start..).unwrap_or_default());
         out.extend_from_slice(b"\n\n");
     }
 
@@ -387,18 +386,6 @@ impl StreamOut {
                 .whole(it, &stop, &output, &usage);
             });
         });
-    }
-}
-
-/// Puts JSON on one line, as the data of an event must be. Strings hold no line end as it is: such ends lie between
-/// the values of what a client or a model has laid out, its tools and its arguments.
-fn on_one_line(json: &mut [u8]) {
-    let mut from = 0;
-    while let Some(at) = json.get(from..).and_then(|rest| memchr2(b'\n', b'\r', rest)) {
-        if let Some(end) = json.get_mut(from + at) {
-            *end = b' ';
-        }
-        from += at + 1;
     }
 }
 
