@@ -334,7 +334,13 @@ mod tests {
     fn what_a_model_has_laid_out_over_lines_stays_one_event() {
         let (mut encode, mut out) = (StreamOut::new(Arc::new(Terms::default())), Vec::new());
         let items = "{\r\n\"token\":\n\"a\"}".into();
+        let start = Delta::Start {
+            id: "r".into(),
+            model: "m".into(),
+            created: None,
+        };
         for delta in [
+            start,
             Delta::Open {
                 at: 0,
                 head: Head::Text,
