@@ -2,12 +2,15 @@
 
 mod answer_in;
 mod answer_out;
+mod arguments;
+mod calls;
 mod details;
 mod reasoning;
 mod request_in;
 mod request_out;
 mod stream_in;
 mod stream_out;
+mod told;
 mod tools_out;
 mod turns_in;
 mod turns_out;
