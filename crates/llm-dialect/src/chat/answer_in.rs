@@ -52,3 +52,85 @@ fn no_answer(body: &str) -> AnswerFault {
         None => AnswerFault::NotJson,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::told::told;
+
+    #[test]
+    fn an_answer_is_read_in_whatever_form() {
+        #[rustfmt::skip]
+        let table = [
+            ("plain", r#"{"message":{"role":"assistant","content":"a"},"finish_reason":"stop"}"#, "text a | end"),
+            ("nothing said", r#"{"message":{"role":"assistant","content":""},"finish_reason":"stop"}"#, "end"),
+            ("no reason", r#"{"message":{"content":"a"},"finish_reason":null}"#, "text a | end"),
+            ("a call", r#"{"message":{"content":null,"tool_calls":[{"id":"x","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]},"finish_reason":"stop"}"#, "call x f({\\\"a\\\":1}) | calls"),
+            ("details, word for word", r#"{"message":{"reasoning":"t","reasoning_details":[ {"type":"reasoning.encrypted","data":"d","x":1.0} ],"content":"a"},"finish_reason":"stop"}"#,
+                r#"thought t [ {"type":"reasoning.encrypted","data":"d","x":1.0} ] | text a | end"#),
+            ("two choices of one index (Copilot)", r#"{"index":0,"message":{"content":"a"}},{"index":0,"message":{"tool_calls":[{"id":"x","function":{"name":"f"}}]},"finish_reason":"tool_calls"}"#, "text a | call x f() | calls"),
+            ("two choices", r#"{"index":0,"message":{"content":"a"}},{"index":1,"message":{"content":"b"}}"#, "text a | end"),
+            ("a refusal that a filter made", r#"{"message":{"content":null,"refusal":"no"},"finish_reason":"content_filter"}"#, "refusal no | filter"),
+        ];
+        for (case, choices, expected) in table {
+            let body = format!(r#"{{"id":"c1","choices":[{choices}]}}"#);
+            let response = answer_in(&body).unwrap_or_else(|fault| panic!("{case}: {fault:?}"));
+            assert_eq!(told(&response), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_says_why() {
+        for (body, fault) in [
+            ("", "NotJson"),
+            ("<html></html>", "NotJson"),
+            (r#"{"choices":[{"message":"#, "NotJson"),
+            ("null", "Empty"),
+            ("{}", "Empty"),
+            ("[]", "Empty"),
+            (r#"{"choices":[]}"#, "Empty"),
+            (r#"{"choices":{"message":5}}"#, "Empty"),
+            (r#"{"error":{"message":"m"}}"#, "Error"),
+            (
+                r#"{"error":{"message":"m"},"choices":[{"message":{"content":"a"}}]}"#,
+                "Error",
+            ),
+            (r#"[{"error":{"message":"m"}}]"#, "Error"),
+            (r#"{"object":"error","message":"m"}"#, "Error"),
+            (r#"{"error":{"message":"m"},"choices":5}"#, "Error"),
+            (
+                r#"{"choices":[{"message":{"content":"a"},"finish_reason":"error"}]}"#,
+                "Error",
+            ),
+        ] {
+            let found = answer_in(body).map(|_| ()).unwrap_err();
+            assert!(format!("{found:?}").starts_with(fault), "{body}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_and_its_stream_are_the_same() {
+        let whole = r#"{"id":"c1","model":"m","created":5,"choices":[{"index":0,"message":{"reasoning_content":"tu","content":"ab","tool_calls":[{"function":{"name":"f","arguments":"{\"a\":1}"}},{"function":{"name":"g","arguments":"{}"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":3,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":1}}}"#;
+        let pieces = [
+            r#""delta":{"role":"assistant","reasoning_content":"t"}"#,
+            r#""delta":{"reasoning_content":"u"}"#,
+            r#""delta":{"content":"a"}"#,
+            r#""delta":{"content":"b"}"#,
+            r#""delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":"{\"a\""}}]}"#,
+            r#""delta":{"tool_calls":[{"index":0,"function":{"arguments":":1}"}}]}"#,
+            r#""delta":{"tool_calls":[{"index":1,"function":{"name":"g"}}]}"#,
+            r#""delta":{},"finish_reason":"tool_calls""#,
+        ];
+        let mut lines: Vec<String> = pieces
+            .iter()
+            .map(|it| format!(r#"{{"id":"c1","model":"m","created":5,"choices":[{{"index":0,{it}}}]}}"#))
+            .collect();
+        lines.push(r#"{"id":"c1","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":1}}}"#.to_owned());
+        lines.push("[DONE]".to_owned());
+        let (mut decode, mut gather) = (StreamIn::default(), Gather::default());
+        for data in &lines {
+            decode.event(WireEvent { name: None, data }, &mut |delta| gather.delta(&delta));
+        }
+        assert_eq!(gather.finish().0, answer_in(whole).unwrap());
+    }
+}
