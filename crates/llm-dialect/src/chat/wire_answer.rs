@@ -179,7 +179,8 @@ fn parts(raw: &str) -> Vec<Content<'_>> {
     all
 }
 
-fn thoughts(raw: &str) -> Vec<JsonStr<'_>> {
+/// The texts of reasoning: one, or a list of parts.
+pub(super) fn thoughts(raw: &str) -> Vec<JsonStr<'_>> {
     if let Some(text) = JsonStr::from_raw(raw) {
         vec![text]
     } else {
