@@ -3,10 +3,13 @@
 mod answer_in;
 mod answer_out;
 mod arguments;
+mod asked;
 mod calls;
 mod details;
 mod marks;
 mod parts_in;
+mod parts_out;
+mod plan;
 mod reasoning;
 mod request_in;
 mod request_out;
