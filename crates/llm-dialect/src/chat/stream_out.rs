@@ -1,6 +1,5 @@
 //! A stream for a chat client.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::answer_out::{annotation, explained, finish, is_of_the_web, points, usage};
@@ -8,6 +7,7 @@ use super::reasoning;
 use crate::canon::write::{self, Object};
 use crate::canon::{Citation, Delta, Encode, Head, JsonStr, Piece, Reasoning, Seal, Stop, StopReason, Terms};
 use crate::names::answer_id;
+use crate::sse;
 use crate::usage::Usage;
 use crate::watch::StreamPosition;
 
@@ -89,8 +89,10 @@ impl StreamOut {
 
     /// A chunk with this delta.
     fn chunk(&self, out: &mut Vec<u8>, delta: impl FnOnce(&mut Object<'_>)) {
+        let start = out.len();
         self.begin(out);
         write::object(out, delta);
+        sse::on_one_line(out.get_mut(start..).unwrap_or_default());
         out.extend_from_slice(TAIL);
         self.end(out);
     }
@@ -207,7 +209,9 @@ impl StreamOut {
             Piece::Logprobs(items) => {
                 self.begin(out);
                 out.extend_from_slice(b"{},\"logprobs\":{\"content\":[");
-                out.extend_from_slice(on_one_line(items).as_bytes());
+                let start = out.len();
+                out.extend_from_slice(items.as_bytes());
+                sse::on_one_line(out.get_mut(start..).unwrap_or_default());
                 out.extend_from_slice(b"],\"refusal\":null},\"finish_reason\":null}]");
                 self.end(out);
             }
@@ -256,7 +260,7 @@ impl StreamOut {
         if details.len() > 2 {
             let details = String::from_utf8(details).unwrap_or_default();
             self.chunk(out, |it| {
-                it.raw("reasoning_details", &on_one_line(&details));
+                it.raw("reasoning_details", &details);
             });
         }
     }
@@ -303,14 +307,6 @@ impl StreamOut {
         }
         out.extend_from_slice(b"data: [DONE]\n\n");
     }
-}
-
-/// JSON without its line ends, which would end the event; within strings there are none.
-fn on_one_line(json: &str) -> Cow<'_, str> {
-    if json.contains(['\n', '\r']) {
-        return Cow::Owned(json.replace(['\n', '\r'], " "));
-    }
-    Cow::Borrowed(json)
 }
 
 impl Encode for StreamOut {
@@ -531,5 +527,35 @@ mod tests {
                 r#"{"type":"reasoning.encrypted","data":"d","id":"rs_1","format":"openai-responses-v1","index":2}] | end"#
             )
         );
+    }
+
+    #[test]
+    fn what_a_model_has_laid_out_over_lines_stays_one_event() {
+        let (mut encode, mut out) = (StreamOut::new(Arc::new(Terms::default())), Vec::new());
+        let items = "{\r\n\"token\":\n\"a\"}".into();
+        let start = Delta::Start {
+            id: "r".into(),
+            model: "m".into(),
+            created: None,
+        };
+        for delta in [
+            start,
+            Delta::Open {
+                at: 0,
+                head: Head::Text,
+            },
+            Delta::More {
+                at: 0,
+                piece: Piece::Logprobs(items),
+            },
+        ] {
+            encode.delta(&delta, &mut out);
+        }
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("\"token\""), "{text}");
+        assert!(!text.contains('\r'), "{text}");
+        for event in text.split_terminator("\n\n") {
+            assert!(event.starts_with("data: ") && !event.contains('\n'), "{event}");
+        }
     }
 }

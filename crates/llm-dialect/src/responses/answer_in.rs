@@ -12,12 +12,10 @@ use crate::fault;
 /// It is no answer.
 pub fn answer_in(body: &str) -> Result<Response<'_>, AnswerFault> {
     let wire: Wire<'_> = serde_json::from_str(body).map_err(|_why| AnswerFault::NotJson)?;
-    if (wire.error.is_some() || wire.status.as_deref() == Some("failed"))
-        && let Some(error) = fault::in_answer(body.as_bytes())
-    {
-        return Err(AnswerFault::Error(error));
+    if wire.has_failed() {
+        return Err(AnswerFault::Error(fault::read(body.as_bytes())));
     }
-    if wire.output.is_none() {
+    if wire.items().is_none() {
         return Err(AnswerFault::Empty);
     }
     let (mut decode, mut gather) = (StreamIn::default(), Gather::default());
