@@ -134,27 +134,11 @@ pub fn document(bytes: &[u8], max_depth: usize) -> Result<Span, ScanError> {
 pub fn object(bytes: &[u8], max_depth: usize) -> Result<Option<Object>, ScanError> {
     read(bytes, max_depth, |cursor| {
         cursor.space();
-        if cursor.peek() != Some(b'{') {
-            cursor.value()?;
-            return Ok(None);
+        if cursor.peek() == Some(b'{') {
+            return cursor.members().map(Some);
         }
-        let mut members = Vec::with_capacity(16);
-        let close = cursor.members(|member| members.push(member))?;
-        Ok(Some(Object { members, close }))
-    })
-}
-
-/// Shows each member of the single JSON object in `bytes`, in their order; what is wrong may show only after some of
-/// them. Whether it is an object at all.
-pub fn each_member(bytes: &[u8], max_depth: usize, mut take: impl FnMut(Member)) -> Result<bool, ScanError> {
-    read(bytes, max_depth, |cursor| {
-        cursor.space();
-        if cursor.peek() != Some(b'{') {
-            cursor.value()?;
-            return Ok(false);
-        }
-        cursor.members(&mut take)?;
-        Ok(true)
+        cursor.value()?;
+        Ok(None)
     })
 }
 
@@ -171,6 +155,7 @@ fn read<T>(
         bytes,
         at: 0,
         is_utf8: false,
+        has_escapes: false,
         objects: 0,
         depth: 0,
         max_depth: max_depth.min(DEEPEST),
@@ -191,6 +176,8 @@ struct Cursor<'a> {
     at: usize,
     /// Whether all of it is known to be UTF-8. Until a byte has come that is not ASCII, nobody need know.
     is_utf8: bool,
+    /// Whether a string has held an escape since somebody began to ask.
+    has_escapes: bool,
     /// One bit for each open container, the innermost lowest: set for an object.
     objects: u128,
     depth: usize,
@@ -286,21 +273,24 @@ impl Cursor<'_> {
         self.objects >>= 1;
     }
 
-    /// The members of the object that begins here, up to and with its closing brace; says where that is.
-    fn members(&mut self, mut take: impl FnMut(Member)) -> Step<usize> {
+    /// The members of the object that begins here, up to and with its closing brace.
+    fn members(&mut self) -> Step<Object> {
         self.push(true)?;
         self.space();
-        let mut count = 0;
+        let mut members = Vec::with_capacity(16);
         while !self.take(b'}') {
-            if count == MOST_MEMBERS {
+            if members.len() == MOST_MEMBERS {
                 return Err(self.stop(ScanError::TooManyMembers));
             }
-            take(self.member(count == 0)?);
-            count += 1;
+            let first = members.is_empty();
+            members.push(self.member(first)?);
             self.space();
         }
         self.pop();
-        Ok(self.at - 1)
+        Ok(Object {
+            members,
+            close: self.at - 1,
+        })
     }
 
     fn member(&mut self, first: bool) -> Step<Member> {
@@ -311,16 +301,14 @@ impl Cursor<'_> {
             self.space();
         }
         let start = self.at;
+        self.has_escapes = false;
         let end = self.key()?;
-        let key = Span { start, end };
+        let (key, escaped) = (Span { start, end }, self.has_escapes);
         self.space();
         let start = self.at;
         self.value()?;
-        Ok(Member {
-            key,
-            value: Span { start, end: self.at },
-            escaped: key.of(self.bytes).contains(&b'\\'),
-        })
+        let value = Span { start, end: self.at };
+        Ok(Member { key, value, escaped })
     }
 
     /// A key and its colon; says where the key ends.
@@ -374,6 +362,7 @@ impl Cursor<'_> {
 
     fn escape(&mut self) -> Step {
         let rest = self.bytes.get(self.at + 1..).unwrap_or_default();
+        self.has_escapes = true;
         self.at += match rest {
             [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
             [b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => 6,
@@ -471,7 +460,8 @@ impl Cursor<'_> {
     }
 }
 
-#[cold]
+/// Out of the way, but not cold: prompts of other scripts come by here, and what is cold is compiled to be small.
+#[inline(never)]
 fn not_utf8(bytes: &[u8]) -> Option<ScanError> {
     let error = std::str::from_utf8(bytes).err()?;
     Some(ScanError::NotUtf8 {

@@ -63,7 +63,11 @@ pub fn write(
         model: request.model.clone().into_owned(),
         stream: request.stream,
         include_usage: request.include_usage,
-        echo: responses::echo(request),
+        echo: if request.echo.is_empty() {
+            String::new()
+        } else {
+            responses::echo(request)
+        },
         family: target.family.to_owned(),
         backend_model: target.model.to_owned(),
         names,

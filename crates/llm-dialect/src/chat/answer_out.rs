@@ -58,7 +58,8 @@ fn message(it: &mut Object<'_>, response: &Response<'_>, losses: &mut Losses) {
                 let from = points(&text);
                 text.push(&block.text);
                 let to = points(&text);
-                cited.extend(block.citations.iter().map(|citation| (citation, from, to)));
+                let of_the_web = block.citations.iter().filter(|it| is_of_the_web(it));
+                cited.extend(of_the_web.map(|citation| (citation, from, to)));
             }
             Block::Foreign { kind, .. } => losses.note(format!("content.{kind}")),
             Block::WebSearch(_) => losses.note("content.web_search"),
@@ -169,6 +170,11 @@ fn write_call(list: &mut Array<'_>, call: &ToolCall<'_>) {
                 });
         }
     });
+}
+
+/// Whether a source has an address: chat knows no others.
+pub(super) fn is_of_the_web(citation: &Citation<'_>) -> bool {
+    !citation.url.is_empty()
 }
 
 /// A source, with the part of the text that it stands for: in Unicode code points of all of it.

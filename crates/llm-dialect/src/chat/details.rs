@@ -10,6 +10,8 @@ use crate::canon::{Json, JsonStr};
 #[derive(Debug, Default)]
 pub(super) struct Details {
     all: Vec<Entry>,
+    /// The array itself while it is the only one: it goes back word for word.
+    only: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -44,19 +46,33 @@ struct Piece<'a> {
 }
 
 impl Details {
-    /// Takes further pieces.
-    pub(super) fn add(&mut self, raw: Option<&RawValue>) {
-        let pieces: Option<Vec<Piece<'_>>> = raw.and_then(|raw| serde_json::from_str(raw.get()).ok());
-        for piece in pieces.into_iter().flatten() {
+    /// Takes further pieces, and says what they tell of the reasoning: some hosts tell it nowhere else.
+    pub(super) fn add(&mut self, raw: Option<&RawValue>) -> Option<JsonStr<'static>> {
+        let raw = raw?.get();
+        let pieces: Vec<Piece<'_>> = serde_json::from_str(raw).ok()?;
+        if pieces.is_empty() {
+            return None;
+        }
+        self.only = self.all.is_empty().then(|| raw.to_owned());
+        let mut told = JsonStr::EMPTY;
+        for piece in pieces {
+            piece
+                .text
+                .iter()
+                .chain(&piece.summary)
+                .for_each(|text| told.push(text));
             self.take(piece);
         }
+        Some(told).filter(|told| !told.is_empty())
     }
 
     /// Pieces of the same kind and place are one entry.
     fn take(&mut self, piece: Piece<'_>) {
         let kind = piece.kind.unwrap_or_default();
-        let continues =
-            |entry: &Entry| entry.kind == kind && entry.index == piece.index && entry.data.is_none();
+        // What has its seal is whole.
+        let is_open =
+            |entry: &Entry| entry.data.is_none() && (entry.signature.is_none() || piece.text.is_none());
+        let continues = |entry: &Entry| entry.kind == kind && entry.index == piece.index && is_open(entry);
         if !self.all.last().is_some_and(continues) {
             self.all.push(Entry {
                 kind,
@@ -82,9 +98,17 @@ impl Details {
 
     /// All of them, as the array that goes back; nothing is left.
     pub(super) fn take_all(&mut self) -> Json<'static> {
+        let mut all = std::mem::take(self);
+        match all.only.take() {
+            Some(raw) => Json::spelled_so(raw),
+            None => all.joined(),
+        }
+    }
+
+    fn joined(self) -> Json<'static> {
         let mut out = Vec::new();
         write::array(&mut out, |list| {
-            for entry in self.all.drain(..) {
+            for entry in self.all {
                 entry.write(list);
             }
         });
@@ -146,6 +170,32 @@ mod tests {
         assert_eq!(
             details.take_all().get(),
             r#"[{"type":"reasoning.text","text":"ab\n","signature":"s","format":"f","index":0},{"type":"reasoning.encrypted","data":"d","id":"rs_1","index":1}]"#
+        );
+    }
+
+    #[test]
+    fn an_array_that_comes_at_once_stays_as_it_is() {
+        let mut details = Details::default();
+        let raw = r#"[ {"type":"reasoning.text", "text":"a","signature":"s","extra":1.50} ]"#;
+        let told = details.add(Some(serde_json::from_str(raw).unwrap()));
+        assert_eq!(told.unwrap().read(), "a");
+        assert_eq!(details.take_all().get(), raw);
+        assert_eq!(details.take_all().get(), "[]", "nothing is left");
+    }
+
+    #[test]
+    fn what_is_signed_is_not_continued() {
+        let mut details = Details::default();
+        for piece in [
+            r#"[{"type":"reasoning.text","text":"a","signature":"s"}]"#,
+            r#"[{"type":"reasoning.text","text":"b","signature":"t"}]"#,
+            "[]",
+        ] {
+            details.add(Some(serde_json::from_str(piece).unwrap()));
+        }
+        assert_eq!(
+            details.take_all().get(),
+            r#"[{"type":"reasoning.text","text":"a","signature":"s"},{"type":"reasoning.text","text":"b","signature":"t"}]"#
         );
     }
 }

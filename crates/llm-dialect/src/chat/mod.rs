@@ -2,12 +2,22 @@
 
 mod answer_in;
 mod answer_out;
+mod arguments;
+mod asked;
+mod calls;
 mod details;
+mod marks;
+mod parts_in;
+mod parts_out;
+mod plan;
 mod reasoning;
 mod request_in;
 mod request_out;
 mod stream_in;
 mod stream_out;
+mod surrogates;
+mod told;
+mod tools_in;
 mod tools_out;
 mod turns_in;
 mod turns_out;

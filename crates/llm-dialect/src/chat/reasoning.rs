@@ -3,7 +3,8 @@
 //! The details are `OpenRouter`'s. Those of Anthropic and of `OpenAI` are read back into the seals that they were made
 //! from; any others are a host's own and go back to it word for word.
 
-use super::wire::{Detail, Message, ThinkingBlock};
+use super::wire::{Detail, Message, Part, ThinkingBlock};
+use super::wire_answer::thoughts;
 use crate::canon::write::Array;
 use crate::canon::{Json, JsonStr, Reasoning, Seal, seal};
 
@@ -14,11 +15,12 @@ pub(super) const OPENAI: &str = "openai-responses-v1";
 
 /// The reasoning that an assistant message brings along.
 pub(super) fn of_message<'a>(message: &Message<'a>) -> Vec<Reasoning<'a>> {
-    if let Some(blocks) = &message.thinking_blocks {
+    if let Some(blocks) = message.thinking_blocks.as_ref().filter(|all| !all.is_empty()) {
         return blocks.iter().map(of_block).collect();
     }
     let plain = message.reasoning.and_then(|raw| JsonStr::from_raw(raw.get()));
-    let text = message.reasoning_content.clone().or(plain);
+    let spellings = [message.reasoning_content.clone(), plain];
+    let text = spellings.into_iter().flatten().find(|text| !text.is_empty());
     match message.reasoning_details.map(serde_json::value::RawValue::get) {
         Some(details) if details.len() > 2 && details.starts_with('[') => of_details(details, text),
         _ => text.into_iter().map(of_text).collect(),
@@ -34,6 +36,18 @@ fn of_block<'a>(block: &ThinkingBlock<'a>) -> Reasoning<'a> {
         block.signature.clone(),
         Seal::Signature,
     )
+}
+
+/// A part of the content that is reasoning: in Anthropic's form, or in Mistral's, which is a list of texts.
+pub(super) fn of_part<'a>(part: &Part<'a>) -> Reasoning<'a> {
+    if let Some(data) = &part.data {
+        return seal::restore(Vec::new(), Some(data.clone()), Seal::Redacted);
+    }
+    let raw = part.thinking.map_or("", serde_json::value::RawValue::get);
+    match JsonStr::from_raw(raw) {
+        Some(text) => seal::restore(vec![text], part.signature.clone(), Seal::Signature),
+        None => of_text(JsonStr::joined(&thoughts(raw), "")),
+    }
 }
 
 fn of_text(text: JsonStr<'_>) -> Reasoning<'_> {
@@ -54,7 +68,7 @@ fn of_details<'a>(raw: &'a str, text: Option<JsonStr<'a>>) -> Vec<Reasoning<'a>>
                 .all(|detail| detail.format.as_deref() == Some(format))
     };
     if all_of(ANTHROPIC) {
-        return details.into_iter().map(anthropic).collect();
+        return anthropic(details);
     }
     if all_of(OPENAI) {
         return openai(details);
@@ -67,15 +81,32 @@ fn of_details<'a>(raw: &'a str, text: Option<JsonStr<'a>>) -> Vec<Reasoning<'a>>
     }]
 }
 
-fn anthropic(detail: Detail<'_>) -> Reasoning<'_> {
-    match detail.data {
-        Some(data) => seal::restore(Vec::new(), Some(data), Seal::Redacted),
-        None => seal::restore(
-            detail.text.into_iter().collect(),
-            detail.signature,
-            Seal::Signature,
-        ),
+/// A text may come in several entries, up to the one with its signature.
+fn anthropic(details: Vec<Detail<'_>>) -> Vec<Reasoning<'_>> {
+    let mut all = Vec::new();
+    let mut text: Option<JsonStr<'_>> = None;
+    for detail in details {
+        if let Some(data) = detail.data {
+            all.extend(text.take().map(unsealed));
+            all.push(seal::restore(Vec::new(), Some(data), Seal::Redacted));
+            continue;
+        }
+        match (&mut text, detail.text) {
+            (Some(text), Some(more)) => text.push(&more),
+            (None, more) => text = more,
+            (Some(_), None) => {}
+        }
+        if detail.signature.is_some() {
+            let parts = text.take().into_iter().collect();
+            all.push(seal::restore(parts, detail.signature, Seal::Signature));
+        }
     }
+    all.extend(text.map(unsealed));
+    all
+}
+
+fn unsealed(text: JsonStr<'_>) -> Reasoning<'_> {
+    seal::restore(vec![text], None, Seal::Signature)
 }
 
 /// Summaries come before the encrypted content that they belong to.
@@ -94,6 +125,13 @@ fn openai(details: Vec<Detail<'_>>) -> Vec<Reasoning<'_>> {
             }
             None => parts.extend(detail.summary),
         }
+    }
+    if !parts.is_empty() {
+        all.push(Reasoning {
+            parts,
+            summary: true,
+            ..Reasoning::default()
+        });
     }
     all
 }

@@ -1,24 +1,24 @@
 //! A chat client's request in the canonical form.
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 
-use super::turns_in;
-use super::wire::{Body, CacheControl, Function, ResponseFormat, Tool as WireTool, WebSearchOptions};
+use super::wire::{Body, ResponseFormat};
+use super::{surrogates, tools_in, turns_in};
 use crate::canon::reading::read;
-use crate::canon::{
-    CacheMark, Effort, Format, Json, JsonStr, Losses, Refusal, Request, ThinkMode, Thinking, Tool,
-    ToolChoice, ToolKind,
-};
+use crate::canon::{Effort, Format, Json, JsonStr, Losses, Refusal, Request, ThinkMode, Thinking};
 
 /// Reads a request.
 ///
 /// # Errors
-/// It is not sound, or asks for speech, which no other dialect has.
+/// It is not sound, or asks for an answer that is no text, which no other dialect has.
 pub fn request_in<'a>(body: &'a str, losses: &mut Losses) -> Result<Request<'a>, Refusal> {
+    surrogates::refuse(body)?;
     let wire: Body<'a> = read(body, "", losses)?;
-    speech(&wire)?;
+    text_alone(&wire)?;
+    if wire.messages.is_empty() {
+        let message = "The field 'messages' must hold at least one message.";
+        return Err(Refusal::invalid("messages", message));
+    }
     let mut request = Request {
         model: wire.model.clone(),
         stream: wire.stream.unwrap_or(false),
@@ -26,38 +26,60 @@ pub fn request_in<'a>(body: &'a str, losses: &mut Losses) -> Result<Request<'a>,
             .stream_options
             .as_ref()
             .is_some_and(|it| it.include_usage == Some(true)),
-        tools: tools(&wire)?,
-        tool_choice: choice(&wire)?,
+        tools: tools_in::tools(&wire, losses)?,
+        tool_choice: tools_in::choice(&wire)?,
         parallel_tools: wire.parallel_tool_calls,
         max_tokens: wire.max_completion_tokens.or(wire.max_tokens),
         stop: stop(wire.stop)?,
         thinking: thinking(wire.reasoning_effort.as_deref())?,
-        format: wire.response_format.as_ref().and_then(format),
-        user: wire.safety_identifier.clone().or_else(|| wire.user.clone()),
+        format: format(wire.response_format.as_ref(), losses)?,
+        user: user(&wire, losses),
         ..Request::default()
     };
     if wire.n.is_some_and(|n| n > 1) {
         request.carry("n", wire.n.map(|n| Json::spelled_so(n.to_string())));
     }
     for (name, value) in wire.settings() {
+        let value = value.filter(|value| !is_as_without(name, value.get()));
         request.carry(name, value.map(Json::from));
     }
     turns_in::conversation(wire.messages, &mut request, losses)?;
     Ok(request)
 }
 
-fn speech(wire: &Body<'_>) -> Result<(), Refusal> {
-    let spoken = wire
-        .modalities
-        .as_ref()
-        .is_some_and(|all| all.iter().any(|one| one == "audio"));
-    if spoken || wire.audio.is_some() {
+/// Spoken and painted answers are for those who speak chat from end to end.
+fn text_alone(wire: &Body<'_>) -> Result<(), Refusal> {
+    let mut asked = wire.modalities.iter().flatten();
+    let other = asked.find(|one| *one != "text");
+    if other.is_some() || wire.audio.is_some() {
         return Err(Refusal::unsupported(
-            if spoken { "modalities" } else { "audio" },
-            "Spoken answers cannot be had from this model's backends; ask for text alone.",
+            if other.is_some() { "modalities" } else { "audio" },
+            "Only answers in text can be had from this model's backends; ask for text alone.",
         ));
     }
     Ok(())
+}
+
+/// Whether a setting asks for what happens without it: many clients send all that they know.
+fn is_as_without(name: &str, value: &str) -> bool {
+    match name {
+        "frequency_penalty" | "presence_penalty" => value.parse() == Ok(0.0_f64),
+        "logprobs" => value == "false",
+        "logit_bias" => value.trim_matches(['{', '}', ' ']).is_empty(),
+        _ => false,
+    }
+}
+
+fn user<'a>(wire: &Body<'a>, losses: &mut Losses) -> Option<JsonStr<'a>> {
+    match (&wire.safety_identifier, &wire.user) {
+        (Some(one), Some(other)) => {
+            if one != other {
+                losses.note("user");
+            }
+            Some(one.clone())
+        }
+        (one, other) => one.clone().or_else(|| other.clone()),
+    }
 }
 
 fn thinking(effort: Option<&str>) -> Result<Thinking, Refusal> {
@@ -90,186 +112,107 @@ fn stop(stop: Option<&RawValue>) -> Result<Vec<JsonStr<'_>>, Refusal> {
     }
 }
 
-fn format<'a>(wire: &ResponseFormat<'a>) -> Option<Format<'a>> {
+fn format<'a>(wire: Option<&ResponseFormat<'a>>, losses: &mut Losses) -> Result<Option<Format<'a>>, Refusal> {
+    let Some(wire) = wire else { return Ok(None) };
     match (&*wire.kind, &wire.json_schema) {
-        ("json_object", _) => Some(Format::JsonObject),
-        ("json_schema", Some(schema)) => Some(Format::Schema {
+        ("json_object", _) => Ok(Some(Format::JsonObject)),
+        ("json_schema", Some(schema)) => Ok(Some(Format::Schema {
             name: schema.name.clone(),
             description: schema.description.clone(),
             schema: schema.schema.map(Json::from),
             strict: schema.strict,
-        }),
-        _ => None,
-    }
-}
-
-fn tools<'a>(wire: &Body<'a>) -> Result<Vec<Tool<'a>>, Refusal> {
-    let mut tools = Vec::new();
-    for (at, tool) in wire.tools.iter().flatten().enumerate() {
-        tools.push(tool_of(tool).ok_or_else(|| {
-            Refusal::invalid(
-                format!("tools[{at}]"),
-                "A tool must have a name; it stands in `function.name`.",
-            )
-        })?);
-    }
-    tools.extend(wire.functions.iter().flatten().map(|it| function(it, None)));
-    tools.extend(wire.web_search_options.as_ref().map(web_search));
-    Ok(tools)
-}
-
-/// A tool, nested or flat.
-fn tool_of<'a>(tool: &WireTool<'a>) -> Option<Tool<'a>> {
-    let cache = tool.cache_control.as_ref();
-    if let Some(nested) = &tool.function {
-        return Some(function(nested, cache));
-    }
-    if let Some(custom) = &tool.custom {
-        return Some(named(
-            custom.name.clone(),
-            custom.description.clone(),
-            ToolKind::Custom(custom.format.map(Json::from)),
-        ));
-    }
-    let hosted = || !matches!(&*tool.kind, "" | "function" | "custom");
-    let Some(name) = tool.name.clone() else {
-        // A tool of the host's own.
-        return hosted().then(|| named(tool.kind.clone(), None, ToolKind::Hosted));
-    };
-    let kind = match &*tool.kind {
-        "custom" if tool.input_schema.is_none() => ToolKind::Custom(tool.format.map(Json::from)),
-        _ => ToolKind::Function(tool.parameters.or(tool.input_schema).map(Json::from)),
-    };
-    Some(Tool {
-        strict: tool.strict,
-        cache: cache.map(mark),
-        ..named(name, tool.description.clone(), kind)
-    })
-}
-
-fn function<'a>(it: &Function<'a>, cache: Option<&CacheControl>) -> Tool<'a> {
-    Tool {
-        strict: it.strict,
-        cache: cache.map(mark),
-        ..named(
-            it.name.clone(),
-            it.description.clone(),
-            ToolKind::Function(it.parameters.map(Json::from)),
-        )
-    }
-}
-
-fn named<'a>(name: Cow<'a, str>, description: Option<JsonStr<'a>>, kind: ToolKind<'a>) -> Tool<'a> {
-    Tool {
-        name,
-        namespace: None,
-        description,
-        kind,
-        strict: None,
-        cache: None,
-    }
-}
-
-fn web_search<'a>(options: &WebSearchOptions<'a>) -> Tool<'a> {
-    let near = options.user_location.as_ref().and_then(|it| it.approximate);
-    let location = near.and_then(|raw| {
-        let inside = raw.get().trim().strip_prefix('{')?.strip_suffix('}')?.trim();
-        let comma = if inside.is_empty() { "" } else { "," };
-        Some(Json::spelled_so(format!(
-            r#"{{"type":"approximate"{comma}{inside}}}"#
-        )))
-    });
-    named(
-        Cow::Borrowed("web_search"),
-        None,
-        ToolKind::WebSearch {
-            allowed_domains: None,
-            user_location: location,
-        },
-    )
-}
-
-/// Anthropic's mark as hosts take it on chat.
-pub(super) fn mark(control: &CacheControl) -> CacheMark {
-    match control.ttl.as_deref() {
-        Some("1h") => CacheMark::OneHour,
-        Some("5m") => CacheMark::FiveMinutes,
-        _ => CacheMark::Usual,
-    }
-}
-
-/// The choices that chat knows, all forms of them.
-#[derive(serde::Deserialize)]
-struct Choice<'a> {
-    #[serde(borrow, rename = "type", default)]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    function: Option<Named<'a>>,
-    #[serde(borrow)]
-    custom: Option<Named<'a>>,
-    #[serde(borrow)]
-    allowed_tools: Option<Allowed<'a>>,
-    #[serde(borrow)]
-    name: Option<Cow<'a, str>>,
-}
-
-#[derive(serde::Deserialize)]
-struct Named<'a> {
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-}
-
-#[derive(serde::Deserialize)]
-struct Allowed<'a> {
-    #[serde(borrow, default)]
-    mode: Cow<'a, str>,
-    #[serde(borrow)]
-    tools: Vec<Choice<'a>>,
-}
-
-impl<'a> Choice<'a> {
-    fn named(&self) -> Option<Cow<'a, str>> {
-        let nested = self.function.as_ref().or(self.custom.as_ref());
-        nested.map(|it| it.name.clone()).or_else(|| self.name.clone())
-    }
-
-    fn meant(self) -> Option<ToolChoice<'a>> {
-        if let Some(allowed) = self.allowed_tools {
-            return Some(ToolChoice::Allowed {
-                required: allowed.mode == "required",
-                names: allowed.tools.iter().filter_map(Choice::named).collect(),
-            });
-        }
-        match (&*self.kind, self.named()) {
-            ("any", _) => Some(ToolChoice::Required),
-            ("auto", _) => Some(ToolChoice::Auto),
-            ("none", _) => Some(ToolChoice::None),
-            (_, Some(name)) => Some(ToolChoice::Named {
-                name,
-                namespace: None,
-            }),
-            _ => None,
+        })),
+        ("json_schema", None) => Err(Refusal::invalid(
+            "response_format.json_schema",
+            "A response format of the type 'json_schema' must have a `json_schema`.",
+        )),
+        ("text", _) => Ok(None),
+        _ => {
+            losses.note("response_format");
+            Ok(None)
         }
     }
 }
 
-fn choice<'a>(wire: &Body<'a>) -> Result<Option<ToolChoice<'a>>, Refusal> {
-    let Some(raw) = wire.tool_choice.or(wire.function_call).map(RawValue::get) else {
-        return Ok(None);
-    };
-    let wrong = || {
-        Refusal::invalid(
-            "tool_choice",
-            "The field 'tool_choice' must be \"none\", \"auto\", \"required\" or name a tool.",
-        )
-    };
-    match raw {
-        "\"auto\"" => Ok(Some(ToolChoice::Auto)),
-        "\"none\"" => Ok(Some(ToolChoice::None)),
-        "\"required\"" | "\"any\"" => Ok(Some(ToolChoice::Required)),
-        object => {
-            let choice: Choice<'a> = serde_json::from_str(object).map_err(|_why| wrong())?;
-            choice.meant().map(Some).ok_or_else(wrong)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(members: &str) -> String {
+        format!(r#"{{"model":"m","messages":[{{"role":"user","content":"hi"}}],{members}}}"#)
+    }
+
+    #[test]
+    fn settings_are_read_and_what_has_no_place_is_named() {
+        let body = with(
+            r#""stream":true,"stream_options":{"include_usage":true},"max_tokens":5,"max_completion_tokens":6,"stop":"x","parallel_tool_calls":false,"temperature":1e0,"user":"u","seed":7,"reasoning_effort":"none","n":1,"frequency_penalty":0.0,"presence_penalty":0,"logprobs":false,"logit_bias":{},"modalities":["text"],"response_format":{"type":"text"},"a_field_of_tomorrow":{"b":1}"#,
+        );
+        let mut losses = Losses::default();
+        let request = request_in(&body, &mut losses).unwrap();
+        assert!(request.stream && request.include_usage);
+        assert_eq!(
+            (request.max_tokens, request.parallel_tools),
+            (Some(6), Some(false))
+        );
+        assert_eq!((request.stop.len(), request.format.is_none()), (1, true));
+        assert_eq!(request.thinking.effort, Some(Effort::None));
+        let carried: Vec<(&str, &str)> = request
+            .carried
+            .iter()
+            .map(|it| (it.name, it.value.get()))
+            .collect();
+        assert_eq!(
+            carried,
+            [("temperature", "1e0"), ("seed", "7")],
+            "the rest is as without it"
+        );
+        assert_eq!(losses.names().collect::<Vec<_>>(), ["a_field_of_tomorrow"]);
+    }
+
+    #[test]
+    fn losses_are_named() {
+        for (members, lost) in [
+            (r#""user":"a","safety_identifier":"b""#, "user"),
+            (
+                r#""response_format":{"type":"grammar","grammar":"x"}"#,
+                "response_format.grammar,response_format",
+            ),
+            (
+                r#""web_search_options":{"search_context_size":"low"}"#,
+                "web_search_options.search_context_size",
+            ),
+            (r#""stream_options":{"include_obfuscation":false}"#, ""),
+        ] {
+            let (body, mut losses) = (with(members), Losses::default());
+            request_in(&body, &mut losses).unwrap();
+            assert_eq!(losses.names().collect::<Vec<_>>().join(","), lost, "{members}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_names_its_place() {
+        #[rustfmt::skip]
+        let table = [
+            (r#"{"model":"m"}"#.to_owned(), "invalid messages"),
+            (r#"{"model":"m","messages":[]}"#.to_owned(), "invalid messages"),
+            (r#"{"model":"m","messages":"hi"}"#.to_owned(), "invalid messages"),
+            (with(r#""stream":"yes""#), "invalid stream"),
+            (with(r#""max_tokens":-1"#), "invalid max_tokens"),
+            (with(r#""stop":5"#), "invalid stop"),
+            (with(r#""reasoning_effort":"some""#), "invalid reasoning_effort"),
+            (with(r#""response_format":{"type":"json_schema"}"#), "invalid response_format.json_schema"),
+            (with(r#""user":"\ud83d""#), "invalid user"),
+            (with(r#""modalities":["text","audio"]"#), "unsupported modalities"),
+            (with(r#""modalities":["image"]"#), "unsupported modalities"),
+            (with(r#""audio":{"voice":"a"}"#), "unsupported audio"),
+        ];
+        for (body, expected) in table {
+            let found = match request_in(&body, &mut Losses::default()) {
+                Err(Refusal::Invalid { param, .. }) => format!("invalid {}", param.unwrap_or_default()),
+                Err(Refusal::Unsupported { param, .. }) => format!("unsupported {param}"),
+                Ok(_) => "taken".to_owned(),
+            };
+            assert_eq!(found, expected, "{body}");
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
+use super::calls::Calls;
 use super::details::Details;
 use super::wire_answer::{
-    Call, Called, Choice, Completion, Content, Said, citations, plain, reason, string, whole,
+    Called, Choice, Completion, Content, Finish, Logprobs, Said, citations, finish, plain, string, whole,
 };
 use crate::canon::{Decode, Delta, Head, JsonStr, Piece, Seal, Stop, StopReason, WireEvent};
 use crate::dialect::Dialect;
 use crate::fault::{self, BackendError};
-use crate::names::digest;
 use crate::usage::Reported;
 
 /// Where the deltas go.
@@ -27,10 +27,12 @@ pub struct StreamIn {
     blocks: u32,
     /// The open block of words or thoughts.
     open: Option<(u32, Kind)>,
-    calls: Vec<OpenCall>,
+    calls: Calls,
     details: Details,
+    /// Whether reasoning was told beside the details, which then only repeat it.
+    thought: bool,
     refused: bool,
-    reason: Option<StopReason>,
+    finish: Option<Finish>,
     usage: Reported,
 }
 
@@ -41,31 +43,23 @@ enum Kind {
     Thought,
 }
 
-/// A call whose arguments come.
-#[derive(Debug)]
-struct OpenCall {
-    index: Option<u64>,
-    id: String,
-    name: String,
-    custom: bool,
-    /// Its number, once it is open: its name has come.
-    at: Option<u32>,
-    /// Arguments that came before the name.
-    early: JsonStr<'static>,
-}
-
 impl Decode for StreamIn {
     fn event(&mut self, event: WireEvent<'_>, out: Out<'_>) {
         let data = event.data.trim();
-        if self.over || data.is_empty() {
+        if self.over {
             return;
         }
-        if data == "[DONE]" {
-            return self.finish(out);
+        if event.name == Some("error") {
+            return self.fault(fault::read(data.as_bytes()), out);
         }
-        match serde_json::from_str::<Completion<'_>>(data) {
-            Ok(chunk) => self.chunk(&chunk, data, out),
-            Err(_) => self.fault(fault::read(data.as_bytes()), out),
+        match data {
+            "" => {}
+            "[DONE]" if self.started => self.finish(out),
+            "[DONE]" => self.end(out),
+            data => match serde_json::from_str::<Completion<'_>>(data) {
+                Ok(chunk) => self.chunk(&chunk, data, out),
+                Err(_) => self.no_chunk(data, out),
+            },
         }
     }
 
@@ -73,14 +67,17 @@ impl Decode for StreamIn {
         if self.over {
             return;
         }
-        if self.reason.is_some() {
-            return self.finish(out);
+        match self.finish {
+            Some(_) => self.finish(out),
+            None => self.fault(broken("The stream ended before the answer did."), out),
         }
-        let error = BackendError {
-            message: "The stream ended before the answer did.".to_owned(),
-            ..BackendError::default()
-        };
-        self.fault(error, out);
+    }
+}
+
+fn broken(message: &str) -> BackendError {
+    BackendError {
+        message: message.to_owned(),
+        ..BackendError::default()
     }
 }
 
@@ -90,20 +87,31 @@ impl StreamIn {
         out(Delta::Fault(error));
     }
 
+    /// What is no chunk is an error of some form, a chunk that nobody can read, or a mere sign of life.
+    fn no_chunk(&mut self, data: &str, out: Out<'_>) {
+        match fault::in_answer(data.as_bytes()) {
+            Some(error) => self.fault(error, out),
+            None if data.starts_with(['{', '[']) => {
+                self.fault(broken("The backend sent a chunk that cannot be read."), out);
+            }
+            None => {}
+        }
+    }
+
     fn chunk(&mut self, chunk: &Completion<'_>, data: &str, out: Out<'_>) {
-        if chunk.error.is_some()
+        if (chunk.error.is_some() || chunk.choices.is_none())
             && let Some(error) = fault::in_answer(data.as_bytes())
         {
             return self.fault(error, out);
         }
-        let groq = chunk.x_groq.as_ref().and_then(|it| it.usage);
+        let groq = chunk.x_groq.0.as_ref().and_then(|it| it.usage);
         for report in [groq, chunk.usage].into_iter().flatten() {
             self.count(report.get());
         }
         for choice in chunk.choices.iter().flatten() {
             self.start(chunk, out);
             let index = whole(choice.index).unwrap_or(0);
-            if *self.choice.get_or_insert(index) == index {
+            if *self.choice.get_or_insert(index) == index && !self.over {
                 self.choice(choice, out);
             }
         }
@@ -132,59 +140,65 @@ impl StreamIn {
         if let Some(usage) = choice.usage {
             self.count(usage.get());
         }
-        if let Some(said) = &choice.delta {
+        if let Some(said) = choice.delta.as_ref().or(choice.message.as_ref()) {
             self.said(said, out);
         }
-        let items = choice.logprobs.as_ref().and_then(|it| it.content);
-        if let (Some(items), Some((at, Kind::Text))) = (items, self.open) {
-            let inside = items
-                .get()
-                .trim()
-                .trim_start_matches('[')
-                .trim_end_matches(']')
-                .trim();
-            if !inside.is_empty() && inside != "null" {
-                let piece = Piece::Logprobs(Cow::Borrowed(inside));
-                out(Delta::More { at, piece });
-            }
+        if let Some(logprobs) = &choice.logprobs.0 {
+            self.logprobs(logprobs, out);
         }
-        let word = plain(choice.finish_reason);
-        if self.reason.is_none() && choice.finish_reason.is_some() {
-            let calls = !self.calls.is_empty();
-            let otherwise = if calls {
-                StopReason::ToolCalls
-            } else {
-                StopReason::End
-            };
-            self.reason = Some(reason(&word).unwrap_or(otherwise));
+        let finish = finish(&plain(choice.finish_reason));
+        if finish == Some(Finish::Failure) {
+            return self.fault(broken("The backend broke the answer off."), out);
+        }
+        // Some hosts repeat the reason: the first one counts.
+        self.finish = self.finish.or(finish);
+    }
+
+    fn logprobs(&mut self, logprobs: &Logprobs<'_>, out: Out<'_>) {
+        let list = logprobs.content.and_then(|raw| raw.get().strip_prefix('['));
+        let items = list.and_then(|list| list.strip_suffix(']')).map(str::trim);
+        if let (Some(items), Some((at, Kind::Text))) = (items.filter(|it| !it.is_empty()), self.open) {
+            let piece = Piece::Logprobs(Cow::Borrowed(items));
+            out(Delta::More { at, piece });
         }
     }
 
     fn said(&mut self, said: &Said<'_>, out: Out<'_>) {
-        self.details.add(said.reasoning_details);
+        let told = self.details.add(said.reasoning_details);
         if let Some(thought) = said.thought() {
+            self.thought = true;
             self.words(Kind::Thought, thought, out);
+        } else if let Some(told) = told.filter(|_| !self.thought) {
+            self.words(Kind::Thought, told, out);
         }
-        for content in said.contents() {
-            match content {
-                Content::Words(words) => self.words(Kind::Text, words, out),
-                Content::Thought(words) => self.words(Kind::Thought, words, out),
-            }
+        said.contents(&mut |content| match content {
+            Content::Words(words) => self.words(Kind::Text, words, out),
+            Content::Thought(words) => self.words(Kind::Thought, words, out),
+        });
+        for citation in citations(said.annotations) {
+            self.cited(Piece::Citation(citation), out);
         }
         if let Some(refusal) = string(said.refusal) {
             self.refused = true;
             self.words(Kind::Refusal, refusal, out);
         }
-        for citation in citations(said.annotations) {
-            let at = self.opened(Kind::Text, out);
-            let piece = Piece::Citation(citation);
-            out(Delta::More { at, piece });
-        }
         for call in said.tool_calls.iter().flatten() {
-            self.call(call, out);
+            let place = self.calls.place(call);
+            if let Some(called) = call.function.as_ref().or(call.custom.as_ref()) {
+                self.feed(place, called, out);
+            }
         }
         if let Some(function) = &said.function_call {
-            self.legacy(function, out);
+            let place = self.calls.legacy();
+            self.feed(place, function, out);
+        }
+    }
+
+    /// A source belongs to the words before it; without any it is of no use.
+    fn cited(&self, piece: Piece<'_>, out: Out<'_>) {
+        match self.open {
+            Some((at, Kind::Text)) => out(Delta::More { at, piece }),
+            _ => out(Delta::Lost(Cow::Borrowed("annotations"))),
         }
     }
 
@@ -202,6 +216,10 @@ impl StreamIn {
             return at;
         }
         self.close(out);
+        if kind != Kind::Thought {
+            self.seal_alone(out);
+        }
+        self.calls.settle(out);
         let at = self.next();
         self.open = Some((at, kind));
         let head = match kind {
@@ -240,131 +258,23 @@ impl StreamIn {
         }
     }
 
-    fn call(&mut self, call: &Call<'_>, out: Out<'_>) {
-        let place = self.place(call);
-        let called = call.function.as_ref().or(call.custom.as_ref());
-        let Some(called) = called else { return };
-        self.feed(place, called, out);
-    }
-
-    /// A function of old: there is only one.
-    fn legacy(&mut self, called: &Called<'_>, out: Out<'_>) {
-        if self.calls.is_empty() {
-            self.begin(None, "", false);
-        }
-        self.feed(0, called, out);
-    }
-
-    /// Which call a piece belongs to. A new id on the same index is a new call; without an index the id tells, without
-    /// either it is the last one.
-    fn place(&mut self, call: &Call<'_>) -> usize {
-        let (index, id) = (whole(call.index), plain(call.id));
-        let is_head = call
-            .function
-            .as_ref()
-            .or(call.custom.as_ref())
-            .is_some_and(|it| it.name.as_deref().is_some_and(|name| !name.is_empty()));
-        let known = self.calls.iter().rposition(|open| match index {
-            Some(_) => open.index == index,
-            None => id.is_empty() || open.id == *id,
-        });
-        match known {
-            Some(at) if !self.is_another(at, &id, is_head) => at,
-            _ => self.begin(index, &id, call.custom.is_some()),
-        }
-    }
-
-    fn is_another(&self, at: usize, id: &str, is_head: bool) -> bool {
-        let open = self.calls.get(at);
-        is_head
-            && !id.is_empty()
-            && open.is_some_and(|open| !open.id.is_empty() && open.id != id && open.at.is_some())
-    }
-
-    fn begin(&mut self, index: Option<u64>, id: &str, custom: bool) -> usize {
-        self.calls.push(OpenCall {
-            index,
-            id: id.to_owned(),
-            name: String::new(),
-            custom,
-            at: None,
-            early: JsonStr::EMPTY,
-        });
-        self.calls.len() - 1
-    }
-
     fn feed(&mut self, place: usize, called: &Called<'_>, out: Out<'_>) {
-        let name = called.name.as_deref().unwrap_or_default();
-        let words = called.text();
-        let opens = {
-            let Some(open) = self.calls.get_mut(place) else {
-                return;
-            };
-            if open.at.is_none() && !name.is_empty() {
-                name.clone_into(&mut open.name);
-            }
-            open.at.is_none() && !open.name.is_empty()
-        };
-        if opens {
+        if self.calls.named(place, called) {
             self.close(out);
-            self.open_call(place, out);
+            self.seal_alone(out);
+            self.calls.settle(out);
+            let at = self.next();
+            self.calls.open(place, at, &self.id, out);
         }
-        let Some(open) = self.calls.get_mut(place) else {
-            return;
-        };
-        match open.at {
-            None => open.early.push(&words),
-            Some(at) if !words.is_empty() => out(Delta::More {
-                at,
-                piece: Piece::Words(words),
-            }),
-            Some(_) => {}
-        }
-    }
-
-    fn open_call(&mut self, place: usize, out: Out<'_>) {
-        let at = self.next();
-        let made = digest(&format!("{}/{place}", self.id), 24);
-        let Some(open) = self.calls.get_mut(place) else {
-            return;
-        };
-        open.at = Some(at);
-        let id = if open.id.is_empty() {
-            format!("call_{made}")
-        } else {
-            open.id.clone()
-        };
-        let head = Head::ToolCall {
-            id: JsonStr::of(&id),
-            name: Cow::Borrowed(&open.name),
-            namespace: None,
-            custom: open.custom,
-        };
-        out(Delta::Open { at, head });
-        let early = std::mem::take(&mut open.early);
-        if !early.is_empty() {
-            let piece = Piece::Words(early);
-            out(Delta::More { at, piece });
-        }
+        self.calls.words(place, called.text(), out);
     }
 
     /// The answer is whole.
     fn finish(&mut self, out: Out<'_>) {
         self.over = true;
-        if !std::mem::replace(&mut self.started, true) {
-            out(Delta::Start {
-                id: Cow::Borrowed(""),
-                model: Cow::Borrowed(""),
-                created: None,
-            });
-        }
         self.close(out);
-        for call in &self.calls {
-            if let Some(at) = call.at {
-                out(Delta::Close { at });
-            }
-        }
-        self.late_seal(out);
+        self.calls.close(out);
+        self.seal_alone(out);
         let usage = self.usage.usage(Dialect::Chat);
         if !usage.is_unknown() {
             out(Delta::Usage(usage));
@@ -373,8 +283,9 @@ impl StreamIn {
         out(Delta::End);
     }
 
-    /// A seal that came after its reasoning had been closed: it goes into a block of its own.
-    fn late_seal(&mut self, out: Out<'_>) {
+    /// A seal without words, or one that came after those were closed, goes into a block of its own: before what it led
+    /// to, where there is still something to come.
+    fn seal_alone(&mut self, out: Out<'_>) {
         if self.details.are_sealed() {
             let at = self.next();
             let seal = Seal::Details(self.details.take_all());
@@ -392,13 +303,331 @@ impl StreamIn {
 
     /// Calls beat the reason that was told, but for a limit; a refusal in words is one.
     fn stop(&self) -> StopReason {
-        let calls = self.calls.iter().any(|call| call.at.is_some());
-        match self.reason {
-            Some(StopReason::MaxTokens) => StopReason::MaxTokens,
-            _ if calls => StopReason::ToolCalls,
-            Some(StopReason::End | StopReason::ToolCalls) | None if self.refused => StopReason::Refusal,
-            Some(StopReason::ToolCalls) | None => StopReason::End,
-            Some(reason) => reason,
+        let told = match self.finish {
+            Some(Finish::Because(reason)) => reason,
+            _ => StopReason::End,
+        };
+        match told {
+            StopReason::MaxTokens => StopReason::MaxTokens,
+            _ if self.calls.any() => StopReason::ToolCalls,
+            StopReason::End | StopReason::ToolCalls if self.refused => StopReason::Refusal,
+            StopReason::ToolCalls => StopReason::End,
+            reason => reason,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canon::Gather;
+    use crate::chat::told::told;
+    use proptest::prelude::*;
+
+    /// What comes of data lines and of what follows them, with the law of deltas watched.
+    fn run(lines: &[&str]) -> (String, Option<BackendError>) {
+        let (mut decode, mut gather) = (StreamIn::default(), Gather::default());
+        let (mut law, mut failed) = (Law::default(), None);
+        let mut sink = |delta: Delta<'_>| {
+            law.watch(&delta);
+            gather.delta(&delta);
+            if let Delta::Fault(error) = delta {
+                failed = Some(error);
+            }
+        };
+        for data in lines {
+            decode.event(WireEvent { name: None, data }, &mut sink);
+        }
+        decode.end(&mut sink);
+        assert!(law.over, "every stream ends: {lines:?}");
+        (told(&gather.finish().0), failed)
+    }
+
+    /// The law that the deltas of every stream keep to.
+    #[derive(Default)]
+    struct Law {
+        started: bool,
+        opened: u32,
+        open: Vec<u32>,
+        stopped: bool,
+        over: bool,
+    }
+
+    impl Law {
+        fn watch(&mut self, delta: &Delta<'_>) {
+            assert!(!self.over, "nothing after the end: {delta:?}");
+            match delta {
+                Delta::Start { .. } => assert!(!std::mem::replace(&mut self.started, true), "one start"),
+                Delta::Fault(_) => self.over = true,
+                _ => assert!(self.started, "nothing before the start: {delta:?}"),
+            }
+            self.block(delta);
+            if let Delta::Stop(_) = delta {
+                assert!(self.open.is_empty(), "all is closed before the stop");
+                assert!(!std::mem::replace(&mut self.stopped, true), "one stop");
+            }
+            if *delta == Delta::End {
+                assert!(self.stopped, "a stop before the end");
+                self.over = true;
+            }
+        }
+
+        fn block(&mut self, delta: &Delta<'_>) {
+            match delta {
+                Delta::Open { at, head } => {
+                    assert_eq!(*at, self.opened, "blocks are counted");
+                    assert!(!self.stopped, "no block after the stop");
+                    if let Head::ToolCall { id, name, .. } = head {
+                        assert!(!id.is_empty() && !name.is_empty(), "a call can be answered");
+                    }
+                    self.opened += 1;
+                    self.open.push(*at);
+                }
+                Delta::More { at, piece } => {
+                    assert!(self.open.contains(at), "only an open block has more: {delta:?}");
+                    assert_ne!(*piece, Piece::Words(JsonStr::EMPTY), "never empty");
+                }
+                Delta::Close { at } => {
+                    assert!(self.open.contains(at), "a block is closed once");
+                    self.open.retain(|open| open != at);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn delta(inside: &str) -> String {
+        format!(r#"{{"id":"c1","choices":[{{"index":0,"delta":{inside}}}]}}"#)
+    }
+
+    fn stop(reason: &str) -> String {
+        format!(r#"{{"choices":[{{"index":0,"delta":{{}},"finish_reason":{reason}}}]}}"#)
+    }
+
+    /// A stream of these deltas that ends as it should.
+    fn said(deltas: &[&str], reason: &str) -> String {
+        let mut lines: Vec<String> = deltas.iter().map(|it| delta(it)).collect();
+        lines.push(stop(reason));
+        lines.push("[DONE]".to_owned());
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let (told, failed) = run(&lines);
+        assert_eq!(failed, None, "{deltas:?}");
+        told
+    }
+
+    #[test]
+    fn whatever_form_hosts_give_to_it_is_understood() {
+        #[rustfmt::skip]
+        let table: [(&str, &[&str], &str, &str); 21] = [
+            ("words", &[r#"{"role":"assistant","content":""}"#, r#"{"content":"a"}"#, r#"{"content":"b"}"#], r#""stop""#, "text ab | end"),
+            ("Mistral's list", &[r#"{"content":[{"type":"thinking","thinking":[{"type":"text","text":"t"}]},{"type":"text","text":"a"}]}"#], r#""stop""#, "thought t plain | text a | end"),
+            ("DeepSeek's reasoning", &[r#"{"content":null,"reasoning_content":"t"}"#, r#"{"content":"a","reasoning_content":null}"#], r#""stop""#, "thought t plain | text a | end"),
+            ("Groq's, Ollama's", &[r#"{"reasoning":"t"}"#, r#"{"content":"a"}"#], r#""stop""#, "thought t plain | text a | end"),
+            ("both spellings at once", &[r#"{"reasoning":"t","reasoning_content":"t"}"#], r#""stop""#, "thought t plain | end"),
+            ("details alone", &[r#"{"reasoning_details":[{"type":"reasoning.text","text":"t","index":0}]}"#, r#"{"content":"a"}"#], r#""stop""#, "thought t plain | text a | end"),
+            ("a seal beside the words", &[r#"{"reasoning":"t","reasoning_details":[{"type":"reasoning.text","text":"t","index":0}]}"#, r#"{"reasoning_details":[{"type":"reasoning.text","signature":"s","index":0}]}"#, r#"{"content":"a"}"#], r#""stop""#,
+                r#"thought t [{"type":"reasoning.text","text":"t","signature":"s","index":0}] | text a | end"#),
+            ("a seal before a call", &[r#"{"reasoning_details":[{"type":"reasoning.encrypted","data":"d"}]}"#, r#"{"tool_calls":[{"index":0,"id":"x","function":{"name":"f","arguments":"{}"}}]}"#], r#""tool_calls""#,
+                r#"thought  [{"type":"reasoning.encrypted","data":"d"}] | call x f() | calls"#),
+            ("a seal after the words", &[r#"{"content":"a"}"#, r#"{"reasoning_details":[{"type":"reasoning.encrypted","data":"d"}]}"#], r#""stop""#,
+                r#"text a | thought  [{"type":"reasoning.encrypted","data":"d"}] | end"#),
+            ("Perplexity's message beside the delta", &[r#"{"content":"a"},"message":{"role":"assistant","content":"a"}"#, r#"{"content":"b"},"message":{"role":"assistant","content":"ab"}"#], r#""stop""#, "text ab | end"),
+            ("a message in place of the delta", &[r#"null,"message":{"content":"ab"}"#], r#""stop""#, "text ab | end"),
+            ("no delta", &["null", r#"{"content":"a"}"#], r#""stop""#, "text a | end"),
+            ("a refusal", &[r#"{"content":null,"refusal":""}"#, r#"{"refusal":"no"}"#], r#""stop""#, "refusal no | refusal"),
+            ("a legacy function", &[r#"{"function_call":{"name":"f","arguments":""}}"#, r#"{"function_call":{"arguments":"{\"a\":1}"}}"#], r#""function_call""#, "call call_94bf5b05ac5c12e4db5e93e9 f({\\\"a\\\":1}) | calls"),
+            ("a custom tool", &[r#"{"tool_calls":[{"index":0,"id":"x","type":"custom","custom":{"name":"p","input":""}}]}"#, r#"{"tool_calls":[{"index":0,"custom":{"input":"{} a"}}]}"#], r#""tool_calls""#, "call x p<{} a> | calls"),
+            ("a limit", &[r#"{"content":"a"}"#], r#""length""#, "text a | limit"),
+            ("Mistral's limit", &[r#"{"content":"a"}"#], r#""model_length""#, "text a | limit"),
+            ("a filter", &[r#"{"content":"a"}"#], r#""content_filter""#, "text a | filter"),
+            ("a reason that nobody knows", &[r#"{"content":"a"}"#], r#""eos_token_42""#, "text a | end"),
+            ("calls without the reason for them", &[r#"{"tool_calls":[{"index":0,"id":"x","function":{"name":"f"}}]}"#], r#""stop""#, "call x f() | calls"),
+            ("a limit within a call", &[r#"{"tool_calls":[{"index":0,"id":"x","function":{"name":"f","arguments":"{\"a\": "}}]}"#], r#""length""#, "call x f({\\\"a\\\": ) | limit"),
+        ];
+        for (case, deltas, reason, expected) in table {
+            assert_eq!(said(deltas, reason), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn calls_are_told_apart_however_they_are_marked() {
+        #[rustfmt::skip]
+        let table: [(&str, &[&str], &str); 14] = [
+            ("by index", &[r#"{"index":0,"id":"x","function":{"name":"f","arguments":""}}"#, r#"{"index":0,"function":{"arguments":"{}"}}"#, r#"{"index":1,"id":"y","function":{"name":"g","arguments":"{\"a\":1}"}}"#],
+                "call x f() | call y g({\\\"a\\\":1}) | calls"),
+            ("interleaved", &[r#"{"index":0,"id":"x","function":{"name":"f"}}"#, r#"{"index":1,"id":"y","function":{"name":"g"}}"#, r#"{"index":0,"function":{"arguments":"{\"a\""}}"#, r#"{"index":1,"function":{"arguments":"{\"b\""}}"#, r#"{"index":0,"function":{"arguments":":1}"}}"#, r#"{"index":1,"function":{"arguments":":2}"}}"#],
+                "call x f({\\\"a\\\":1}) | call y g({\\\"b\\\":2}) | calls"),
+            ("by id alone (Gemini)", &[r#"{"id":"x","function":{"name":"f","arguments":"{\"a\":1}"}}"#, r#"{"id":"y","function":{"name":"f","arguments":"{\"a\":2}"}}"#],
+                "call x f({\\\"a\\\":1}) | call y f({\\\"a\\\":2}) | calls"),
+            ("a new id on the same index", &[r#"{"index":0,"id":"x","function":{"name":"f","arguments":"{\"a\":1}"}}"#, r#"{"index":0,"id":"y","function":{"name":"f","arguments":"{\"a\":2}"}}"#],
+                "call x f({\\\"a\\\":1}) | call y f({\\\"a\\\":2}) | calls"),
+            ("by nothing, each at once", &[r#"{"function":{"name":"f","arguments":"{\"a\":1}"}}"#, r#"{"function":{"name":"f","arguments":"{\"a\":2}"}}"#],
+                "call call_94bf5b05ac5c12e4db5e93e9 f({\\\"a\\\":1}) | call call_cbe81b05d5870af729689c0b f({\\\"a\\\":2}) | calls"),
+            ("an empty id on the same index, each at once", &[r#"{"index":0,"id":"","function":{"name":"f","arguments":"{\"a\":1}"}}"#, r#"{"index":0,"id":"","function":{"name":"g","arguments":"{\"a\":2}"}}"#],
+                "call call_94bf5b05ac5c12e4db5e93e9 f({\\\"a\\\":1}) | call call_cbe81b05d5870af729689c0b g({\\\"a\\\":2}) | calls"),
+            ("one id for two", &[r#"{"index":0,"id":"x","function":{"name":"f","arguments":"{}"}}"#, r#"{"index":1,"id":"x","function":{"name":"g","arguments":"{}"}}"#],
+                "call x f() | call call_cbe81b05d5870af729689c0b g() | calls"),
+            ("a name that is repeated", &[r#"{"index":0,"id":"x","function":{"name":"f","arguments":"{\"a\""}}"#, r#"{"index":0,"id":"x","function":{"name":"f","arguments":":1}"}}"#],
+                "call x f({\\\"a\\\":1}) | calls"),
+            ("an empty name that follows (Mistral)", &[r#"{"index":0,"id":"x","function":{"name":"f","arguments":""}}"#, r#"{"index":0,"function":{"name":"","arguments":"{\"a\":1}"}}"#],
+                "call x f({\\\"a\\\":1}) | calls"),
+            ("a new id with every piece (old vLLM)", &[r#"{"index":0,"id":"x","function":{"name":"f","arguments":""}}"#, r#"{"index":0,"id":"y","function":{"name":null,"arguments":"{\"a\":1}"}}"#],
+                "call x f({\\\"a\\\":1}) | calls"),
+            ("a call sent twice", &[r#"{"index":0,"id":"x","function":{"name":"f","arguments":"{\"a\":1}"}}"#, r#"{"index":0,"id":"x","function":{"name":"f","arguments":"{\"a\":1}"}}"#],
+                "call x f({\\\"a\\\":1}) | calls"),
+            ("an empty object before the arguments", &[r#"{"index":0,"id":"x","function":{"name":"f","arguments":"{}"}}"#, r#"{"index":0,"function":{"arguments":"{\"a\":1}"}}"#],
+                "call x f({\\\"a\\\":1}) | calls"),
+            ("arguments before the name", &[r#"{"index":0,"id":"x","function":{"arguments":"{\"a\""}}"#, r#"{"index":0,"function":{"name":"f","arguments":":1}"}}"#],
+                "call x f({\\\"a\\\":1}) | calls"),
+            ("arguments that are no string", &[r#"{"index":0,"id":"x","function":{"name":"f","arguments":{"a":"b"}}}"#],
+                "call x f({\\\"a\\\":\\\"b\\\"}) | calls"),
+        ];
+        for (case, calls, expected) in table {
+            let deltas: Vec<String> = calls
+                .iter()
+                .map(|it| format!(r#"{{"tool_calls":[{it}]}}"#))
+                .collect();
+            let deltas: Vec<&str> = deltas.iter().map(String::as_str).collect();
+            assert_eq!(said(&deltas, r#""tool_calls""#), expected, "{case}");
+            let at_once = format!(r#"{{"tool_calls":[{}]}}"#, calls.join(","));
+            assert_eq!(
+                said(&[&at_once], r#""tool_calls""#),
+                expected,
+                "{case}, in one chunk"
+            );
+        }
+    }
+
+    #[test]
+    fn only_what_ended_is_whole() {
+        let a = delta(r#"{"content":"a"}"#);
+        let (length, none, blank) = (stop("\"length\""), stop("null"), stop("\"\""));
+        let (done, usage) = ("[DONE]", r#"{"choices":[],"usage":{"prompt_tokens":3}}"#);
+        let prologue = r#"{"choices":[],"id":"","model":"","prompt_filter_results":[]}"#;
+        #[rustfmt::skip]
+        let table: [(&str, &[&str], Option<&str>); 20] = [
+            ("as it should", &[&a, &length, usage, done], None),
+            ("without the last line", &[&a, &length], None),
+            ("without a reason, but with the last line", &[&a, done], None),
+            ("Azure's first chunk", &[prologue, &a, &length, done], None),
+            ("a repeated reason", &[&a, &length, &stop("\"stop\""), done], None),
+            ("a sign of life", &["ping", "", &a, &length, done], None),
+            ("lines behind the last", &[&a, &length, done, &a, done], None),
+            ("an error that is none", &[&a, r#"{"error":null,"choices":[{"delta":{},"finish_reason":"length"}]}"#], None),
+            ("cut off", &[&a], Some("ended before")),
+            ("a reason of no words", &[&a, &none, &blank], Some("ended before")),
+            ("nothing", &[], Some("ended before")),
+            ("nothing but its end", &[done], Some("ended before")),
+            ("nothing but a count", &[usage, done], Some("ended before")),
+            ("a cut chunk", &[&a, r#"{"choices":[{"del"#, done], Some("cannot be read")),
+            ("a chunk of another shape", &[&a, r#"{"choices":{"delta":5}}"#, done], Some("cannot be read")),
+            ("an error", &[&a, r#"{"error":{"message":"m","code":429}}"#, done], Some("m")),
+            ("an error beside choices (OpenRouter)", &[&a, &length, r#"{"error":{"message":"m"},"choices":[{"delta":{"content":""}}]}"#, done], Some("m")),
+            ("an error without an envelope (vLLM)", &[&a, r#"{"object":"error","message":"m","code":400}"#, done], Some("m")),
+            ("an error in a list (Gemini)", &[&a, r#"[{"error":{"message":"m"}}]"#, done], Some("m")),
+            ("an error as the reason", &[&a, &stop("\"error\""), done], Some("broke the answer off")),
+        ];
+        for (case, lines, fault) in table {
+            let (_, failed) = run(lines);
+            let message = failed.map(|error| error.message);
+            match (fault, &message) {
+                (None, None) => {}
+                (Some(part), Some(message)) => assert!(message.contains(part), "{case}: {message}"),
+                _ => panic!("{case}: {message:?}"),
+            }
+        }
+        let mut failed = false;
+        let event = WireEvent {
+            name: Some("error"),
+            data: "",
+        };
+        StreamIn::default().event(event, &mut |delta| failed |= matches!(delta, Delta::Fault(_)));
+        assert!(failed, "an event that is named an error is one");
+    }
+
+    #[test]
+    fn usage_is_found_wherever_it_stands() {
+        let counted = r#"{"prompt_tokens":9,"completion_tokens":12}"#;
+        for (case, line) in [
+            (
+                "in a chunk of its own",
+                format!(r#"{{"choices":[],"usage":{counted}}}"#),
+            ),
+            (
+                "beside a choice",
+                format!(r#"{{"choices":[{{"delta":{{}}}}],"usage":{counted}}}"#),
+            ),
+            (
+                "in a choice (Moonshot)",
+                format!(r#"{{"choices":[{{"delta":{{}},"usage":{counted}}}]}}"#),
+            ),
+            (
+                "in Groq's corner",
+                format!(r#"{{"choices":[],"x_groq":{{"usage":{counted}}}}}"#),
+            ),
+        ] {
+            let mut usage = None;
+            let mut decode = StreamIn::default();
+            let (a, end) = (delta(r#"{"content":"a"}"#), stop("\"stop\""));
+            for data in [a.as_str(), end.as_str(), line.as_str(), "[DONE]"] {
+                decode.event(WireEvent { name: None, data }, &mut |delta| {
+                    if let Delta::Usage(told) = delta {
+                        usage = Some((told.input, told.output));
+                    }
+                });
+            }
+            assert_eq!(usage, Some((Some(9), Some(12))), "{case}");
+        }
+    }
+
+    #[test]
+    fn sources_and_probabilities_belong_to_the_words() {
+        let lines = [
+            r#"{"choices":[{"delta":{"content":"a"},"logprobs":{"content":[{"token":"a","top_logprobs":[]}],"refusal":null}}]}"#,
+            r#"{"choices":[{"delta":{"content":"b","annotations":[{"type":"url_citation","url_citation":{"url":"u","title":"t","start_index":0,"end_index":2}}]},"logprobs":{"content":[{"token":"b"}]}}]}"#,
+            r#"{"choices":[{"delta":{},"finish_reason":"stop","logprobs":[1]}]}"#,
+        ];
+        let (mut decode, mut gather) = (StreamIn::default(), Gather::default());
+        for data in lines.into_iter().chain(["[DONE]"]) {
+            decode.event(WireEvent { name: None, data }, &mut |delta| gather.delta(&delta));
+        }
+        let (response, lost) = gather.finish();
+        let crate::canon::Block::Text(text) = &response.blocks[0] else {
+            panic!("words")
+        };
+        let logprobs = text.logprobs.as_ref().unwrap();
+        assert_eq!(
+            logprobs.get(),
+            r#"[{"token":"a","top_logprobs":[]},{"token":"b"}]"#
+        );
+        assert_eq!((text.citations[0].span, lost.len()), (Some((0, 2)), 0));
+    }
+
+    proptest! {
+        #[test]
+        fn the_law_holds_whatever_a_backend_sends(picks in prop::collection::vec((0..14_usize, 0..4_usize), 0..12)) {
+            const PIECES: [&str; 14] = [
+                r#"{"content":"a"}"#,
+                r#"{"content":""}"#,
+                r#"{"reasoning":"t"}"#,
+                r#"{"reasoning_details":[{"type":"reasoning.encrypted","data":"d"}]}"#,
+                r#"{"refusal":"no"}"#,
+                r#"{"tool_calls":[{"index":0,"id":"x","function":{"name":"f"}}]}"#,
+                r#"{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\":1}"}}]}"#,
+                r#"{"tool_calls":[{"index":1,"id":"x","function":{"name":"g","arguments":"{}"}}]}"#,
+                r#"{"tool_calls":[{"id":"y","function":{"arguments":"{"}},{"function":{"name":"h"}}]}"#,
+                r#"{"tool_calls":[{"index":-1},{"custom":{"name":"c","input":"i"}},{}]}"#,
+                r#"{"function_call":{"name":"l","arguments":"{}"}}"#,
+                r#"{"annotations":[{"url_citation":{"url":"u"}}],"content":[{"text":"p"},{"thinking":"q","type":"thinking"}]}"#,
+                r#"{"annotations":[{"url_citation":{"url":"u"}}]}"#,
+                "null",
+            ];
+            const REASONS: [&str; 4] = ["null", "null", "\"stop\"", "\"length\""];
+            let lines: Vec<String> = picks.iter().map(|(piece, reason)| {
+                format!(r#"{{"choices":[{{"delta":{},"finish_reason":{}}}]}}"#, PIECES[*piece], REASONS[*reason])
+            }).collect();
+            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+            run(&lines);
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::answer_out::{annotation, explained, finish, points, usage};
+use super::answer_out::{annotation, explained, finish, is_of_the_web, points, usage};
 use super::reasoning;
 use crate::canon::write::{self, Object};
 use crate::canon::{Citation, Delta, Encode, Head, JsonStr, Piece, Reasoning, Seal, Stop, StopReason, Terms};
 use crate::names::answer_id;
+use crate::sse;
 use crate::usage::Usage;
 use crate::watch::StreamPosition;
 
@@ -88,8 +89,10 @@ impl StreamOut {
 
     /// A chunk with this delta.
     fn chunk(&self, out: &mut Vec<u8>, delta: impl FnOnce(&mut Object<'_>)) {
+        let start = out.len();
         self.begin(out);
         write::object(out, delta);
+        sse::on_one_line(out.get_mut(start..).unwrap_or_default());
         out.extend_from_slice(TAIL);
         self.end(out);
     }
@@ -197,14 +200,18 @@ impl StreamOut {
             }
             Piece::Seal(seal) => self.seal(place, seal, out),
             Piece::Citation(citation) => {
-                if let Some(Kind::Text { citations, .. }) = self.kind(place) {
+                if let Some(Kind::Text { citations, .. }) = self.kind(place)
+                    && is_of_the_web(citation)
+                {
                     citations.push(citation.clone().into_owned());
                 }
             }
             Piece::Logprobs(items) => {
                 self.begin(out);
                 out.extend_from_slice(b"{},\"logprobs\":{\"content\":[");
+                let start = out.len();
                 out.extend_from_slice(items.as_bytes());
+                sse::on_one_line(out.get_mut(start..).unwrap_or_default());
                 out.extend_from_slice(b"],\"refusal\":null},\"finish_reason\":null}]");
                 self.end(out);
             }
@@ -318,5 +325,237 @@ impl Encode for StreamOut {
 
     fn position(&self) -> StreamPosition {
         StreamPosition::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canon::{
+        Block as Whole, Decode, Gather, Json, Response, Text, ToolCall, ToolInput, WireEvent,
+    };
+    use crate::chat::StreamIn;
+    use crate::chat::told::told;
+
+    fn stream_out(include_usage: bool) -> StreamOut {
+        StreamOut::new(Arc::new(Terms {
+            model: "alias".to_owned(),
+            include_usage,
+            now: 5,
+            request_id: "r".to_owned(),
+            ..Terms::default()
+        }))
+    }
+
+    fn written(response: &Response<'_>, include_usage: bool) -> String {
+        let (mut encode, mut out) = (stream_out(include_usage), Vec::new());
+        response.replay(&mut |delta| encode.delta(&delta, &mut out));
+        String::from_utf8(out).unwrap()
+    }
+
+    fn read_back(stream: &str) -> Response<'static> {
+        let (mut decode, mut gather) = (StreamIn::default(), Gather::default());
+        for event in stream.split("\n\n").filter(|event| !event.is_empty()) {
+            let data = event.strip_prefix("data: ").expect("one line of data an event");
+            assert!(!data.contains('\n'), "{event}");
+            decode.event(WireEvent { name: None, data }, &mut |delta| gather.delta(&delta));
+        }
+        gather.finish().0
+    }
+
+    fn thought(seal: Seal<'static>) -> Whole<'static> {
+        Whole::Reasoning(Reasoning {
+            parts: vec![JsonStr::of("t")],
+            seal: Some(seal),
+            ..Reasoning::default()
+        })
+    }
+
+    fn call(id: &'static str, input: ToolInput<'static>) -> Whole<'static> {
+        Whole::ToolCall(ToolCall {
+            id: JsonStr::of(id),
+            name: "f".into(),
+            namespace: None,
+            input,
+        })
+    }
+
+    fn answer() -> Response<'static> {
+        Response {
+            id: "chatcmpl-1".into(),
+            model: "alias".into(),
+            created: Some(7),
+            blocks: vec![
+                thought(Seal::Details(Json::spelled_so(
+                    r#"[{"type":"reasoning.text","text":"t","signature":"s","format":"f","index":0}]"#,
+                ))),
+                Whole::Text(Text {
+                    citations: vec![Citation {
+                        url: JsonStr::of("u"),
+                        title: JsonStr::of("t"),
+                        span: Some((0, 2)),
+                        ..Citation::default()
+                    }],
+                    logprobs: Some(Json::spelled_so(r#"[{"token":"a","top_logprobs":[]}]"#)),
+                    ..Text::plain(JsonStr::spelled_so(r"a\u00fc\n"))
+                }),
+                call("x", ToolInput::Arguments(JsonStr::spelled_so(r#"{\"a\":1}"#))),
+                call("y", ToolInput::Custom(JsonStr::of("free {} text"))),
+                call("z", ToolInput::Arguments(JsonStr::EMPTY)),
+            ],
+            stop: Stop::because(StopReason::ToolCalls),
+            usage: Usage {
+                input: Some(9),
+                output: Some(4),
+                cache_read: Some(2),
+                cache_write: Some(1),
+                reasoning: Some(3),
+            },
+            service_tier: None,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        assert_eq!(read_back(&written(&answer(), true)), answer());
+        let short = written(&answer(), false);
+        assert!(!short.contains("usage"), "nobody asked for the counts");
+        assert!(read_back(&short).usage.is_unknown());
+    }
+
+    #[test]
+    fn a_chunk_is_what_clients_expect() {
+        let response = Response {
+            blocks: vec![Whole::text(JsonStr::of("a"))],
+            ..Response::default()
+        };
+        let written = written(&response, true);
+        let head = r#"data: {"id":"chatcmpl-454349e422f05297191ead13","object":"chat.completion.chunk","created":5,"model":"alias","choices":[{"index":0,"delta":"#;
+        let lines: Vec<&str> = written.split_terminator("\n\n").collect();
+        assert_eq!(
+            lines,
+            [
+                format!(
+                    r#"{head}{{"role":"assistant","content":""}},"logprobs":null,"finish_reason":null}}],"usage":null}}"#
+                ),
+                format!(r#"{head}{{"content":"a"}},"logprobs":null,"finish_reason":null}}],"usage":null}}"#),
+                format!(r#"{head}{{}},"logprobs":null,"finish_reason":"stop"}}],"usage":null}}"#),
+                "data: [DONE]".to_owned(),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_a_backend_laid_out_over_lines_stays_one_event() {
+        let details = "[\n {\"type\":\"reasoning.encrypted\",\r\n\"data\":\"d\"}\n]";
+        let response = Response {
+            blocks: vec![
+                thought(Seal::Details(Json::spelled_so(details))),
+                Whole::Text(Text {
+                    logprobs: Some(Json::spelled_so("[\n{\"token\":\n\"a\"}\n]")),
+                    ..Text::plain(JsonStr::of("a"))
+                }),
+            ],
+            ..Response::default()
+        };
+        let read = read_back(&written(&response, true));
+        assert_eq!(
+            told(&read),
+            r#"thought t [{"type":"reasoning.encrypted",  "data":"d"}] | text a | end"#
+        );
+    }
+
+    #[test]
+    fn only_sources_with_an_address_are_told() {
+        let cited = |url: &'static str| Response {
+            blocks: vec![Whole::Text(Text {
+                citations: vec![Citation {
+                    url: JsonStr::of(url),
+                    ..Citation::default()
+                }],
+                ..Text::plain(JsonStr::of("a"))
+            })],
+            ..Response::default()
+        };
+        assert!(written(&cited("u"), false).contains("annotations"));
+        assert!(!written(&cited(""), false).contains("annotations"));
+    }
+
+    #[test]
+    fn a_refusal_is_explained_before_the_end() {
+        for (blocks, explanation, expected) in [
+            (Vec::new(), Some("why"), "refusal why | filter"),
+            (Vec::new(), None, "refusal The model refused to answer. | filter"),
+            (
+                vec![Whole::Refusal(JsonStr::of("no"))],
+                Some("why"),
+                "refusal no | refusal",
+            ),
+        ] {
+            let response = Response {
+                blocks,
+                stop: Stop {
+                    explanation: explanation.map(JsonStr::of),
+                    ..Stop::because(StopReason::Refusal)
+                },
+                ..Response::default()
+            };
+            assert_eq!(told(&read_back(&written(&response, false))), expected);
+        }
+    }
+
+    #[test]
+    fn parts_of_a_summary_are_told_apart() {
+        let response = Response {
+            blocks: vec![Whole::Reasoning(Reasoning {
+                parts: vec![JsonStr::of("one"), JsonStr::of("two")],
+                summary: true,
+                seal: Some(Seal::Encrypted {
+                    id: JsonStr::of("rs_1"),
+                    data: JsonStr::of("d"),
+                }),
+                family: None,
+            })],
+            ..Response::default()
+        };
+        let read = read_back(&written(&response, false));
+        assert_eq!(
+            told(&read),
+            concat!(
+                r#"thought one\n\ntwo [{"type":"reasoning.summary","summary":"one","format":"openai-responses-v1","index":0},"#,
+                r#"{"type":"reasoning.summary","summary":"two","format":"openai-responses-v1","index":1},"#,
+                r#"{"type":"reasoning.encrypted","data":"d","id":"rs_1","format":"openai-responses-v1","index":2}] | end"#
+            )
+        );
+    }
+
+    #[test]
+    fn what_a_model_has_laid_out_over_lines_stays_one_event() {
+        let (mut encode, mut out) = (StreamOut::new(Arc::new(Terms::default())), Vec::new());
+        let items = "{\r\n\"token\":\n\"a\"}".into();
+        let start = Delta::Start {
+            id: "r".into(),
+            model: "m".into(),
+            created: None,
+        };
+        for delta in [
+            start,
+            Delta::Open {
+                at: 0,
+                head: Head::Text,
+            },
+            Delta::More {
+                at: 0,
+                piece: Piece::Logprobs(items),
+            },
+        ] {
+            encode.delta(&delta, &mut out);
+        }
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("\"token\""), "{text}");
+        assert!(!text.contains('\r'), "{text}");
+        for event in text.split_terminator("\n\n") {
+            assert!(event.starts_with("data: ") && !event.contains('\n'), "{event}");
+        }
     }
 }

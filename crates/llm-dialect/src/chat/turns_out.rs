@@ -1,11 +1,13 @@
 //! Turns as messages, for a backend that speaks chat.
 
-use super::reasoning;
+use std::borrow::Cow;
+
+use super::plan::{Line, is_media, plan};
+use super::{parts_out, reasoning};
 use crate::canon::seal::{self, Admitted};
 use crate::canon::write::{Array, Object};
 use crate::canon::{
-    Block, Document, DocumentSource, Image, JsonStr, Losses, Reasoning, Refusal, Request, Role, Source,
-    Target, Text, ToolCall, ToolInput, ToolResult, Turn,
+    Block, JsonStr, Losses, Reasoning, Refusal, Request, Target, ToolCall, ToolInput, ToolResult, Turn,
 };
 use crate::names::{self, Names};
 
@@ -13,12 +15,6 @@ use crate::names::{self, Names};
 pub(super) struct Writer<'w> {
     pub(super) target: &'w Target<'w>,
     pub(super) names: &'w Names,
-}
-
-/// Media of tool results: chat has no place for them there, so they follow in a message of the user.
-#[derive(Default)]
-struct Media<'b> {
-    blocks: Vec<&'b Block<'b>>,
 }
 
 impl Writer<'_> {
@@ -29,44 +25,40 @@ impl Writer<'_> {
         request: &Request<'_>,
         losses: &mut Losses,
     ) -> Result<(), Refusal> {
+        let lines = plan(request, self.target);
         let mut failed = None;
         all.array("messages", |list| {
-            for turn in &request.system {
-                self.instructions(list, turn);
-            }
-            for turn in &request.turns {
-                failed = failed.take().or(self.turn(list, turn, losses).err());
+            for (at, line) in lines.iter().enumerate() {
+                let is_last = at + 1 == lines.len();
+                failed = failed.take().or(self.line(list, line, is_last, losses).err());
             }
         });
         failed.map_or(Ok(()), Err)
     }
 
-    fn turn(&self, list: &mut Array<'_>, turn: &Turn<'_>, losses: &mut Losses) -> Result<(), Refusal> {
-        match turn.role {
-            Role::System | Role::Developer if self.target.traits.system_anywhere => {
-                self.instructions(list, turn);
-                Ok(())
-            }
-            Role::System | Role::Developer => {
-                wrapped_instructions(list, turn);
-                Ok(())
-            }
-            Role::User => self.user(list, turn, losses),
-            Role::Assistant => {
-                self.assistant(list, turn, losses);
-                Ok(())
-            }
+    fn line(
+        &self,
+        list: &mut Array<'_>,
+        line: &Line<'_>,
+        is_last: bool,
+        losses: &mut Losses,
+    ) -> Result<(), Refusal> {
+        match line {
+            Line::Instructions(texts) => self.instructions(list, texts),
+            Line::User(blocks) => self.user(list, blocks, losses)?,
+            Line::Result(result, media) => self.result(list, result, *media, losses),
+            Line::Assistant(turn) => self.assistant(list, turn, is_last, losses),
         }
+        Ok(())
     }
 
     /// `OpenAI` takes several texts apart; to other hosts they are one.
-    fn instructions(&self, list: &mut Array<'_>, turn: &Turn<'_>) {
-        let texts = texts(&turn.blocks);
+    fn instructions(&self, list: &mut Array<'_>, texts: &[&JsonStr<'_>]) {
         let developer = self.target.openai && !self.target.traits.sampling;
         let role = if developer { "developer" } else { "system" };
         list.object(|it| {
             it.str("role", role);
-            self.texts(it, &texts, "\n\n");
+            self.texts(it, texts, "\n\n");
         });
     }
 
@@ -82,7 +74,7 @@ impl Writer<'_> {
             several if self.target.openai => {
                 it.array("content", |parts| {
                     for text in several {
-                        write_text(parts, text);
+                        parts_out::write_text(parts, text);
                     }
                 });
             }
@@ -92,165 +84,60 @@ impl Writer<'_> {
         }
     }
 
-    /// Results first, since they must follow their calls; then what they cannot hold; then the user's own words.
-    fn user(&self, list: &mut Array<'_>, turn: &Turn<'_>, losses: &mut Losses) -> Result<(), Refusal> {
-        let mut media = Media::default();
-        for block in &turn.blocks {
-            if let Block::ToolResult(result) = block {
-                self.result(list, result, &mut media, losses);
-            }
-        }
-        let own = turn
-            .blocks
-            .iter()
-            .filter(|block| !matches!(block, Block::ToolResult(_)));
-        let blocks: Vec<&Block<'_>> = media.blocks.into_iter().chain(own).collect();
-        if blocks.is_empty() {
-            return Ok(());
-        }
-        self.user_message(list, &blocks, losses)
-    }
-
-    fn user_message(
+    fn user(
         &self,
         list: &mut Array<'_>,
-        blocks: &[&Block<'_>],
+        blocks: &[Cow<'_, Block<'_>>],
         losses: &mut Losses,
     ) -> Result<(), Refusal> {
-        let only_texts: Option<Vec<&JsonStr<'_>>> = blocks.iter().map(|block| text_of(block)).collect();
-        if let Some(texts) = only_texts {
+        let words: Option<Vec<Cow<'_, JsonStr<'_>>>> = blocks.iter().map(|it| parts_out::words(it)).collect();
+        if let Some(words) = words {
+            let texts: Vec<&JsonStr<'_>> = words.iter().map(AsRef::as_ref).collect();
             list.object(|it| {
                 it.str("role", "user");
                 self.texts(it, &texts, "\n\n");
             });
             return Ok(());
         }
+        let is_known = |it: &Cow<'_, Block<'_>>| is_media(it) || parts_out::words(it).is_some();
+        if !blocks.iter().any(is_known) {
+            for block in blocks {
+                parts_out::note(block, losses);
+            }
+            return Ok(());
+        }
         let mut failed = None;
         list.object(|it| {
             it.str("role", "user").array("content", |parts| {
                 for block in blocks {
-                    failed = failed.take().or(self.part(parts, block, losses).err());
+                    failed = failed.take().or(parts_out::part(parts, block, losses).err());
                 }
             });
         });
         failed.map_or(Ok(()), Err)
     }
 
-    fn part(&self, parts: &mut Array<'_>, block: &Block<'_>, losses: &mut Losses) -> Result<(), Refusal> {
-        match block {
-            Block::Text(text) => write_text(parts, &text.text),
-            Block::Refusal(text) | Block::ToolReference(text) => write_text(parts, text),
-            Block::Image(image) => Self::image(parts, image)?,
-            Block::Document(document) => self.document(parts, document, losses)?,
-            Block::Audio(raw) => {
-                parts.object(|it| {
-                    it.str("type", "input_audio").raw("input_audio", raw.get());
-                });
-            }
-            Block::SearchResult { source, title, texts } => {
-                let head = [title.borrowed(), source.borrowed()];
-                let all: Vec<&JsonStr<'_>> = head.iter().chain(texts).filter(|it| !it.is_empty()).collect();
-                write_text(parts, &JsonStr::joined(all, "\n"));
-            }
-            Block::Foreign { kind, .. } => losses.note(format!("messages.content.{kind}")),
-            Block::WebSearch(_) => losses.note("messages.content.web_search"),
-            Block::Reasoning(_) | Block::ToolCall(_) | Block::ToolResult(_) => {}
-        }
-        Ok(())
-    }
-
-    fn image(parts: &mut Array<'_>, image: &Image<'_>) -> Result<(), Refusal> {
-        let url = image.source.to_url().ok_or_else(|| {
-            Refusal::unsupported(
-                "messages.content.source",
-                "A file's id belongs to one provider alone; send the picture itself.",
-            )
-        })?;
-        parts.object(|it| {
-            it.str("type", "image_url").object("image_url", |it| {
-                it.text("url", &url);
-                if let Some(detail) = &image.detail {
-                    it.text("detail", detail);
-                }
-            });
-        });
-        Ok(())
-    }
-
-    fn document(
-        &self,
-        parts: &mut Array<'_>,
-        document: &Document<'_>,
-        losses: &mut Losses,
-    ) -> Result<(), Refusal> {
-        if document.citations {
-            losses.note("messages.content.citations");
-        }
-        match &document.source {
-            DocumentSource::File(source @ Source::Data { .. }) => {
-                let data = source.to_url().unwrap_or_default();
-                parts.object(|it| {
-                    it.str("type", "file").object("file", |it| {
-                        it.text(
-                            "filename",
-                            document
-                                .title
-                                .as_ref()
-                                .unwrap_or(&JsonStr::spelled_so("document.pdf")),
-                        );
-                        it.text("file_data", &data);
-                    });
-                });
-                Ok(())
-            }
-            DocumentSource::File(_) => Err(Refusal::unsupported(
-                "messages.content.source",
-                "Chat has no place for a file's address or id; send the file itself.",
-            )),
-            DocumentSource::Text(text) => {
-                write_text(parts, &titled(document, text));
-                Ok(())
-            }
-            DocumentSource::Blocks(blocks) => {
-                let head = titled(document, &JsonStr::EMPTY);
-                if !head.is_empty() {
-                    write_text(parts, &head);
-                }
-                blocks
-                    .iter()
-                    .try_for_each(|block| self.part(parts, block, losses))
-            }
-        }
-    }
-
-    fn result<'b>(
-        &self,
-        list: &mut Array<'_>,
-        result: &'b ToolResult<'b>,
-        media: &mut Media<'b>,
-        losses: &mut Losses,
-    ) {
-        let mut texts: Vec<JsonStr<'_>> = Vec::new();
+    /// What a tool gave. So many pictures of its turn were `before` it.
+    fn result(&self, list: &mut Array<'_>, result: &ToolResult<'_>, before: usize, losses: &mut Losses) {
+        let mut texts: Vec<Cow<'_, JsonStr<'_>>> = Vec::new();
+        let mut media = before;
         for block in &result.content {
-            match block {
-                Block::Image(_) | Block::Document(_) | Block::Audio(_) => {
-                    media.blocks.push(block);
-                    texts.push(JsonStr::spelled_so(format!(
-                        "[image {} below]",
-                        media.blocks.len()
-                    )));
-                }
-                Block::Foreign { kind, .. } => losses.note(format!("messages.content.{kind}")),
-                other => texts.extend(flat(other)),
+            if is_media(block) {
+                media += 1;
+                let mark = format!("[{} {media} below]", parts_out::kind(block));
+                texts.push(Cow::Owned(JsonStr::spelled_so(mark)));
+            } else if let Some(words) = parts_out::words(block) {
+                texts.push(words);
+            } else {
+                parts_out::note(block, losses);
             }
         }
         if result.is_error == Some(true) && !says_error(&texts) {
-            match texts.first_mut() {
-                Some(first) => *first = JsonStr::joined([&JsonStr::spelled_so("Error: "), &*first], ""),
-                None => texts.push(JsonStr::spelled_so("Error: ")),
-            }
+            let first = texts.first().map(|it| it.borrowed()).unwrap_or_default();
+            let told = JsonStr::joined([&JsonStr::spelled_so("Error: "), &first], "");
+            texts.splice(..texts.len().min(1), [Cow::Owned(told)]);
         }
-        let texts: Vec<&JsonStr<'_>> = texts.iter().collect();
+        let texts: Vec<&JsonStr<'_>> = texts.iter().map(AsRef::as_ref).collect();
         list.object(|it| {
             it.str("role", "tool").str("tool_call_id", &self.id(&result.id));
             self.texts(it, &texts, "\n");
@@ -266,54 +153,48 @@ impl Writer<'_> {
         }
     }
 
-    fn assistant(&self, list: &mut Array<'_>, turn: &Turn<'_>, losses: &mut Losses) {
-        let texts = texts(&turn.blocks);
+    fn assistant(&self, list: &mut Array<'_>, turn: &Turn<'_>, is_last: bool, losses: &mut Losses) {
+        let text = spoken(&turn.blocks);
         let calls: Vec<&ToolCall<'_>> = turn.blocks.iter().filter_map(call_of).collect();
         let thought: Vec<&Reasoning<'_>> = turn.blocks.iter().filter_map(reasoning_of).collect();
-        let left_out = turn.blocks.iter().filter_map(foreign);
-        left_out.for_each(|kind| losses.note(format!("messages.content.{kind}")));
-        if texts.is_empty() && calls.is_empty() {
+        for block in &turn.blocks {
+            parts_out::note(block, losses);
+        }
+        if text.is_none() && calls.is_empty() {
             return;
         }
         list.object(|it| {
             it.str("role", "assistant");
             self.thought(it, &thought, !calls.is_empty());
-            match (texts.is_empty(), calls.is_empty()) {
-                (true, false) => {
-                    it.null("content");
-                }
-                _ => {
-                    it.text("content", &JsonStr::joined(texts.iter().copied(), ""));
-                }
-            }
+            match &text {
+                Some(text) => it.text("content", text),
+                None => it.null("content"),
+            };
             if !calls.is_empty() {
                 it.array("tool_calls", |list| {
                     for call in &calls {
                         self.call(list, call);
                     }
                 });
+            } else if is_last && self.target.traits.short_ids {
+                // Mistral takes the beginning of an answer only if it is said to be one.
+                it.bool("prefix", true);
             }
         });
     }
 
-    /// Reasoning that the host may have back: its own details, or its text where it wants that.
+    /// Reasoning that the host may have back: its own details, or, with a call, its text where it wants that.
     fn thought(&self, it: &mut Object<'_>, thought: &[&Reasoning<'_>], with_calls: bool) {
-        let admitted = |reasoning: &&&Reasoning<'_>| seal::admit(reasoning, self.target) != Admitted::Nothing;
-        let back: Vec<&&Reasoning<'_>> = thought.iter().filter(admitted).collect();
-        let words: Vec<&JsonStr<'_>> = back.iter().flat_map(|it| &it.parts).collect();
-        let wants = self.target.traits.reasoning_text;
-        if !words.is_empty() {
-            it.text("reasoning_content", &JsonStr::joined(words, "\n\n"));
-        } else if wants && with_calls {
+        let admitted = |it: &&&Reasoning<'_>| seal::admit(it, self.target) != Admitted::Nothing;
+        if with_calls && self.target.traits.reasoning_text {
+            let words = thought.iter().filter(admitted).flat_map(|it| &it.parts);
             // Such hosts refuse a call without it, if only for its absence.
-            it.str("reasoning_content", "");
+            it.text("reasoning_content", &JsonStr::joined(words, "\n\n"));
         }
-        let sealed: Vec<&&Reasoning<'_>> = back.into_iter().filter(|it| it.seal.is_some()).collect();
-        let sealed = sealed
-            .iter()
-            .filter(|it| matches!(seal::admit(it, self.target), Admitted::Sealed(_)));
-        let sealed: Vec<_> = sealed.collect();
-        if !sealed.is_empty() {
+        let is_sealed = |it: &&&Reasoning<'_>| matches!(seal::admit(it, self.target), Admitted::Sealed(_));
+        let mut sealed = thought.iter().filter(is_sealed).peekable();
+        // No model of OpenAI itself makes details, so these are none of its own.
+        if sealed.peek().is_some() && !self.target.openai {
             it.array("reasoning_details", |list| {
                 let mut index = 0;
                 for reasoning in sealed {
@@ -333,16 +214,16 @@ impl Writer<'_> {
                 });
             }
             _ => {
+                let arguments = call.arguments();
+                let nothing = JsonStr::spelled_so("{}");
+                let arguments = if arguments.is_empty() {
+                    &nothing
+                } else {
+                    &arguments
+                };
                 it.str("id", &id)
                     .str("type", "function")
                     .object("function", |it| {
-                        let arguments = call.arguments();
-                        let nothing = JsonStr::spelled_so("{}");
-                        let arguments = if arguments.is_empty() {
-                            &nothing
-                        } else {
-                            &arguments
-                        };
                         it.str("name", &name).text("arguments", arguments);
                     });
             }
@@ -350,57 +231,32 @@ impl Writer<'_> {
     }
 }
 
-fn write_text(parts: &mut Array<'_>, text: &JsonStr<'_>) {
-    parts.object(|it| {
-        it.str("type", "text").text("text", text);
-    });
-}
-
-/// Instructions in the middle of a conversation, for models that take them only at its head.
-fn wrapped_instructions(list: &mut Array<'_>, turn: &Turn<'_>) {
-    let text = JsonStr::joined(texts(&turn.blocks), "\n\n");
-    let open = JsonStr::spelled_so("<system>");
-    let close = JsonStr::spelled_so("</system>");
-    list.object(|it| {
-        it.str("role", "user");
-        it.text("content", &JsonStr::joined([&open, &text, &close], ""));
-    });
-}
-
-fn titled(document: &Document<'_>, text: &JsonStr<'_>) -> JsonStr<'static> {
-    let parts = [document.title.as_ref(), document.context.as_ref(), Some(text)];
-    JsonStr::joined(parts.into_iter().flatten().filter(|it| !it.is_empty()), "\n")
-}
-
-fn texts<'b>(blocks: &'b [Block<'b>]) -> Vec<&'b JsonStr<'b>> {
-    blocks.iter().filter_map(text_of).collect()
-}
-
-fn text_of<'b>(block: &'b Block<'b>) -> Option<&'b JsonStr<'b>> {
-    match block {
-        Block::Text(Text { text, .. }) | Block::Refusal(text) => Some(text),
-        _ => None,
-    }
-}
-
-fn flat<'b>(block: &'b Block<'b>) -> Option<JsonStr<'b>> {
-    match block {
-        Block::Text(Text { text, .. }) | Block::Refusal(text) | Block::ToolReference(text) => {
-            Some(text.borrowed())
+/// The words of a turn as one text; nothing if there are none. Pieces of one text stand side by side, texts around a call
+/// do not.
+fn spoken(blocks: &[Block<'_>]) -> Option<JsonStr<'static>> {
+    let mut all: Option<JsonStr<'static>> = None;
+    let mut apart = false;
+    for block in blocks {
+        match block {
+            Block::Text(_) | Block::Refusal(_) => {
+                let words = parts_out::words(block).unwrap_or_default();
+                let text = all.get_or_insert_default();
+                if apart && !text.is_empty() && !words.is_empty() {
+                    text.push(&JsonStr::of("\n\n"));
+                }
+                text.push(&words);
+                apart = false;
+            }
+            Block::ToolCall(_) | Block::WebSearch(_) => apart = true,
+            _ => {}
         }
-        Block::SearchResult { source, title, texts } => {
-            let head = [title.borrowed(), source.borrowed()];
-            let all: Vec<&JsonStr<'_>> = head.iter().chain(texts).filter(|it| !it.is_empty()).collect();
-            Some(JsonStr::joined(all, "\n"))
-        }
-        _ => None,
     }
+    all
 }
 
-fn says_error(texts: &[JsonStr<'_>]) -> bool {
-    texts
-        .first()
-        .is_some_and(|first| first.read().to_lowercase().contains("error"))
+fn says_error(texts: &[Cow<'_, JsonStr<'_>>]) -> bool {
+    let first = texts.first();
+    first.is_some_and(|first| first.read().to_lowercase().contains("error"))
 }
 
 fn call_of<'b>(block: &'b Block<'b>) -> Option<&'b ToolCall<'b>> {
@@ -417,10 +273,92 @@ fn reasoning_of<'b>(block: &'b Block<'b>) -> Option<&'b Reasoning<'b>> {
     }
 }
 
-fn foreign<'b>(block: &'b Block<'b>) -> Option<&'b str> {
-    match block {
-        Block::Foreign { kind, .. } => Some(kind),
-        Block::WebSearch(_) => Some("web_search"),
-        _ => None,
+#[cfg(test)]
+mod tests {
+    use super::super::asked::{messages, refused_messages};
+    use crate::canon::{Reasoning, Seal};
+    use serde_json::{Value, json};
+
+    const CALL: &str = r#"{"role":"assistant","content":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"f","arguments":"{}"}}]}"#;
+
+    #[test]
+    fn messages_take_the_form_that_the_target_knows() {
+        let system = r#"{"role":"system","content":"a"},{"role":"system","content":[{"type":"text","text":"b"},{"type":"text","text":"c"}]},{"role":"user","content":"d"},{"role":"system","content":"e"},{"role":"user","content":[{"type":"text","text":"f"},{"type":"text","text":"g"}]}"#;
+        #[rustfmt::skip]
+        let table: [(&str, &str, &str, Value); 14] = [
+            ("OpenAI takes texts apart", "openai:gpt-4.1", system, json!([{"role":"system","content":"a"},{"role":"system","content":[{"type":"text","text":"b"},{"type":"text","text":"c"}]},{"role":"user","content":"d"},{"role":"system","content":"e"},{"role":"user","content":[{"type":"text","text":"f"},{"type":"text","text":"g"}]}])),
+            ("its models that reason have a developer", "openai:gpt-5", r#"{"role":"system","content":"a"},{"role":"user","content":"b"}"#, json!([{"role":"developer","content":"a"},{"role":"user","content":"b"}])),
+            ("hosts take strings", "llama", system, json!([{"role":"system","content":"a"},{"role":"system","content":"b\n\nc"},{"role":"user","content":"d"},{"role":"system","content":"e"},{"role":"user","content":"f\n\ng"}])),
+            ("some take instructions only at the head, and turns", "qwen3-32b", system, json!([{"role":"system","content":"a\n\nb\n\nc"},{"role":"user","content":"d\n\n<system>e</system>\n\nf\n\ng"}])),
+            ("results before words", "llama", &format!(r#"{CALL},{{"role":"user","content":[{{"type":"text","text":"and?"}},{{"type":"tool_result","tool_use_id":"call_1","content":"a"}}]}}"#),
+                json!([{"role":"assistant","content":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"call_1","content":"a"},{"role":"user","content":"and?"}])),
+            ("pictures behind the results", "llama", r#"{"role":"user","content":[{"type":"tool_result","tool_use_id":"x","content":[{"type":"text","text":"a"},{"type":"image_url","image_url":"https://a/1"}]},{"type":"tool_result","tool_use_id":"y","content":[{"type":"image_url","image_url":"https://a/2"},{"type":"file","file":{"file_data":"AA=="}}]},{"type":"text","text":"b"}]}"#,
+                json!([{"role":"tool","tool_call_id":"x","content":"a\n[image 1 below]"},{"role":"tool","tool_call_id":"y","content":"[image 2 below]\n[file 3 below]"},
+                    {"role":"user","content":[{"type":"image_url","image_url":{"url":"https://a/1"}},{"type":"image_url","image_url":{"url":"https://a/2"}},{"type":"file","file":{"filename":"document.pdf","file_data":"data:application/pdf;base64,AA=="}},{"type":"text","text":"b"}]}])),
+            ("errors are told", "llama", r#"{"role":"user","content":[{"type":"tool_result","tool_use_id":"x","content":"no such file","is_error":true},{"type":"tool_result","tool_use_id":"y","content":"An error.","is_error":true},{"type":"tool_result","tool_use_id":"z","is_error":true}]}"#,
+                json!([{"role":"tool","tool_call_id":"x","content":"Error: no such file"},{"role":"tool","tool_call_id":"y","content":"An error."},{"role":"tool","tool_call_id":"z","content":"Error: "}])),
+            ("Mistral's short ids", "mistral-large", &format!(r#"{CALL},{{"role":"tool","tool_call_id":"call_1","content":"a"}}"#),
+                json!([{"role":"assistant","content":null,"tool_calls":[{"id":"74196fe72","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"74196fe72","content":"a"}])),
+            ("Mistral's prefix", "mistral-large", r#"{"role":"user","content":"a"},{"role":"assistant","content":"b"}"#, json!([{"role":"user","content":"a"},{"role":"assistant","content":"b","prefix":true}])),
+            ("no arguments are an object", "llama", r#"{"role":"assistant","tool_calls":[{"id":"x","function":{"name":"f","arguments":""}}]}"#, json!([{"role":"assistant","content":null,"tool_calls":[{"id":"x","type":"function","function":{"name":"f","arguments":"{}"}}]}])),
+            ("free text becomes a function's", "llama", r#"{"role":"assistant","tool_calls":[{"id":"x","type":"custom","custom":{"name":"p","input":"a\n"}}]}"#, json!([{"role":"assistant","content":null,"tool_calls":[{"id":"x","type":"function","function":{"name":"p","arguments":"{\"input\":\"a\\n\"}"}}]}])),
+            ("but not for OpenAI", "openai:gpt-4.1", r#"{"role":"assistant","tool_calls":[{"id":"x","type":"custom","custom":{"name":"p","input":"a"}}]}"#, json!([{"role":"assistant","content":null,"tool_calls":[{"id":"x","type":"custom","custom":{"name":"p","input":"a"}}]}])),
+            ("texts around a call stand apart", "llama", r#"{"role":"assistant","content":[{"type":"text","text":"a"},{"type":"text","text":"b"},{"type":"tool_use","id":"x","name":"f","input":{}},{"type":"text","text":"c"}]}"#, json!([{"role":"assistant","content":"ab\n\nc","tool_calls":[{"id":"x","type":"function","function":{"name":"f","arguments":"{}"}}]}])),
+            ("a turn of nothing but reasoning is left out", "llama", r#"{"role":"user","content":"a"},{"role":"assistant","content":null,"reasoning_content":"t"}"#, json!([{"role":"user","content":"a"}])),
+        ];
+        for (case, model, list, expected) in table {
+            assert_eq!(messages(model, list), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn reasoning_goes_back_to_those_who_want_it() {
+        let thought = CALL.replace(r#""content":null"#, r#""content":null,"reasoning_content":"t""#);
+        let words = r#"{"role":"assistant","content":"a","reasoning_content":"t"}"#;
+        let details = r#"[{"type":"reasoning.encrypted","data":"d","format":"x"}]"#;
+        let sealed = format!(r#"{{"role":"assistant","content":"a","reasoning_details":{details}}}"#);
+        let signed = CALL.replace(
+            r#""content":null"#,
+            r#""content":null,"reasoning_details":[{"type":"reasoning.text","text":"t","signature":"s","format":"anthropic-claude-v1"}]"#,
+        );
+        let member = |model: &str, list: &str, name: &str| messages(model, list)[0].get(name).cloned();
+        for (case, model, list, expected) in [
+            ("with a call", "deepseek-chat", thought.as_str(), Some("t")),
+            ("a call without it", "deepseek-chat", CALL, Some("")),
+            ("without a call", "deepseek-chat", words, None),
+            ("signed by another maker", "deepseek-chat", &signed, Some("t")),
+            ("a host that does not want it", "llama", &thought, None),
+        ] {
+            let found = member(model, list, "reasoning_content");
+            assert_eq!(found, expected.map(Value::from), "{case}");
+            assert_eq!(member(model, list, "reasoning_details"), None, "{case}");
+        }
+        let back = member("llama", &sealed, "reasoning_details");
+        assert_eq!(back, Some(serde_json::from_str(details).unwrap()));
+        assert_eq!(member("openai:gpt-4.1", &sealed, "reasoning_details"), None);
+    }
+
+    #[test]
+    fn what_belongs_to_one_provider_is_refused() {
+        for list in [
+            r#"{"role":"user","content":[{"type":"file","file":{"file_id":"f1"}}]}"#,
+            r#"{"role":"user","content":[{"type":"tool_result","tool_use_id":"x","content":[{"type":"file","file":{"file_id":"f1"}}]}]}"#,
+        ] {
+            assert_eq!(refused_messages("llama", list), "messages.content.source");
+        }
+    }
+
+    #[test]
+    fn another_hosts_details_stay_here() {
+        let theirs = Reasoning {
+            seal: Some(Seal::Details(crate::canon::Json::spelled_so("[{}]"))),
+            family: Some("elsewhere".into()),
+            ..Reasoning::default()
+        };
+        let target = super::super::asked::target("llama");
+        assert_eq!(
+            crate::canon::seal::admit(&theirs, &target),
+            super::Admitted::Nothing
+        );
     }
 }

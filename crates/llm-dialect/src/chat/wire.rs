@@ -15,7 +15,7 @@ use crate::canon::reading::Silent;
 pub(super) struct Body<'a> {
     #[serde(borrow, default)]
     pub(super) model: Cow<'a, str>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub(super) messages: Vec<Message<'a>>,
     pub(super) stream: Option<bool>,
     pub(super) stream_options: Option<StreamOptions>,
@@ -158,8 +158,17 @@ pub(super) struct Part<'a> {
     pub(super) text: Option<JsonStr<'a>>,
     #[serde(borrow)]
     pub(super) refusal: Option<JsonStr<'a>>,
-    #[serde(default, rename = "thinking")]
-    pub(super) _thinking: Option<Silent>,
+    /// Anthropic's text of it, or Mistral's list of parts.
+    #[serde(borrow)]
+    pub(super) thinking: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) signature: Option<JsonStr<'a>>,
+    #[serde(borrow)]
+    pub(super) data: Option<JsonStr<'a>>,
+    #[serde(default, rename = "closed")]
+    pub(super) _closed: Option<Silent>,
+    #[serde(borrow)]
+    pub(super) source: Option<PartSource<'a>>,
     #[serde(borrow)]
     pub(super) image_url: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -169,10 +178,29 @@ pub(super) struct Part<'a> {
     pub(super) cache_control: Option<CacheControl>,
     pub(super) prompt_cache_breakpoint: Option<Breakpoint>,
     #[serde(borrow)]
+    pub(super) id: Option<JsonStr<'a>>,
+    #[serde(borrow)]
+    pub(super) name: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) input: Option<&'a RawValue>,
+    #[serde(borrow)]
     pub(super) tool_use_id: Option<JsonStr<'a>>,
     #[serde(borrow)]
     pub(super) content: Option<&'a RawValue>,
     pub(super) is_error: Option<bool>,
+}
+
+/// Where Anthropic's form of a picture has its bytes.
+#[derive(Deserialize)]
+pub(super) struct PartSource<'a> {
+    #[serde(default, rename = "type")]
+    pub(super) _kind: Option<Silent>,
+    #[serde(borrow)]
+    pub(super) media_type: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) data: Option<JsonStr<'a>>,
+    #[serde(borrow)]
+    pub(super) url: Option<JsonStr<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -310,8 +338,7 @@ pub(super) struct JsonSchema<'a> {
 
 #[derive(Deserialize)]
 pub(super) struct WebSearchOptions<'a> {
-    #[serde(default, rename = "search_context_size")]
-    pub(super) _search_context_size: Option<Silent>,
+    pub(super) search_context_size: Option<Silent>,
     #[serde(borrow)]
     pub(super) user_location: Option<UserLocation<'a>>,
 }

@@ -23,7 +23,7 @@ pub(super) struct Completion<'a> {
     #[serde(borrow)]
     pub(super) usage: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub(super) x_groq: Option<Groq<'a>>,
+    pub(super) x_groq: Lenient<Groq<'a>>,
     #[serde(borrow)]
     pub(super) service_tier: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -43,12 +43,15 @@ pub(super) struct Groq<'a> {
 pub(super) struct Choice<'a> {
     #[serde(borrow)]
     pub(super) index: Option<&'a RawValue>,
-    #[serde(borrow, alias = "message")]
+    #[serde(borrow)]
     pub(super) delta: Option<Said<'a>>,
+    /// The message of a whole answer. Perplexity repeats it beside every delta.
+    #[serde(borrow)]
+    pub(super) message: Option<Said<'a>>,
     #[serde(borrow)]
     pub(super) finish_reason: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub(super) logprobs: Option<Logprobs<'a>>,
+    pub(super) logprobs: Lenient<Logprobs<'a>>,
     #[serde(borrow)]
     pub(super) usage: Option<&'a RawValue>,
 }
@@ -58,6 +61,23 @@ pub(super) struct Choice<'a> {
 pub(super) struct Logprobs<'a> {
     #[serde(borrow)]
     pub(super) content: Option<&'a RawValue>,
+}
+
+/// A value of some type, or nothing if it is of another one: for members that an answer can do without.
+#[derive(Debug)]
+pub(super) struct Lenient<T>(pub(super) Option<T>);
+
+impl<T> Default for Lenient<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Lenient<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let raw = <&'de RawValue>::deserialize(from)?;
+        Ok(Self(serde_json::from_str(raw.get()).ok()))
+    }
 }
 
 /// A message, or a piece of one.
@@ -126,15 +146,15 @@ pub(super) enum Content<'a> {
 }
 
 impl<'a> Said<'a> {
-    /// The content, whatever form it has, without what is empty.
-    pub(super) fn contents(&self) -> Vec<Content<'a>> {
+    /// Says the content, whatever form it has, without what is empty.
+    pub(super) fn contents(&self, each: &mut dyn FnMut(Content<'a>)) {
         let Some(raw) = self.content.map(RawValue::get) else {
-            return Vec::new();
+            return;
         };
         match JsonStr::from_raw(raw) {
-            Some(text) if text.is_empty() => Vec::new(),
-            Some(text) => vec![Content::Words(text)],
-            None => parts(raw),
+            Some(text) if text.is_empty() => {}
+            Some(text) => each(Content::Words(text)),
+            None => parts(raw).into_iter().for_each(each),
         }
     }
 
@@ -159,7 +179,8 @@ fn parts(raw: &str) -> Vec<Content<'_>> {
     all
 }
 
-fn thoughts(raw: &str) -> Vec<JsonStr<'_>> {
+/// The texts of reasoning: one, or a list of parts.
+pub(super) fn thoughts(raw: &str) -> Vec<JsonStr<'_>> {
     if let Some(text) = JsonStr::from_raw(raw) {
         vec![text]
     } else {
@@ -196,6 +217,11 @@ pub(super) fn whole(raw: Option<&RawValue>) -> Option<u64> {
 }
 
 impl<'a> Called<'a> {
+    /// The name, or an empty text: some hosts send it with the first piece alone, others an empty one with the rest.
+    pub(super) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+
     /// What it is called with: a string, or the value itself as some hosts send it.
     pub(super) fn text(&self) -> JsonStr<'a> {
         match self.arguments.map(RawValue::get) {
@@ -205,16 +231,29 @@ impl<'a> Called<'a> {
     }
 }
 
-/// Why the answer ended, in the host's words.
-pub(super) fn reason(word: &str) -> Option<StopReason> {
-    Some(match word {
-        "stop" | "eos" | "eos_token" | "end_turn" => StopReason::End,
-        "stop_sequence" => StopReason::Sequence,
-        "length" | "max_tokens" => StopReason::MaxTokens,
+/// What a host says of an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finish {
+    /// Why it came.
+    Because(StopReason),
+    /// In words that nobody here knows.
+    Somehow,
+    /// That it failed.
+    Failure,
+}
+
+/// Why the answer ended, in the host's words; nothing if it says nothing, as some do in every chunk.
+pub(super) fn finish(word: &str) -> Option<Finish> {
+    Some(Finish::Because(match word {
+        "" => return None,
+        "stop" | "eos" | "eos_token" | "stop_sequence" | "end_turn" => StopReason::End,
+        "length" | "max_tokens" | "model_length" => StopReason::MaxTokens,
         "tool_calls" | "function_call" | "tool_use" => StopReason::ToolCalls,
-        "content_filter" | "safety" | "refusal" => StopReason::Filter,
-        _ => return None,
-    })
+        "content_filter" | "safety" => StopReason::Filter,
+        "refusal" => StopReason::Refusal,
+        "error" | "insufficient_system_resource" => return Some(Finish::Failure),
+        _ => return Some(Finish::Somehow),
+    }))
 }
 
 #[derive(Deserialize)]

@@ -20,10 +20,12 @@ use crate::usage::Reported;
 /// # Errors
 /// It is no answer.
 pub fn answer_in(body: &str) -> Result<Response<'_>, AnswerFault> {
-    if let Some(error) = fault::in_answer(body.as_bytes()) {
+    let wire: Answer<'_> = serde_json::from_str(body).map_err(|_why| AnswerFault::NotJson)?;
+    if wire.error.is_some()
+        && let Some(error) = fault::in_answer(body.as_bytes())
+    {
         return Err(AnswerFault::Error(error));
     }
-    let wire: Answer<'_> = serde_json::from_str(body).map_err(|_why| AnswerFault::NotJson)?;
     let content = wire.content.ok_or(AnswerFault::Empty)?;
     let mut blocks = Vec::with_capacity(content.len());
     let mut search: Option<WebSearch<'_>> = None;

@@ -135,6 +135,9 @@ impl StreamIn {
         let Ok(block) = serde_json::from_str::<Block<'_>>(raw.get()) else {
             return self.broken("A block of the stream is none.", out);
         };
+        if self.open.iter().any(|open| open.index == index) {
+            return self.broken("A block of the stream began twice.", out);
+        }
         self.begin(out);
         let kind = match &*block.kind {
             "text" => Kind::Text,
@@ -340,14 +343,11 @@ impl StreamIn {
         if !usage.is_unknown() {
             out(Delta::Usage(usage));
         }
-        let otherwise = if self.calls {
-            StopReason::ToolCalls
-        } else {
-            StopReason::End
-        };
-        out(Delta::Stop(
-            self.stop.take().unwrap_or_else(|| Stop::because(otherwise)),
-        ));
+        let mut stop = self.stop.take().unwrap_or_default();
+        if self.calls && stop.reason == StopReason::End {
+            stop.reason = StopReason::ToolCalls;
+        }
+        out(Delta::Stop(stop));
         out(Delta::End);
     }
 }

@@ -186,6 +186,8 @@ pub(super) struct Metadata<'a> {
 #[serde(default)]
 pub(super) struct Answer<'a> {
     #[serde(borrow)]
+    pub(super) error: Option<&'a RawValue>,
+    #[serde(borrow)]
     pub(super) id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub(super) model: Option<Cow<'a, str>>,

@@ -11,11 +11,11 @@ use crate::fault;
 /// # Errors
 /// It is no answer.
 pub fn answer_in(body: &str) -> Result<Response<'_>, AnswerFault> {
-    if let Some(error) = fault::in_answer(body.as_bytes()) {
-        return Err(AnswerFault::Error(error));
-    }
     let wire: Wire<'_> = serde_json::from_str(body).map_err(|_why| AnswerFault::NotJson)?;
-    if wire.output.is_none() {
+    if wire.has_failed() {
+        return Err(AnswerFault::Error(fault::read(body.as_bytes())));
+    }
+    if wire.items().is_none() {
         return Err(AnswerFault::Empty);
     }
     let (mut decode, mut gather) = (StreamIn::default(), Gather::default());

@@ -8,11 +8,12 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::request_in::refers;
+use super::tools_in;
 use super::wire::{Breakpoint, Item, Part};
 use crate::canon::reading::{Content, read};
 use crate::canon::{
     Block, CacheMark, Document, DocumentSource, Image, Json, JsonStr, Losses, Reasoning, Refusal, Request,
-    Role, Seal, Source, Text, ToolCall, ToolInput, ToolResult, Turn, seal,
+    Role, Seal, Source, Text, Tool, ToolCall, ToolInput, ToolResult, Turn, seal,
 };
 
 /// Reads `input` into the request.
@@ -22,7 +23,7 @@ pub(super) fn conversation<'a>(
     losses: &mut Losses,
 ) -> Result<(), Refusal> {
     let items: Vec<&'a RawValue> = match Content::of(raw) {
-        Content::Nothing => return Ok(()),
+        Content::Nothing => return Err(Refusal::invalid("input", "The field 'input' is missing.")),
         Content::Text(quoted) => {
             let text = JsonStr::from_raw(quoted).unwrap_or_default();
             request.turns.push(Turn {
@@ -56,41 +57,65 @@ fn take<'a>(
 ) -> Result<(), Refusal> {
     match &*item.kind {
         "message" | "" => message(item, path, request, losses),
+        // A search that its provider made by itself calls nobody.
+        "tool_search_call" | "tool_search_output" if item.call_id.is_none() => {
+            offered(request, item.tools, path, losses)?;
+            said(request, foreign(&item.kind, raw));
+            Ok(())
+        }
         "function_call" | "custom_tool_call" | "tool_search_call" => {
             let call = call(item, path)?;
             said(request, Block::ToolCall(call));
             Ok(())
         }
         "function_call_output" | "custom_tool_call_output" | "tool_search_output" => {
+            // Tools that a search has found can be called from now on.
+            offered(request, item.tools, path, losses)?;
             let result = result(item, path, losses)?;
             answered(request, result);
             Ok(())
         }
         "reasoning" => {
-            said(request, Block::Reasoning(reasoning(item, losses)));
+            let reasoning = reasoning(item, path, losses)?;
+            said(request, Block::Reasoning(reasoning));
             Ok(())
         }
         "item_reference" => Err(refers(path)),
-        "additional_tools" => {
-            let more = super::tools_in::tools(item.tools, losses)?;
-            request.tools.extend(more);
-            Ok(())
-        }
-        "compaction" => Err(Refusal::unsupported(
+        "additional_tools" => offered(request, item.tools, path, losses),
+        // Codex has three names for it.
+        kind if kind.contains("compaction") => Err(Refusal::unsupported(
             path,
             "A compacted conversation can be read by the provider that compacted it, and by nobody else; start a new one.",
         )),
-        kind => {
-            said(
-                request,
-                Block::Foreign {
-                    kind: Cow::Owned(kind.to_owned()),
-                    raw: Json::from(raw),
-                },
-            );
+        _ => {
+            said(request, foreign(&item.kind, raw));
             Ok(())
         }
     }
+}
+
+/// An item that only its own dialect knows.
+fn foreign<'a>(kind: &str, raw: &'a RawValue) -> Block<'a> {
+    Block::Foreign {
+        kind: Cow::Owned(kind.to_owned()),
+        raw: Json::from(raw),
+    }
+}
+
+/// Adds tools to those on offer. A conversation repeats what it has found; two tools of one name are refused everywhere.
+fn offered<'a>(
+    request: &mut Request<'a>,
+    raw: Option<&'a RawValue>,
+    path: &str,
+    losses: &mut Losses,
+) -> Result<(), Refusal> {
+    for tool in tools_in::tools(raw, &format!("{path}.tools"), losses)? {
+        let is_same = |known: &Tool<'_>| known.name == tool.name && known.namespace == tool.namespace;
+        if !request.tools.iter().any(is_same) {
+            request.tools.push(tool);
+        }
+    }
+    Ok(())
 }
 
 /// Adds what the model said to its turn.
@@ -155,6 +180,12 @@ fn message<'a>(
     };
     let blocks = content(item.content, &format!("{path}.content"), losses)?;
     let instructs = matches!(role, Role::System | Role::Developer);
+    if instructs && !blocks.iter().all(|block| matches!(block, Block::Text(_))) {
+        return Err(Refusal::unsupported(
+            format!("{path}.content"),
+            "Instructions for this model's backends can hold text alone.",
+        ));
+    }
     if instructs && request.turns.is_empty() {
         request.system.push(Turn { role, blocks });
         return Ok(());
@@ -191,7 +222,8 @@ fn content<'a>(
     }
 }
 
-fn sound<'a>(text: JsonStr<'a>, path: &str) -> Result<JsonStr<'a>, Refusal> {
+/// A text that can be decoded: half a surrogate pair is no text.
+pub(super) fn sound<'a>(text: JsonStr<'a>, path: &str) -> Result<JsonStr<'a>, Refusal> {
     if text.is_sound() {
         return Ok(text);
     }
@@ -208,7 +240,7 @@ fn part<'a>(part: Part<'a>, path: &str) -> Result<Block<'a>, Refusal> {
             cache,
             ..Text::plain(sound(part.text.unwrap_or_default(), path)?)
         })),
-        "refusal" => Ok(Block::Refusal(part.refusal.unwrap_or_default())),
+        "refusal" => Ok(Block::Refusal(sound(part.refusal.unwrap_or_default(), path)?)),
         "input_image" | "image_url" => Ok(Block::Image(image(part, path, cache)?)),
         "input_file" | "file" => Ok(Block::Document(file(part, path, cache)?)),
         "input_audio" => part
@@ -305,25 +337,26 @@ fn call<'a>(item: Item<'a>, path: &str) -> Result<ToolCall<'a>, Refusal> {
         None => return Err(missing("name")),
     };
     let input = if item.kind == "custom_tool_call" {
-        ToolInput::Custom(item.input.unwrap_or_default())
+        ToolInput::Custom(sound(item.input.unwrap_or_default(), &format!("{path}.input"))?)
     } else {
-        arguments(item.arguments)
+        arguments(item.arguments, &format!("{path}.arguments"))?
     };
+    let id = item.call_id.or(item.id).ok_or_else(|| missing("call_id"))?;
     Ok(ToolCall {
-        id: item.call_id.or(item.id).ok_or_else(|| missing("call_id"))?,
+        id: sound(id, &format!("{path}.call_id"))?,
         name,
         namespace: item.namespace,
         input,
     })
 }
 
-fn arguments(raw: Option<&RawValue>) -> ToolInput<'_> {
-    match raw {
-        None => ToolInput::Arguments(JsonStr::EMPTY),
-        Some(raw) => match JsonStr::from_raw(raw.get()) {
-            Some(text) => ToolInput::Arguments(text),
-            None => ToolInput::Json(Json::from(raw)),
-        },
+fn arguments<'a>(raw: Option<&'a RawValue>, path: &str) -> Result<ToolInput<'a>, Refusal> {
+    let Some(raw) = raw else {
+        return Ok(ToolInput::Arguments(JsonStr::EMPTY));
+    };
+    match JsonStr::from_raw(raw.get()) {
+        Some(text) => sound(text, path).map(ToolInput::Arguments),
+        None => Ok(ToolInput::Json(Json::from(raw))),
     }
 }
 
@@ -344,7 +377,7 @@ fn result<'a>(item: Item<'a>, path: &str, losses: &mut Losses) -> Result<ToolRes
         _ => content(raw, &format!("{path}.output"), losses)?,
     };
     Ok(ToolResult {
-        id,
+        id: sound(id, &format!("{path}.call_id"))?,
         plain: matches!(Content::of(raw), Content::Text(_)),
         content,
         is_error: None,
@@ -353,18 +386,23 @@ fn result<'a>(item: Item<'a>, path: &str, losses: &mut Losses) -> Result<ToolRes
     })
 }
 
-fn reasoning<'a>(item: Item<'a>, losses: &mut Losses) -> Reasoning<'a> {
-    let texts = |parts: Vec<Part<'a>>| parts.into_iter().filter_map(|part| part.text).collect::<Vec<_>>();
-    let summary = texts(item.summary.unwrap_or_default());
+fn reasoning<'a>(item: Item<'a>, path: &str, losses: &mut Losses) -> Result<Reasoning<'a>, Refusal> {
+    let texts = |parts: Vec<Part<'a>>, what: &str| {
+        let texts = parts.into_iter().filter_map(|part| part.text);
+        texts
+            .map(|text| sound(text, &format!("{path}.{what}")))
+            .collect::<Result<Vec<_>, _>>()
+    };
+    let summary = texts(item.summary.unwrap_or_default(), "summary")?;
     let raw: Vec<Part<'a>> = match Content::of(item.content) {
-        Content::List(list) => read(list, "input.content", losses).unwrap_or_default(),
+        Content::List(list) => read(list, &format!("{path}.content"), losses)?,
         _ => Vec::new(),
     };
-    let thoughts = texts(raw);
+    let thoughts = texts(raw, "content")?;
     let is_summary = thoughts.is_empty();
     let parts = if is_summary { summary } else { thoughts };
     let id = item.id.unwrap_or_default();
     let mut reasoning = seal::restore(parts, item.encrypted_content, |data| Seal::Encrypted { id, data });
     reasoning.summary |= is_summary && reasoning.family.is_none();
-    reasoning
+    Ok(reasoning)
 }

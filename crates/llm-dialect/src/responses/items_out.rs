@@ -208,11 +208,16 @@ impl Writer<'_> {
         failed.map_or(Ok(()), Err)
     }
 
-    /// What the model said, in order: neighbouring words are one message.
+    /// What the model said, in order: neighbouring words are one message. Reasoning that led to nothing stays here, since
+    /// `OpenAI` refuses it without the item that it led to.
     fn assistant(&self, list: &mut Array<'_>, turn: &Turn<'_>, losses: &mut Losses) {
         let mut words: Vec<&Block<'_>> = Vec::new();
-        for block in &turn.blocks {
+        let led_to =
+            |block: &Block<'_>| matches!(block, Block::Text(_) | Block::Refusal(_) | Block::ToolCall(_));
+        let led = turn.blocks.iter().rposition(led_to).unwrap_or(0);
+        for (at, block) in turn.blocks.iter().enumerate() {
             match block {
+                Block::Reasoning(_) if at >= led => {}
                 Block::Text(_) | Block::Refusal(_) => words.push(block),
                 other => {
                     said(list, &mut words);
@@ -264,7 +269,7 @@ impl Writer<'_> {
         };
         list.object(|it| {
             it.str("type", "reasoning");
-            if !id.is_empty() {
+            if !id.is_empty() && (is_own(id) || !self.target.openai) {
                 it.text("id", id);
             }
             it.array("summary", |list| {
@@ -275,6 +280,11 @@ impl Writer<'_> {
             it.text("encrypted_content", data);
         });
     }
+}
+
+/// Whether an id looks like one of `OpenAI`'s for reasoning.
+fn is_own(id: &JsonStr<'_>) -> bool {
+    id.spelling().starts_with("rs_") && id.spelling().len() <= names::OPENAI_ID
 }
 
 fn text_part(parts: &mut Array<'_>, kind: &str, text: &JsonStr<'_>) {

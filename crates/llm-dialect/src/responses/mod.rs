@@ -6,6 +6,7 @@ mod echo;
 mod items;
 mod items_in;
 mod items_out;
+mod places;
 mod request_in;
 mod request_out;
 mod stream_in;

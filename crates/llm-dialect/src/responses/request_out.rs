@@ -189,3 +189,140 @@ fn user(all: &mut Object<'_>, request: &Request<'_>, target: &Target<'_>) {
         all.str(name, &names::digest(&plain, 64));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Dialect;
+    use crate::canon::{
+        Block, JsonStr, Reasoning, Role, Seal, Tool, ToolCall, ToolChoice, ToolInput, ToolKind, Turn,
+    };
+    use crate::traits::Traits;
+    use std::borrow::Cow;
+
+    fn body(request: &Request<'_>) -> serde_json::Value {
+        let target = Target {
+            dialect: Dialect::Responses,
+            model: "gpt-5",
+            family: "openai",
+            openai: true,
+            max_tokens: None,
+            traits: Traits::of(Dialect::Responses, "gpt-5"),
+        };
+        let encoded = request_out(request, &target, &mut Losses::default()).unwrap();
+        serde_json::from_slice(&encoded.body).unwrap()
+    }
+
+    fn thought(id: &'static str) -> Block<'static> {
+        Block::Reasoning(Reasoning {
+            seal: Some(Seal::Encrypted {
+                id: JsonStr::spelled_so(id),
+                data: JsonStr::spelled_so("x"),
+            }),
+            ..Reasoning::default()
+        })
+    }
+
+    fn call() -> Block<'static> {
+        Block::ToolCall(ToolCall {
+            id: JsonStr::spelled_so("call_1"),
+            name: Cow::Borrowed("f"),
+            namespace: None,
+            input: ToolInput::Arguments(JsonStr::EMPTY),
+        })
+    }
+
+    #[test]
+    fn reasoning_goes_back_only_before_what_it_led_to_and_under_an_id_of_its_maker() {
+        let text = || Block::text(JsonStr::spelled_so("t"));
+        #[rustfmt::skip]
+        let table: Vec<(&str, Vec<Block<'_>>, &[&str])> = vec![
+            ("before a call", vec![thought("rs_1"), call()], &["reasoning rs_1", "function_call"]),
+            ("before words and a call", vec![thought("rs_1"), text(), thought("rs_2"), call()], &["reasoning rs_1", "message", "reasoning rs_2", "function_call"]),
+            ("several", vec![thought("rs_1"), thought("rs_2"), text()], &["reasoning rs_1", "reasoning rs_2", "message"]),
+            ("an id of somebody else", vec![thought("capture-1"), text()], &["reasoning", "message"]),
+            ("after all, since nothing came of it", vec![text(), thought("rs_1")], &["message"]),
+            ("alone", vec![thought("rs_1")], &[]),
+            ("before a search, which does not go back", vec![thought("rs_1"), Block::WebSearch(crate::canon::WebSearch::default())], &[]),
+        ];
+        for (case, blocks, expected) in table {
+            let request = Request {
+                turns: vec![Turn {
+                    role: Role::Assistant,
+                    blocks,
+                }],
+                ..Request::default()
+            };
+            let items = body(&request)["input"].as_array().unwrap().clone();
+            let items: Vec<String> = items
+                .iter()
+                .map(|item| {
+                    format!(
+                        "{} {}",
+                        item["type"].as_str().unwrap(),
+                        item["id"].as_str().unwrap_or("")
+                    )
+                })
+                .collect();
+            let items: Vec<&str> = items.iter().map(|item| item.trim_end()).collect();
+            assert_eq!(items, expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_choice_names_a_tool_as_its_kind_does() {
+        let tool = |name: &'static str, namespace: Option<&'static str>, kind| Tool {
+            name: Cow::Borrowed(name),
+            namespace: namespace.map(Cow::Borrowed),
+            description: None,
+            kind,
+            strict: None,
+            cache: None,
+        };
+        let search = ToolKind::WebSearch {
+            allowed_domains: None,
+            user_location: None,
+        };
+        let tools = vec![
+            tool("f", None, ToolKind::Function(None)),
+            tool("c", None, ToolKind::Custom(None)),
+            tool("g", Some("n"), ToolKind::Function(None)),
+            tool("web_search", None, search),
+        ];
+        let named = |name: &'static str| ToolChoice::Named {
+            name: Cow::Borrowed(name),
+            namespace: None,
+        };
+        let allowed = ToolChoice::Allowed {
+            required: true,
+            names: vec![
+                "f".into(),
+                "c".into(),
+                "g".into(),
+                "web_search".into(),
+                "gone".into(),
+            ],
+        };
+        for (choice, expected) in [
+            (named("f"), r#"{"type":"function","name":"f"}"#),
+            (named("c"), r#"{"type":"custom","name":"c"}"#),
+            (named("web_search"), r#"{"type":"web_search"}"#),
+            (
+                ToolChoice::Hosted("web_search_preview".into()),
+                r#"{"type":"web_search"}"#,
+            ),
+            (
+                allowed,
+                r#"{"type":"allowed_tools","mode":"required","tools":[{"type":"function","name":"f"},{"type":"custom","name":"c"},{"type":"function","name":"n__g"},{"type":"web_search"}]}"#,
+            ),
+        ] {
+            let request = Request {
+                tools: tools.clone(),
+                tool_choice: Some(choice.clone()),
+                ..Request::default()
+            };
+            let expected: serde_json::Value = serde_json::from_str(expected).unwrap();
+            assert_eq!(body(&request)["tool_choice"], expected, "{choice:?}");
+        }
+    }
+}

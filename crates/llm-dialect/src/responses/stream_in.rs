@@ -1,9 +1,10 @@
-//! A Responses stream as deltas. Items are told apart by their place in the output: their ids change on some hosts.
+//! A Responses stream as deltas.
 
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::places::{Class, Kind, Places};
 use super::wire::{Annotation, Event, Item, Part, Response};
 use crate::canon::{
     Citation, Decode, Delta, Head, JsonStr, Piece, Seal, Stop, StopReason, WebSearch, WireEvent,
@@ -21,32 +22,9 @@ pub struct StreamIn {
     started: bool,
     over: bool,
     blocks: u32,
-    items: Vec<Seen>,
+    items: Places,
     calls: bool,
     refused: bool,
-}
-
-/// An item of the output, as far as it was seen.
-#[derive(Debug)]
-struct Seen {
-    index: u64,
-    /// Its open block and what that is.
-    open: Option<(u32, Kind)>,
-    /// Whether it has said anything: what it says whole in the end is then known.
-    spoke: bool,
-    done: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Refusal,
-    Thought {
-        /// The part of the summary that is open.
-        part: u64,
-        summary: bool,
-    },
-    Call,
 }
 
 impl Decode for StreamIn {
@@ -63,39 +41,25 @@ impl Decode for StreamIn {
             &wire.kind
         };
         match kind {
-            "response.output_text.delta" => self.words(&wire, Kind::Text, out),
+            "response.output_text.delta" => self.words(&wire, Kind::Text(wire.part()), out),
             "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
                 self.words(&wire, Kind::Call, out);
             }
             "response.reasoning_summary_text.delta" => {
-                let part = wire.summary_index.unwrap_or(0);
+                let part = wire.summary_index.0.unwrap_or(0);
                 self.words(&wire, Kind::Thought { part, summary: true }, out);
             }
-            "response.reasoning_text.delta" => self.words(
-                &wire,
-                Kind::Thought {
-                    part: 0,
-                    summary: false,
-                },
-                out,
-            ),
-            "response.refusal.delta" => self.words(&wire, Kind::Refusal, out),
-            "response.output_item.added" => self.added(&wire, out),
-            "response.output_item.done" => {
-                if let Some(item) = wire.item {
-                    self.done(wire.output_index.unwrap_or(0), item, out);
-                }
+            "response.reasoning_text.delta" => {
+                let part = wire.part();
+                self.words(&wire, Kind::Thought { part, summary: false }, out);
             }
+            "response.refusal.delta" => self.words(&wire, Kind::Refusal(wire.part()), out),
             "response.output_text.annotation.added" => self.annotation(&wire, out),
-            "response.created" | "response.in_progress" | "response.queued" => self.start(wire.response, out),
-            "response.completed" | "response.incomplete" => match wire.response.map(parsed) {
-                Some(response) => self.complete(&response, out),
-                None => self.fault(fault::read(event.data.as_bytes()), out),
-            },
-            "response.failed" | "response.cancelled" | "error" => {
-                self.fault(fault::read(event.data.as_bytes()), out);
+            "response.content_part.done" => self.part_done(&wire, out),
+            "response.function_call_arguments.done" | "response.custom_tool_call_input.done" => {
+                self.all_words(&wire, out);
             }
-            _ => {}
+            _ => self.frame(kind, &wire, event.data, out),
         }
     }
 
@@ -115,14 +79,37 @@ fn parsed(raw: &RawValue) -> Response<'_> {
 }
 
 impl StreamIn {
+    /// Events about items and about the answer, not about words.
+    fn frame(&mut self, kind: &str, wire: &Event<'_>, data: &str, out: Out<'_>) {
+        match kind {
+            "response.output_item.added" => self.added(wire, out),
+            "response.output_item.done" => self.item_done(wire, out),
+            "response.created" | "response.in_progress" | "response.queued" => {
+                let response = wire.response.map(parsed).unwrap_or_default();
+                self.begin(&response, out);
+            }
+            "response.completed" | "response.incomplete" => match wire.response.map(parsed) {
+                Some(response) if !response.has_failed() => self.complete(&response, out),
+                _ => self.fault(fault::read(data.as_bytes()), out),
+            },
+            "response.failed" | "response.cancelled" | "error" => {
+                self.fault(fault::read(data.as_bytes()), out);
+            }
+            // Some hosts send an error without any type.
+            _ => {
+                let error = data
+                    .contains("\"error\"")
+                    .then(|| fault::in_answer(data.as_bytes()));
+                if let Some(error) = error.flatten() {
+                    self.fault(error, out);
+                }
+            }
+        }
+    }
+
     fn fault(&mut self, error: BackendError, out: Out<'_>) {
         self.over = true;
         out(Delta::Fault(error));
-    }
-
-    fn start(&mut self, response: Option<&RawValue>, out: Out<'_>) {
-        let response = response.map(parsed).unwrap_or_default();
-        self.begin(&response, out);
     }
 
     fn begin(&mut self, response: &Response<'_>, out: Out<'_>) {
@@ -136,20 +123,6 @@ impl StreamIn {
         });
     }
 
-    /// The place of an item among those that were seen.
-    fn place(&mut self, index: u64) -> usize {
-        if let Some(at) = self.items.iter().position(|item| item.index == index) {
-            return at;
-        }
-        self.items.push(Seen {
-            index,
-            open: None,
-            spoke: false,
-            done: false,
-        });
-        self.items.len() - 1
-    }
-
     fn next(&mut self) -> u32 {
         let at = self.blocks;
         self.blocks += 1;
@@ -157,14 +130,27 @@ impl StreamIn {
     }
 
     fn added(&mut self, wire: &Event<'_>, out: Out<'_>) {
-        let index = wire.output_index.unwrap_or(self.items.len() as u64);
-        let Some(raw) = wire.item else { return };
-        let item: Item<'_> = serde_json::from_str(raw.get()).unwrap_or_default();
+        let Some(item) = wire.item.and_then(read) else {
+            return;
+        };
         self.begin(&Response::default(), out);
-        let place = self.place(index);
-        if is_call(&item.kind) {
+        let place = self.items.named(wire.output_index.0, &item);
+        let is_new = self
+            .items
+            .get(place)
+            .is_some_and(|seen| seen.open.is_none() && !seen.done);
+        if Class::of(&item.kind) == Class::Call && is_new {
             self.open_call(place, &item, out);
         }
+    }
+
+    fn item_done(&mut self, wire: &Event<'_>, out: Out<'_>) {
+        let Some(item) = wire.item.and_then(read) else {
+            return;
+        };
+        self.begin(&Response::default(), out);
+        let place = self.items.named(wire.output_index.0, &item);
+        self.done(place, &item, out);
     }
 
     fn open_call(&mut self, place: usize, item: &Item<'_>, out: Out<'_>) {
@@ -196,16 +182,32 @@ impl StreamIn {
             return;
         };
         self.begin(&Response::default(), out);
-        let place = self.place(wire.output_index.unwrap_or(0));
+        let Some(place) = self.items.speaking(wire.output_index.0, kind) else {
+            return;
+        };
         self.say(place, kind, words, out);
-        if let (Kind::Text, Some(items)) = (kind, wire.logprobs) {
+        if let (Kind::Text(_), Some(items)) = (kind, wire.logprobs) {
             self.logprobs(place, items.get(), out);
         }
     }
 
+    /// What a call is called with, whole: for those who send no pieces of it.
+    fn all_words(&mut self, wire: &Event<'_>, out: Out<'_>) {
+        let words = wire
+            .arguments
+            .or(wire.input)
+            .and_then(|raw| JsonStr::from_raw(raw.get()));
+        let place = self.items.speaking(wire.output_index.0, Kind::Call);
+        let silent = place.filter(|place| self.items.get(*place).is_some_and(|seen| !seen.spoke));
+        if let (Some(place), Some(words)) = (silent, words.filter(|it| !it.is_empty())) {
+            self.say(place, Kind::Call, words, out);
+        }
+    }
+
     fn logprobs(&mut self, place: usize, items: &str, out: Out<'_>) {
-        let inside = items.trim().trim_start_matches('[').trim_end_matches(']').trim();
-        if let (false, Some((at, Kind::Text))) = (inside.is_empty() || inside == "null", self.open(place)) {
+        let inside = items.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+        let inside = inside.map(str::trim).filter(|it| !it.is_empty());
+        if let (Some(inside), Some((at, Kind::Text(_)))) = (inside, self.open(place)) {
             out(Delta::More {
                 at,
                 piece: Piece::Logprobs(Cow::Borrowed(inside)),
@@ -248,24 +250,32 @@ impl StreamIn {
             (Some((at, _)), _) => out(Delta::Close { at }),
             (None, _) => {}
         }
-        self.refused |= kind == Kind::Refusal;
-        let at = self.next();
         let head = match kind {
-            Kind::Refusal => Head::Refusal,
+            Kind::Text(_) => Head::Text,
+            Kind::Refusal(_) => Head::Refusal,
             Kind::Thought { summary, .. } => Head::Reasoning { summary },
-            Kind::Text | Kind::Call => Head::Text,
+            Kind::Call => return None,
         };
+        self.refused |= head == Head::Refusal;
+        let at = self.next();
         out(Delta::Open { at, head });
-        self.items.get_mut(place)?.open = Some((at, kind));
+        let seen = self.items.get_mut(place)?;
+        (seen.open, seen.cited) = (Some((at, kind)), 0);
         Some(at)
     }
 
     fn annotation(&mut self, wire: &Event<'_>, out: Out<'_>) {
-        let Some(citation) = wire.annotation.and_then(cited) else {
-            return;
-        };
-        let place = self.place(wire.output_index.unwrap_or(0));
-        if let Some((at, Kind::Text)) = self.open(place) {
+        let place = self.items.speaking(wire.output_index.0, Kind::Text(wire.part()));
+        if let (Some(place), Some(citation)) = (place, wire.annotation.and_then(cited)) {
+            self.cite(place, citation, out);
+        }
+    }
+
+    fn cite(&mut self, place: usize, citation: Citation<'_>, out: Out<'_>) {
+        if let Some((at, Kind::Text(_))) = self.open(place) {
+            if let Some(seen) = self.items.get_mut(place) {
+                seen.cited += 1;
+            }
             out(Delta::More {
                 at,
                 piece: Piece::Citation(citation),
@@ -273,10 +283,28 @@ impl StreamIn {
         }
     }
 
+    /// Sources of a part that is whole: those that were not told one by one.
+    fn sources(&mut self, place: usize, part: &Part<'_>, out: Out<'_>) {
+        let told = self.items.get(place).map_or(0, |seen| seen.cited);
+        let all = part.annotations.iter().flatten().filter_map(|raw| cited(raw));
+        for citation in all.skip(told) {
+            self.cite(place, citation, out);
+        }
+    }
+
+    fn part_done(&mut self, wire: &Event<'_>, out: Out<'_>) {
+        let kind = Kind::Text(wire.part());
+        let part: Option<Part<'_>> = wire.content().and_then(|raw| serde_json::from_str(raw).ok());
+        let place = self.items.speaking(wire.output_index.0, kind);
+        if let (Some(place), Some(part)) = (place, part)
+            && self.open(place).is_some_and(|(_, open)| open == kind)
+        {
+            self.sources(place, &part, out);
+        }
+    }
+
     /// An item is whole: what was not seen of it in pieces is said now.
-    fn done(&mut self, index: u64, raw: &RawValue, out: Out<'_>) {
-        self.begin(&Response::default(), out);
-        let place = self.place(index);
+    fn done(&mut self, place: usize, item: &Item<'_>, out: Out<'_>) {
         let Some(seen) = self.items.get_mut(place) else {
             return;
         };
@@ -284,14 +312,12 @@ impl StreamIn {
             return;
         }
         let spoke = seen.spoke;
-        let item: Item<'_> = serde_json::from_str(raw.get()).unwrap_or_default();
-        match &*item.kind {
-            "message" if !spoke => self.message(place, &item, out),
-            "message" => {}
-            "reasoning" => self.reasoning(place, &item, spoke, out),
-            "web_search_call" => self.searched(&item, out),
-            kind if is_call(kind) => self.called(place, &item, spoke, out),
-            kind => out(Delta::Lost(Cow::Borrowed(kind))),
+        match Class::of(&item.kind) {
+            Class::Message => self.message(place, item, spoke, out),
+            Class::Reasoning => self.reasoning(place, item, spoke, out),
+            Class::Search => self.searched(item, out),
+            Class::Call => self.called(place, item, spoke, out),
+            Class::Other => out(Delta::Lost(Cow::Borrowed(&item.kind))),
         }
         self.close(place, out);
     }
@@ -302,32 +328,28 @@ impl StreamIn {
         }
     }
 
-    fn message(&mut self, place: usize, item: &Item<'_>, out: Out<'_>) {
+    fn message(&mut self, place: usize, item: &Item<'_>, spoke: bool, out: Out<'_>) {
         let parts: Vec<Part<'_>> = item
             .content
             .and_then(|raw| serde_json::from_str(raw.get()).ok())
             .unwrap_or_default();
-        for part in parts {
-            if let Some(refusal) = part.refusal.filter(|it| !it.is_empty()) {
-                self.say(place, Kind::Refusal, refusal, out);
-                continue;
+        for (number, part) in (0..).zip(&parts) {
+            let unsaid = |text: &&JsonStr<'_>| !text.is_empty() && !spoke;
+            if let Some(refusal) = part.refusal.as_ref().filter(unsaid) {
+                self.say(place, Kind::Refusal(number), refusal.borrowed(), out);
             }
-            // Parts stay apart, since sources count within their own.
-            self.close(place, out);
-            let Some(text) = part.text.filter(|it| !it.is_empty()) else {
-                continue;
-            };
-            self.say(place, Kind::Text, text, out);
-            for citation in part.annotations.iter().flatten().filter_map(|raw| cited(raw)) {
-                if let Some((at, _)) = self.open(place) {
-                    out(Delta::More {
-                        at,
-                        piece: Piece::Citation(citation),
-                    });
+            let text = part.text.as_ref().filter(unsaid);
+            if let Some(text) = text {
+                self.say(place, Kind::Text(number), text.borrowed(), out);
+            }
+            if self
+                .open(place)
+                .is_some_and(|(_, open)| open == Kind::Text(number))
+            {
+                self.sources(place, part, out);
+                if let Some(items) = part.logprobs.filter(|_| text.is_some()) {
+                    self.logprobs(place, items.get(), out);
                 }
-            }
-            if let Some(items) = part.logprobs {
-                self.logprobs(place, items.get(), out);
             }
         }
     }
@@ -344,7 +366,8 @@ impl StreamIn {
             } else {
                 thoughts.iter().collect::<Vec<_>>()
             };
-            for (part, text) in (0..).zip(parts.into_iter().filter_map(|part| part.text.clone())) {
+            let texts = parts.into_iter().filter_map(|part| part.text.clone());
+            for (part, text) in (0..).zip(texts.filter(|it| !it.is_empty())) {
                 self.say(place, Kind::Thought { part, summary }, text, out);
             }
         }
@@ -411,8 +434,14 @@ impl StreamIn {
     /// The answer is whole. Items that only its last word holds are said now.
     pub(super) fn complete(&mut self, response: &Response<'_>, out: Out<'_>) {
         self.begin(response, out);
-        for (index, raw) in (0..).zip(response.output.iter().flatten()) {
-            self.done(index, raw, out);
+        let output: Vec<Item<'_>> = response
+            .items()
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(read)
+            .collect();
+        for (place, item) in self.items.matched(&output).into_iter().zip(&output) {
+            self.done(place, item, out);
         }
         for place in 0..self.items.len() {
             self.close(place, out);
@@ -432,11 +461,8 @@ impl StreamIn {
     /// There is no reason of the end on this wire: it follows from what was said.
     fn reason(&self, response: &Response<'_>) -> StopReason {
         let incomplete = response.status.as_deref() == Some("incomplete");
-        let why = response
-            .incomplete_details
-            .as_ref()
-            .and_then(|it| it.reason.as_deref());
-        match why.filter(|_| incomplete) {
+        let why = response.why();
+        match why.as_deref().filter(|_| incomplete) {
             Some("content_filter") => StopReason::Filter,
             Some(_) => StopReason::MaxTokens,
             None if incomplete => StopReason::MaxTokens,
@@ -447,8 +473,9 @@ impl StreamIn {
     }
 }
 
-fn is_call(kind: &str) -> bool {
-    matches!(kind, "function_call" | "custom_tool_call" | "tool_search_call")
+/// An item; one that cannot be read is none.
+fn read(raw: &RawValue) -> Option<Item<'_>> {
+    serde_json::from_str(raw.get()).ok()
 }
 
 /// A time in seconds; some hosts write it with a fraction.
@@ -464,4 +491,199 @@ fn cited(raw: &RawValue) -> Option<Citation<'_>> {
         cited: JsonStr::EMPTY,
         span: wire.start_index.zip(wire.end_index).filter(|(_, end)| *end > 0),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canon::{Block, Gather, Response, ToolInput};
+
+    const CREATED: &str =
+        r#"{"type":"response.created","response":{"id":"resp_1","model":"m","created_at":9,"output":[]}}"#;
+
+    /// What a stream of these events comes to, and the fault that it ends with.
+    fn told(events: &[&str]) -> (Response<'static>, Option<BackendError>) {
+        let (mut decode, mut gather, mut fault) = (StreamIn::default(), Gather::default(), None);
+        let mut law = Law::default();
+        let mut out = |delta: Delta<'_>| {
+            law.holds(&delta);
+            gather.delta(&delta);
+            if let Delta::Fault(error) = delta {
+                fault = Some(error);
+            }
+        };
+        for data in events {
+            decode.event(WireEvent { name: None, data }, &mut out);
+        }
+        decode.end(&mut out);
+        (gather.finish().0, fault)
+    }
+
+    /// What decoders keep to, whatever comes.
+    #[derive(Default)]
+    struct Law {
+        started: bool,
+        over: bool,
+        next: u32,
+        open: Vec<u32>,
+    }
+
+    impl Law {
+        fn holds(&mut self, delta: &Delta<'_>) {
+            assert!(!self.over, "nothing follows the end: {delta:?}");
+            match delta {
+                Delta::Start { .. } => assert!(!std::mem::replace(&mut self.started, true)),
+                Delta::Open { at, .. } => {
+                    assert!(self.started && *at == self.next, "{delta:?}");
+                    self.next += 1;
+                    self.open.push(*at);
+                }
+                Delta::More { at, piece } => {
+                    assert!(self.open.contains(at), "{delta:?}");
+                    assert!(
+                        !matches!(piece, Piece::Words(words) if words.is_empty()),
+                        "{delta:?}"
+                    );
+                }
+                Delta::Close { at } => {
+                    assert!(self.open.contains(at), "{delta:?}");
+                    self.open.retain(|open| open != at);
+                }
+                Delta::Stop(_) => assert!(self.open.is_empty(), "all is closed before the end"),
+                Delta::End | Delta::Fault(_) => self.over = true,
+                Delta::Usage(_) | Delta::Lost(_) => {}
+            }
+        }
+    }
+
+    /// Blocks in short: `text`, `refusal`, `thought`, `call(input)`, with the number of sources.
+    fn shown(response: &Response<'_>) -> Vec<String> {
+        let show = |block: &Block<'_>| match block {
+            Block::Text(text) => match text.citations.len() {
+                0 => text.text.read().into_owned(),
+                sources => format!("{} [{sources}]", text.text.read()),
+            },
+            Block::Refusal(text) => format!("refusal: {}", text.read()),
+            Block::Reasoning(it) => format!("thought: {}", JsonStr::joined(&it.parts, "|").read()),
+            Block::ToolCall(call) => match &call.input {
+                ToolInput::Custom(text) => format!("{}<{}>", call.name, text.read()),
+                input => format!("{}({})", call.name, input.spelled().read()),
+            },
+            other => format!("{other:?}"),
+        };
+        response.blocks.iter().map(show).collect()
+    }
+
+    fn item(index: u64, kind: &str, rest: &str) -> [String; 2] {
+        ["added", "done"].map(|what| {
+            let rest = if what == "added" { "" } else { rest };
+            format!(
+                r#"{{"type":"response.output_item.{what}","output_index":{index},"item":{{"type":"{kind}","call_id":"call_{index}","name":"f{index}"{rest}}}}}"#
+            )
+        })
+    }
+
+    fn delta(index: u64, what: &str, text: &str, rest: &str) -> String {
+        format!(r#"{{"type":"response.{what}.delta","output_index":{index},"delta":"{text}"{rest}}}"#)
+    }
+
+    fn completed(output: &str) -> String {
+        format!(
+            r#"{{"type":"response.completed","response":{{"id":"resp_1","status":"completed","output":[{output}]}}}}"#
+        )
+    }
+
+    const MESSAGE: &str = r#"{"type":"message","content":[{"type":"output_text","text":"hi"}]}"#;
+    const REASONING: &str = r#"{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"x"}"#;
+    const SOURCES: &str = r#","content":[{"type":"output_text","text":"hi","annotations":[{"type":"url_citation","url":"u","start_index":0,"end_index":2},{"type":"url_citation","url":"v","start_index":0,"end_index":2}]}]"#;
+
+    #[test]
+    fn an_answer_is_whole_however_its_events_lie() {
+        let [call_added, call_done] = item(0, "function_call", r#","arguments":"{}""#);
+        let [second_added, second_done] = item(1, "function_call", r#","arguments":"{\"b\":1}""#);
+        let [message_added, message_done] = item(0, "message", SOURCES);
+        let one_source = r#"{"type":"response.output_text.annotation.added","output_index":0,"annotation":{"type":"url_citation","url":"u","start_index":0,"end_index":2}}"#;
+        let part_done = r#"{"type":"response.content_part.done","output_index":0,"content_index":0,"part":{"type":"output_text","text":"hi","annotations":[{"type":"url_citation","url":"u","start_index":0,"end_index":2}]}}"#;
+        let text = |text: &str, rest: &str| delta(0, "output_text", text, rest);
+        let arguments = |index, text: &str| delta(index, "function_call_arguments", text, "");
+        let owned = |events: &[&String]| -> Vec<String> { events.iter().map(|it| (*it).clone()).collect() };
+        #[rustfmt::skip]
+        let table: Vec<(&str, Vec<String>, &[&str])> = vec![
+            ("sources that stand only in the finished item", owned(&[&message_added, &text("hi", ""), &message_done, &completed("")]), &["hi [2]"]),
+            ("sources told twice are kept once", owned(&[&message_added, &text("hi", ""), &one_source.to_owned(), &message_done, &completed("")]), &["hi [2]"]),
+            ("sources that stand only in the finished part", owned(&[&message_added, &text("hi", ""), &part_done.to_owned(), &completed("")]), &["hi [1]"]),
+            ("parts of a message stay apart", owned(&[&text("a", r#","content_index":0"#), &text("b", r#","content_index":1"#), &completed("")]), &["a", "b"]),
+            ("an output that leaves out what was streamed", owned(&[&delta(0, "reasoning_summary_text", "t", ""), &delta(1, "output_text", "hi", ""), &completed(MESSAGE)]), &["thought: t", "hi"]),
+            ("an output with more before what was streamed says nothing twice", owned(&[&text("hi", ""), &completed(&format!("{REASONING},{MESSAGE}"))]), &["hi", "thought: "]),
+            ("items that all claim the same place", owned(&[&message_added, &text("hi", ""), &item(0, "message", "")[1], &call_added, &arguments(0, "{}"), &call_done, &completed("")]), &["hi", "f0({})"]),
+            ("and the output says nothing twice then", owned(&[&message_added, &text("hi", ""), &item(0, "message", "")[1], &call_added, &call_done, &completed(&format!(r#"{MESSAGE},{{"type":"function_call","call_id":"call_0","name":"f0","arguments":"{{}}"}}"#))]), &["hi", "f0({})"]),
+            ("a call that only the output holds, between two that were streamed", owned(&[&message_added, &text("hi", ""), &second_added.replace("\":1", "\":2"), &completed(&format!(r#"{MESSAGE},{{"type":"function_call","call_id":"c","name":"late","arguments":"{{}}"}},{{"type":"function_call","call_id":"call_1","name":"f1","arguments":"{{}}"}}"#))]), &["hi", "f1({})", "late({})"]),
+            ("arguments never become visible words", owned(&[&text("hi", ""), &arguments(0, "{}"), &completed("")]), &["hi"]),
+            ("words after their item's end are no new block", owned(&[&message_added, &text("hi", ""), &message_done.replace(SOURCES, ""), &text("again", ""), &completed("")]), &["hi"]),
+            ("calls that arrive at once", owned(&[&call_added, &second_added, &arguments(1, r#"{\"b\""#), &arguments(0, "{"), &arguments(1, ":1}"), &arguments(0, "}"), &second_done, &call_done, &completed("")]), &["f0({})", r#"f1({"b":1})"#]),
+            ("arguments without deltas", owned(&[&call_added, &call_done, &completed("")]), &["f0({})"]),
+            ("arguments only in their own done event", owned(&[&call_added, &r#"{"type":"response.function_call_arguments.done","output_index":0,"arguments":"{\"a\":1}"}"#.to_owned(), &completed("")]), &[r#"f0({"a":1})"#]),
+            ("an empty text in a finished summary", owned(&[&item(0, "reasoning", r#","summary":[{"type":"summary_text","text":""},{"type":"summary_text","text":"t"}]"#)[1], &completed("")]), &["thought: t"]),
+            ("an answer that only its end holds", owned(&[&completed(&format!("{REASONING},{MESSAGE}"))]), &["thought: ", "hi"]),
+        ];
+        let mut wrong = Vec::new();
+        for (case, events, expected) in table {
+            let events: Vec<&str> = [CREATED]
+                .into_iter()
+                .chain(events.iter().map(String::as_str))
+                .collect();
+            let (response, fault) = told(&events);
+            if shown(&response) != expected || fault.is_some() {
+                wrong.push((case, shown(&response), fault));
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    #[test]
+    fn what_breaks_an_answer_says_why() {
+        let table = [
+            (
+                "an error without a type",
+                r#"{"error":{"message":"m","code":429}}"#,
+                "m",
+            ),
+            (
+                "an error event",
+                r#"{"type":"error","code":"x","message":"m"}"#,
+                "m",
+            ),
+            (
+                "a failure",
+                r#"{"type":"response.failed","response":{"error":{"message":"m"}}}"#,
+                "m",
+            ),
+            (
+                "a failure that calls itself complete",
+                r#"{"type":"response.completed","response":{"status":"failed","error":{"message":"m"},"output":[]}}"#,
+                "m",
+            ),
+            (
+                "an end without an end",
+                CREATED,
+                "The stream ended before the answer did.",
+            ),
+        ];
+        for (case, event, message) in table {
+            let (_, fault) =
+                told(&[CREATED, event, &completed(MESSAGE)][..if event == CREATED { 2 } else { 3 }]);
+            assert_eq!(fault.map(|it| it.message).as_deref(), Some(message), "{case}");
+        }
+    }
+
+    #[test]
+    fn members_of_a_wrong_type_lose_no_more_than_themselves() {
+        let odd = r#"{"type":"response.incomplete","response":{"id":5,"status":"incomplete","incomplete_details":"x","output":[],"usage":{"input_tokens":3,"output_tokens":4}}}"#;
+        let (response, fault) = told(&[CREATED, &delta(0, "output_text", "hi", r#","logprobs":7"#), odd]);
+        assert_eq!((shown(&response), fault), (vec!["hi".to_owned()], None));
+        assert_eq!(
+            (response.stop.reason, response.usage.output),
+            (StopReason::MaxTokens, Some(4))
+        );
+    }
 }

@@ -8,6 +8,7 @@ use super::items::{Call, CallKind, Item, annotation, refusal_part, rendered, tex
 use crate::canon::write::{self, Object};
 use crate::canon::{Delta, Encode, Head, Json, JsonStr, Piece, Stop, Terms};
 use crate::names::answer_id;
+use crate::sse;
 use crate::usage::Usage;
 use crate::watch::StreamPosition;
 
@@ -62,10 +63,12 @@ impl StreamOut {
         for part in ["event: ", name, "\ndata: "] {
             out.extend_from_slice(part.as_bytes());
         }
+        let start = out.len();
         write::object(out, |it| {
             it.str("type", name).number("sequence_number", sequence);
             fill(it);
         });
+        sse::on_one_line(out.get_mut(start..).unwrap_or_default());
         out.extend_from_slice(b"\n\n");
     }
 
@@ -470,5 +473,93 @@ impl Encode for StreamOut {
             model: self.terms.model.clone(),
             created_at: self.created,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canon::{Losses, StopReason, Tool, ToolKind};
+    use crate::names::{Names, OPENAI_NAME};
+    use crate::responses::{echo, request_in};
+
+    fn written(terms: Terms, deltas: &[Delta<'_>]) -> String {
+        let (mut encode, mut out) = (StreamOut::new(Arc::new(terms)), Vec::new());
+        for delta in deltas {
+            encode.delta(delta, &mut out);
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    /// Frames: a name, one line of JSON, a blank line.
+    fn is_framed(stream: &str) {
+        for event in stream.split_terminator("\n\n") {
+            let lines: Vec<&str> = event.split('\n').collect();
+            assert_eq!(lines.len(), 2, "{event}");
+            let data: serde_json::Value = serde_json::from_str(&lines[1]["data: ".len()..]).unwrap();
+            assert_eq!(data["type"], lines[0]["event: ".len()..], "{event}");
+        }
+    }
+
+    #[test]
+    fn line_ends_in_what_is_only_carried_break_no_event() {
+        let body = "{\"model\":\"m\",\"input\":\"hi\",\"tools\":[\r\n  {\"type\":\"function\",\n   \"name\":\"f\"}\n],\"metadata\":{\n}}";
+        let request = request_in(body, &mut Losses::default()).unwrap();
+        let search = Tool {
+            name: Cow::Borrowed("tool_search"),
+            namespace: None,
+            description: None,
+            kind: ToolKind::ToolSearch(None),
+            strict: None,
+            cache: None,
+        };
+        let terms = Terms {
+            echo: echo(&request),
+            names: Names::of(&[search], OPENAI_NAME, true),
+            ..Terms::default()
+        };
+        let start = Delta::Start {
+            id: Cow::Borrowed("r"),
+            model: Cow::Borrowed("m"),
+            created: None,
+        };
+        let head = Head::ToolCall {
+            id: JsonStr::spelled_so("call_1"),
+            name: Cow::Borrowed("tool_search"),
+            namespace: None,
+            custom: false,
+        };
+        let arguments = Piece::Words(JsonStr::spelled_so(r#"{\n  \"query\": \"a\\nb\"\r\n}"#));
+        let logprobs = Piece::Logprobs(Cow::Borrowed("{\n\"token\":\"a\"}"));
+        let stream = written(
+            terms,
+            &[
+                start,
+                Delta::Open { at: 0, head },
+                Delta::More {
+                    at: 0,
+                    piece: arguments,
+                },
+                Delta::Close { at: 0 },
+                Delta::Open {
+                    at: 1,
+                    head: Head::Text,
+                },
+                Delta::More {
+                    at: 1,
+                    piece: Piece::Words(JsonStr::spelled_so("a")),
+                },
+                Delta::More {
+                    at: 1,
+                    piece: logprobs,
+                },
+                Delta::Close { at: 1 },
+                Delta::Stop(Stop::because(StopReason::ToolCalls)),
+                Delta::End,
+            ],
+        );
+        is_framed(&stream);
+        assert!(stream.contains("tool_search_call"), "{stream}");
+        assert!(stream.contains(r#""query": "a\nb""#), "{stream}");
     }
 }

@@ -11,15 +11,19 @@ use crate::canon::{Json, Losses, Refusal, Tool, ToolChoice, ToolKind, schema};
 /// Tools of the client that models were trained for, without a schema on the wire.
 const TRAINED: [&str; 4] = ["local_shell", "shell", "apply_patch", "computer"];
 
-/// The tools on offer.
-pub(super) fn tools<'a>(raw: Option<&'a RawValue>, losses: &mut Losses) -> Result<Vec<Tool<'a>>, Refusal> {
+/// The tools that stand at `path`.
+pub(super) fn tools<'a>(
+    raw: Option<&'a RawValue>,
+    path: &str,
+    losses: &mut Losses,
+) -> Result<Vec<Tool<'a>>, Refusal> {
     let Some(raw) = raw.filter(|raw| raw.get() != "null") else {
         return Ok(Vec::new());
     };
-    let wire: Vec<Wire<'a>> = read(raw.get(), "tools", losses)?;
+    let wire: Vec<Wire<'a>> = read(raw.get(), path, losses)?;
     let mut tools = Vec::with_capacity(wire.len());
     for (at, tool) in wire.into_iter().enumerate() {
-        add(tool, None, at, &mut tools)?;
+        add(tool, None, &format!("{path}[{at}]"), &mut tools)?;
     }
     Ok(tools)
 }
@@ -27,20 +31,20 @@ pub(super) fn tools<'a>(raw: Option<&'a RawValue>, losses: &mut Losses) -> Resul
 fn add<'a>(
     wire: Wire<'a>,
     namespace: Option<&Cow<'a, str>>,
-    at: usize,
+    path: &str,
     tools: &mut Vec<Tool<'a>>,
 ) -> Result<(), Refusal> {
     if wire.kind == "namespace" {
-        let name = wire.name.clone().ok_or_else(|| nameless(at))?;
+        let name = wire.name.clone().ok_or_else(|| nameless(path))?;
         for inner in wire.tools.into_iter().flatten() {
-            add(inner, Some(&name), at, tools)?;
+            add(inner, Some(&name), path, tools)?;
         }
         return Ok(());
     }
     let needs_name = matches!(&*wire.kind, "function" | "custom" | "");
     let name = match wire.name.clone() {
         Some(name) => name,
-        None if needs_name => return Err(nameless(at)),
+        None if needs_name => return Err(nameless(path)),
         None => wire.kind.clone(),
     };
     tools.push(Tool {
@@ -54,8 +58,8 @@ fn add<'a>(
     Ok(())
 }
 
-fn nameless(at: usize) -> Refusal {
-    Refusal::invalid(format!("tools[{at}].name"), "A tool must have a name.")
+fn nameless(path: &str) -> Refusal {
+    Refusal::invalid(format!("{path}.name"), "A tool must have a name.")
 }
 
 fn kind<'a>(wire: &Wire<'a>) -> ToolKind<'a> {

@@ -108,24 +108,22 @@ fn strict(tool: &Tool<'_>, losses: &mut Losses) -> bool {
 }
 
 fn write_choice(all: &mut Object<'_>, choice: &ToolChoice<'_>, tools: &[&Tool<'_>], names: &Names) {
-    let kind = |name: &str| {
-        let custom = |tool: &&&Tool<'_>| tool.name == name && matches!(tool.kind, ToolKind::Custom(_));
-        if tools.iter().any(|tool| custom(&tool)) {
-            "custom"
-        } else {
-            "function"
-        }
-    };
     match choice {
         ToolChoice::Auto => all.str("tool_choice", "auto"),
         ToolChoice::None => all.str("tool_choice", "none"),
         ToolChoice::Required => all.str("tool_choice", "required"),
         ToolChoice::Named { name, namespace } => all.object("tool_choice", |it| {
-            it.str("type", kind(name))
-                .str("name", &names.outgoing(name, namespace.as_deref()));
+            let is_meant = |tool: &&&Tool<'_>| tool.name == *name && tool.namespace == *namespace;
+            if let Some(tool) = tools.iter().find(is_meant) {
+                named(it, tool, names);
+            } else {
+                let name = names.outgoing(name, namespace.as_deref());
+                it.str("type", "function").str("name", &name);
+            }
         }),
         ToolChoice::Hosted(hosted) => all.object("tool_choice", |it| {
-            it.str("type", hosted);
+            let search = hosted.starts_with("web_search").then_some("web_search");
+            it.str("type", search.unwrap_or(hosted));
         }),
         ToolChoice::Allowed {
             required,
@@ -134,13 +132,24 @@ fn write_choice(all: &mut Object<'_>, choice: &ToolChoice<'_>, tools: &[&Tool<'_
             it.str("type", "allowed_tools")
                 .str("mode", if *required { "required" } else { "auto" });
             it.array("tools", |list| {
-                for name in allowed {
-                    list.object(|it| {
-                        it.str("type", kind(name))
-                            .str("name", &names.outgoing(name, None));
-                    });
+                for tool in tools.iter().filter(|tool| allowed.contains(&tool.name)) {
+                    list.object(|it| named(it, tool, names));
                 }
             });
         }),
     };
+}
+
+/// A tool as a choice names it.
+fn named(it: &mut Object<'_>, tool: &Tool<'_>, names: &Names) {
+    let kind = match tool.kind {
+        ToolKind::WebSearch { .. } => {
+            it.str("type", "web_search");
+            return;
+        }
+        ToolKind::Custom(_) => "custom",
+        _ => "function",
+    };
+    let name = names.outgoing(&tool.name, tool.namespace.as_deref());
+    it.str("type", kind).str("name", &name);
 }

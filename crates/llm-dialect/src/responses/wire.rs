@@ -4,11 +4,12 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::canon::JsonStr;
 use crate::canon::reading::Silent;
+use crate::lenient::Count;
 
 /// A request.
 #[derive(Deserialize)]
@@ -331,33 +332,67 @@ pub(super) struct Format<'a> {
     pub(super) strict: Option<bool>,
 }
 
-/// A response object.
+/// A response object. Members of a wrong type are absent: an answer is not lost over them.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Response<'a> {
     #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "string")]
     pub(super) id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "string")]
     pub(super) model: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub(super) created_at: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "string")]
     pub(super) status: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    pub(super) output: Option<Vec<&'a RawValue>>,
+    output: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub(super) incomplete_details: Option<Incomplete<'a>>,
+    incomplete_details: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) usage: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) service_tier: Option<&'a RawValue>,
 }
 
+impl<'a> Response<'a> {
+    /// Whether it says that there is no answer, whatever it is called.
+    pub(super) fn has_failed(&self) -> bool {
+        let failed = matches!(self.status.as_deref(), Some("failed" | "cancelled"));
+        let error = self.error.map(RawValue::get);
+        failed || error.is_some_and(|error| !matches!(error, "{}" | "\"\"" | "false" | "[]"))
+    }
+
+    /// The items of its output; nothing if that is no list.
+    pub(super) fn items(&self) -> Option<Vec<&'a RawValue>> {
+        serde_json::from_str(self.output?.get()).ok()
+    }
+
+    /// Why it is incomplete.
+    pub(super) fn why(&self) -> Option<Cow<'a, str>> {
+        let details: Option<Incomplete<'a>> = serde_json::from_str(self.incomplete_details?.get()).ok()?;
+        details?.reason
+    }
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Incomplete<'a> {
+struct Incomplete<'a> {
     #[serde(borrow)]
-    pub(super) reason: Option<Cow<'a, str>>,
+    reason: Option<Cow<'a, str>>,
+}
+
+/// A string; nothing for any other value.
+fn string<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<Cow<'a, str>>, D::Error> {
+    let raw = <&'de RawValue>::deserialize(from)?.get();
+    let inside = raw.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+    Ok(inside.map(|inside| {
+        if inside.contains('\\') {
+            return Cow::Owned(JsonStr::spelled_so(inside).read().into_owned());
+        }
+        Cow::Borrowed(inside)
+    }))
 }
 
 /// An event of a stream.
@@ -366,20 +401,35 @@ pub(super) struct Incomplete<'a> {
 pub(super) struct Event<'a> {
     #[serde(borrow, rename = "type")]
     pub(super) kind: Cow<'a, str>,
-    pub(super) output_index: Option<u64>,
-    pub(super) summary_index: Option<u64>,
+    pub(super) output_index: Count,
+    pub(super) summary_index: Count,
+    content_index: Count,
     #[serde(borrow)]
     pub(super) delta: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub(super) arguments: Option<JsonStr<'a>>,
+    pub(super) arguments: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub(super) input: Option<JsonStr<'a>>,
+    pub(super) input: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) item: Option<&'a RawValue>,
+    #[serde(borrow)]
+    part: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) annotation: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) logprobs: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) response: Option<&'a RawValue>,
+}
+
+impl<'a> Event<'a> {
+    /// The number of the part of a message that it is about.
+    pub(super) fn part(&self) -> u64 {
+        self.content_index.0.unwrap_or(0)
+    }
+
+    /// The part itself, where it is whole.
+    pub(super) fn content(&self) -> Option<&'a str> {
+        self.part.map(RawValue::get)
+    }
 }

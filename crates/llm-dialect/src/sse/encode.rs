@@ -17,6 +17,18 @@ pub fn comment(out: &mut Vec<u8>, text: &str) {
     out.push(b'\n');
 }
 
+/// Puts JSON on one line, as the data of an event must be. Strings hold no line end as it is: such ends lie between
+/// the values of what a client or a model has laid out, its tools and its arguments.
+pub(crate) fn on_one_line(json: &mut [u8]) {
+    let mut from = 0;
+    while let Some(at) = json.get(from..).and_then(|rest| memchr2(b'\n', b'\r', rest)) {
+        if let Some(end) = json.get_mut(from + at) {
+            *end = b' ';
+        }
+        from += at + 1;
+    }
+}
+
 fn line(out: &mut Vec<u8>, head: &[u8], text: &[u8]) {
     out.extend_from_slice(head);
     out.extend_from_slice(text);

@@ -6,4 +6,5 @@ mod decode;
 mod encode;
 
 pub use decode::{Decoder, RawEvent, TooLarge};
+pub(crate) use encode::on_one_line;
 pub use encode::{comment, event};

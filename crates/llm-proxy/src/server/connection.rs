@@ -26,8 +26,10 @@ use crate::config::types::Config;
 use crate::pipeline::AnswerBody;
 use crate::state::{Phase, Signals};
 
-/// hyper's own lower bound for its buffers.
-const SMALLEST_BUFFER: usize = 8 * 1024;
+/// How much is read at once at most: a body that comes within it comes in one piece, which nobody copies. hyper begins
+/// with 8 KiB, and comes this far only for a client that fills its buffers. It takes no head that is longer; one above
+/// `limits.max_header` is refused by the layers above.
+const READ_AT_ONCE: usize = 160 * 1024;
 /// How many streams one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 256;
 /// HTTP/2 flow control: what a client may send before we have read it, a stream and a connection.
@@ -104,6 +106,8 @@ pub struct Http {
     /// For the first request's head to arrive. hyper's own timeout begins only once the client has said enough to tell
     /// which HTTP it speaks.
     first_head: Duration,
+    /// How long a request's head may be.
+    max_head: usize,
     /// For a client that takes nothing of what it is sent.
     patience: Duration,
 }
@@ -117,7 +121,7 @@ impl Http {
             .timer(TokioTimer::new())
             // Total, from the first wait for a head: a slow sender of headers gains nothing.
             .header_read_timeout(config.timeout.request)
-            .max_buf_size(config.limits.max_header.max(SMALLEST_BUFFER));
+            .max_buf_size(config.limits.max_header.max(READ_AT_ONCE));
         let header_list = u32::try_from(config.limits.max_header).unwrap_or(u32::MAX);
         builder
             .http2()
@@ -130,6 +134,7 @@ impl Http {
         Self {
             builder,
             first_head: config.timeout.request,
+            max_head: config.limits.max_header,
             patience: config.timeout.idle,
         }
     }
@@ -150,7 +155,7 @@ async fn drive<S: Service>(
         let answered = service.call(peer, request);
         async move { Ok::<_, Infallible>(answered.await) }
     });
-    let io = Guard::new(io, Arc::clone(&signals), http.patience);
+    let io = Guard::new(io, Arc::clone(&signals), http.max_head, http.patience);
     let mut connection = pin!(http.builder.serve_connection(TokioIo::new(io), answer));
     let mut too_late = pin!(tokio::time::sleep(http.first_head));
     let mut closing = false;

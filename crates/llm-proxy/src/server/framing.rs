@@ -9,6 +9,8 @@ pub(super) struct Framing {
     place: Place,
     /// Headers so far that state the length.
     statements: usize,
+    /// Bytes of the head so far.
+    length: usize,
 }
 
 /// Where in a request the bytes are.
@@ -36,13 +38,20 @@ struct Line {
 }
 
 impl Framing {
+    /// How long the head is, as far as it has come.
+    pub(super) fn head_length(&self) -> usize {
+        self.length
+    }
+
     /// Takes the next bytes. Says `true` once, when the head has turned out to be ambiguous.
     pub(super) fn is_ambiguous_after(&mut self, mut bytes: &[u8]) -> bool {
         while self.place != Place::Over && !bytes.is_empty() {
             let Some(end) = memchr::memchr(b'\n', bytes) else {
+                self.length += bytes.len();
                 self.line.add(bytes);
                 return false;
             };
+            self.length += end + 1;
             self.line.add(bytes.get(..end).unwrap_or_default());
             bytes = bytes.get(end + 1..).unwrap_or_default();
             self.end_line();

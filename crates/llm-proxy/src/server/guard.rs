@@ -25,6 +25,8 @@ pub(super) struct Guard<I> {
     io: I,
     signals: Arc<Signals>,
     framing: Framing,
+    /// How long a request's head may be.
+    max_head: usize,
     /// How long a write may make no progress.
     patience: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
@@ -43,11 +45,12 @@ enum Linger {
 
 impl<I> Guard<I> {
     /// Guards `io`. A client that takes nothing for `patience` is gone.
-    pub(super) fn new(io: I, signals: Arc<Signals>, patience: Duration) -> Self {
+    pub(super) fn new(io: I, signals: Arc<Signals>, max_head: usize, patience: Duration) -> Self {
         Self {
             io,
             signals,
             framing: Framing::default(),
+            max_head,
             patience,
             stalled: None,
             linger: Linger::No,
@@ -108,6 +111,9 @@ impl<I: AsyncRead + Unpin> AsyncRead for Guard<I> {
             }
             if this.framing.is_ambiguous_after(fresh) {
                 this.signals.set_ambiguous();
+            }
+            if this.framing.head_length() > this.max_head {
+                this.signals.set_oversized();
             }
         }
         done

@@ -237,6 +237,9 @@ async fn respond_to(
     if ctx.connection.is_ambiguous() {
         return Err(Told::Failure(ambiguous()));
     }
+    if ctx.connection.is_oversized() {
+        return Err(Told::Failure(oversized(ctx.snapshot.config.limits.max_header)));
+    }
     // An unknown path and a wrong method need no key: they tell nothing but what the documentation tells.
     let place = place.ok_or_else(unknown_path)?;
     if !place.methods().contains(&method.as_str()) {
@@ -297,6 +300,13 @@ fn ambiguous() -> Failure {
     let message = "The request states the length of its body more than once; send one `content-length` or one \
                    `transfer-encoding`.";
     Failure::local(ErrorKind::InvalidBody, message).closing()
+}
+
+fn oversized(max: usize) -> Failure {
+    let message = format!(
+        "The request's headers are longer than {max} bytes, the limit of this proxy (`limits.max_header`)."
+    );
+    Failure::local(ErrorKind::HeadersTooLarge, message).closing()
 }
 
 fn unknown_path() -> Failure {

@@ -23,6 +23,8 @@ pub struct Signals {
     multiplexed: AtomicBool,
     /// The head of the request at hand states its length twice.
     ambiguous: AtomicBool,
+    /// The head of the request at hand is too long.
+    oversized: AtomicBool,
     /// An answer is over: what is read next begins with a request's head.
     next_head: AtomicBool,
     followers: Mutex<Vec<Weak<AtomicWaker>>>,
@@ -65,6 +67,11 @@ impl Signals {
     /// Whether the request at hand states its body's length in more than one way.
     pub fn is_ambiguous(&self) -> bool {
         self.ambiguous.load(Ordering::Acquire)
+    }
+
+    /// Notes that the head of the request at hand is too long.
+    pub fn set_oversized(&self) {
+        self.oversized.store(true, Ordering::Release);
     }
 
     /// Whether a new head is expected; asking takes the expectation away.
@@ -123,6 +130,11 @@ impl Follower {
     /// Whether the request at hand states its body's length in more than one way.
     pub fn is_ambiguous(&self) -> bool {
         self.signals.is_ambiguous()
+    }
+
+    /// Whether the head of the request at hand is too long.
+    pub fn is_oversized(&self) -> bool {
+        self.signals.oversized.load(Ordering::Acquire)
     }
 
     /// Asks for the connection to be closed after this answer.

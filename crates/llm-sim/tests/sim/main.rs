@@ -9,6 +9,8 @@ mod dialects;
 #[cfg(test)]
 mod endings;
 #[cfg(test)]
+mod judged;
+#[cfg(test)]
 mod lesser;
 #[cfg(test)]
 mod lifecycle;

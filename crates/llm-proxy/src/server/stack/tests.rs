@@ -116,6 +116,7 @@ impl Scene {
         let (mut client, served) = self.connect().await;
         ask(&mut client, path, "x-break: yes\r\nx-request-id: mine\r\n").await;
         let answer = answer(&mut client).await;
+        drop(client); // or the proxy would linger for what else it may send
         served.await.expect("the connection's task lives");
         answer
     }
@@ -166,6 +167,7 @@ impl OnItsWay {
         );
         self.backend.write_all(reply.as_bytes()).await.unwrap();
         let (head, _) = answer(&mut self.client).await;
+        drop(self.client);
         self.served.await.expect("the connection's task lives");
         head
     }

@@ -245,3 +245,18 @@ async fn a_backend_gets_its_own_key_alone_whatever_the_client_presents() {
     }
     proxy.finish().await;
 }
+
+#[tokio::test]
+async fn headers_above_the_limit_are_refused_in_the_callers_dialect_and_those_below_it_pass() {
+    let pair = Pair::start().await;
+    let proxy = Proxy::start(&pair.yaml()).await;
+    let (fits, exceeds) = ("k".repeat(60 * 1024), "k".repeat(64 * 1024));
+    for (path, body) in calls("m", false) {
+        let long = |value: &str| proxy.client().header("x-unknown", value);
+        long(&fits).post(path, &body).await.expect(200);
+        let refused = long(&exceeds).post(path, &body).await.expect(431);
+        assert!(refused.text().contains("`limits.max_header`"), "{path}");
+        assert_eq!(refused.header("connection"), "close", "{path}");
+    }
+    proxy.finish().await;
+}
