@@ -22,8 +22,10 @@ def proxy(backend):
     sim = simulator()
     proxy = serve(SIM_PORT=sim.port, SCRIPTED_PORT=backend.port, DEAD_PORT=free_port())
     yield proxy
-    proxy.stop()
-    sim.stop()
+    try:
+        proxy.stop()
+    finally:
+        sim.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -76,7 +76,7 @@ class Process:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-            raise
+            raise TimeoutError(f"did not drain within 10 s\n{self.log()[-4000:]}") from None
 
 
 def simulator():

@@ -217,17 +217,33 @@ impl Phases {
     /// waker that it left once is good for as long as it waits.
     fn poll_news(&mut self, cx: &mut Context<'_>) -> bool {
         let before = self.known;
-        while !self.waits || self.latest.has_changed().unwrap_or(false) {
+        while !self.is_sure_to_hear() || self.has_news() {
             self.known = *self.latest.borrow_and_update();
             match self.next.as_mut().poll(cx) {
                 Poll::Ready(rest) => {
                     self.next = Box::pin(changed(rest));
                     self.waits = false;
                 }
-                Poll::Pending => self.waits = true,
+                Poll::Pending => {
+                    self.waits = true;
+                    if !self.has_news() {
+                        break;
+                    }
+                }
             }
         }
         self.known != before
+    }
+
+    fn has_news(&self) -> bool {
+        self.latest.has_changed().unwrap_or(false)
+    }
+
+    /// Whether the waker is still where it was left. The news of one phase is told to one waiter after another, so who
+    /// has heard it already and waits for the next may be told it again, which uses the waker up with nothing new.
+    /// Before the first news there is nothing to be told twice; after it, polling again costs nobody anything.
+    fn is_sure_to_hear(&self) -> bool {
+        self.waits && self.known == Phase::Serving
     }
 }
 
@@ -237,4 +253,43 @@ async fn changed(mut phase: watch::Receiver<Phase>) -> watch::Receiver<Phase> {
         return std::future::pending().await;
     }
     phase
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::Lifecycle;
+
+    /// The news of the first is still being told when the second comes, and some hear the first one twice.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn an_idle_connection_hears_of_phases_that_follow_at_once() {
+        for round in 0..200 {
+            let lifecycle = Lifecycle::default();
+            let (ready, mut all_wait) = tokio::sync::mpsc::channel::<()>(1);
+            let idle: Vec<_> = (0..64)
+                .map(|_| {
+                    let mut phases = Phases::new(lifecycle.subscribe());
+                    let mut ready = Some(ready.clone());
+                    tokio::spawn(poll_fn(move |cx| {
+                        phases.poll_news(cx);
+                        ready.take();
+                        if phases.known == Phase::Ending {
+                            Poll::Ready(())
+                        } else {
+                            Poll::Pending
+                        }
+                    }))
+                })
+                .collect();
+            drop(ready);
+            assert_eq!(all_wait.recv().await, None);
+            lifecycle.advance(Phase::Draining);
+            lifecycle.advance(Phase::Ending);
+            for connection in idle {
+                let told = timeout(Duration::from_secs(5), connection).await;
+                told.unwrap_or_else(|_| panic!("round {round}: nobody told it that the end has come"))
+                    .unwrap();
+            }
+        }
+    }
 }
