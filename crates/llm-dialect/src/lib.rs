@@ -17,6 +17,7 @@ pub mod messages;
 pub mod models;
 pub mod multipart;
 pub mod names;
+mod openai;
 pub mod path;
 pub mod responses;
 pub mod scan;

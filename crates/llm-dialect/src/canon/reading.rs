@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::loss::{Losses, Refusal};
+use super::text::JsonStr;
 
 /// Reads the JSON that stands at `path` of a request (`messages[3].content`; empty: all of it). Fields that the type
 /// does not know are noted in `losses`, under their path without positions.
@@ -61,6 +62,20 @@ impl<'a> Content<'a> {
             _ => Self::Other,
         }
     }
+}
+
+/// Why a text with half a surrogate pair is refused.
+pub(crate) const HALF_A_PAIR: &str = "The text holds a lone surrogate, which is no character.";
+
+/// The text that stands at `path`, if it can be decoded: half a surrogate pair is no text.
+///
+/// # Errors
+/// It holds one.
+pub(crate) fn sound<'a>(text: JsonStr<'a>, path: &str) -> Result<JsonStr<'a>, Refusal> {
+    if text.is_sound() {
+        return Ok(text);
+    }
+    Err(Refusal::invalid(path, HALF_A_PAIR))
 }
 
 fn within(path: &str, inner: &str) -> String {

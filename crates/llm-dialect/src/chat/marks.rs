@@ -1,6 +1,6 @@
-//! Cache marks on a chat request: Anthropic's, as several hosts take them on chat, and `OpenAI`'s own.
+//! Anthropic's cache marks on a chat request, as several hosts take them there.
 
-use super::wire::{Breakpoint, CacheControl};
+use super::wire::CacheControl;
 use crate::canon::{Block, CacheMark};
 
 /// Anthropic's mark as hosts take it on chat.
@@ -9,15 +9,6 @@ pub(super) fn mark(control: &CacheControl) -> CacheMark {
         Some("1h") => CacheMark::OneHour,
         Some("5m") => CacheMark::FiveMinutes,
         _ => CacheMark::Usual,
-    }
-}
-
-/// `OpenAI`'s times are not Anthropic's: the nearest.
-pub(super) fn breakpoint(breakpoint: &Breakpoint) -> CacheMark {
-    match breakpoint.ttl.as_deref() {
-        Some("12h") => CacheMark::OneHour,
-        Some(_) => CacheMark::FiveMinutes,
-        None => CacheMark::Usual,
     }
 }
 

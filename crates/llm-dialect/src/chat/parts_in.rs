@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::marks::{breakpoint, mark};
+use super::marks::mark;
 use super::reasoning;
 use super::wire::{FilePart, ImageUrl, Part, PartSource};
 use crate::canon::reading::{Content, read};
@@ -12,6 +12,7 @@ use crate::canon::{
     Block, CacheMark, Document, DocumentSource, Image, Json, JsonStr, Losses, Refusal, Source, Text,
     ToolCall, ToolInput, ToolResult,
 };
+use crate::openai::Breakpoint;
 
 /// Reads the content that stands at `path`.
 pub(super) fn blocks<'a>(
@@ -38,7 +39,7 @@ pub(super) fn blocks<'a>(
 
 fn part<'a>(part: Part<'a>, path: &str, losses: &mut Losses) -> Result<Block<'a>, Refusal> {
     let theirs = part.cache_control.as_ref().map(mark);
-    let cache = theirs.or_else(|| part.prompt_cache_breakpoint.as_ref().map(breakpoint));
+    let cache = theirs.or_else(|| part.prompt_cache_breakpoint.as_ref().map(Breakpoint::mark));
     Ok(match &*part.kind {
         "text" | "input_text" | "output_text" | "" => Block::Text(Text {
             cache,

@@ -3,13 +3,12 @@
 use super::tools_out;
 use super::turns_out;
 use crate::canon::write::{self, Object};
-use crate::canon::{Effort, Encoded, Format, JsonStr, Losses, Refusal, Request, Target, schema};
+use crate::canon::{Effort, Encoded, Format, Losses, Refusal, Request, Target};
 use crate::names::{Names, OPENAI_NAME};
+use crate::openai;
 
 /// How many stop texts chat takes.
 const MOST_STOPS: usize = 4;
-/// The longest id of a user that `OpenAI` takes.
-const LONGEST_USER: usize = 64;
 
 /// Settings that every host takes.
 const FOR_ALL: [&str; 4] = ["seed", "prompt_cache_key", "metadata", "service_tier"];
@@ -43,12 +42,7 @@ pub fn request_out(
     losses: &mut Losses,
 ) -> Result<Encoded, Refusal> {
     let names = Names::of(&request.tools, OPENAI_NAME, target.openai);
-    if request.max_tokens == Some(0) {
-        return Err(Refusal::unsupported(
-            "max_tokens",
-            "Warming the cache (`max_tokens: 0`) cannot be had from this model's backends.",
-        ));
-    }
+    openai::refuse_warming(request)?;
     let writer = turns_out::Writer {
         target,
         names: &names,
@@ -99,7 +93,7 @@ fn settings(all: &mut Object<'_>, request: &Request<'_>, target: &Target<'_>, lo
     if let Some(format) = &request.format {
         response_format(all, format);
     }
-    user(all, request, target);
+    openai::user(all, request, target);
 }
 
 /// Hosts of models that nobody here knows by name take the words that all of them know.
@@ -171,42 +165,11 @@ fn response_format(all: &mut Object<'_>, format: &Format<'_>) {
         Format::JsonObject => {
             it.str("type", "json_object");
         }
-        Format::Schema {
-            name,
-            description,
-            schema: of,
-            strict,
-        } => {
+        Format::Schema { .. } => {
             it.str("type", "json_schema");
-            it.object("json_schema", |it| {
-                it.text("name", name.as_ref().unwrap_or(&JsonStr::spelled_so("output")));
-                if let Some(description) = description {
-                    it.text("description", description);
-                }
-                if let Some(of) = of {
-                    it.raw("schema", of.get());
-                    it.bool("strict", strict.unwrap_or_else(|| schema::is_strict_legal(of)));
-                }
-            });
+            it.object("json_schema", |it| openai::schema_members(it, format));
         }
     });
-}
-
-/// `OpenAI` wants a short id without odd characters; whoever sent another one is known by its digest.
-fn user(all: &mut Object<'_>, request: &Request<'_>, target: &Target<'_>) {
-    let Some(user) = &request.user else { return };
-    let legal = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-');
-    let plain = user.read();
-    let name = if target.openai {
-        "safety_identifier"
-    } else {
-        "user"
-    };
-    if plain.len() <= LONGEST_USER && plain.chars().all(legal) {
-        all.text(name, user);
-    } else {
-        all.str(name, &crate::names::digest(&plain, 64));
-    }
 }
 
 #[cfg(test)]

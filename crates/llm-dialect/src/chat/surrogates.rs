@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::canon::Refusal;
+use crate::canon::reading::HALF_A_PAIR;
 
 /// Refuses a request that spells one, wherever it stands. The body is known to be JSON.
 ///
@@ -16,7 +17,7 @@ pub(super) fn refuse(body: &str) -> Result<(), Refusal> {
     }
     Err(Refusal::Invalid {
         param: place(body),
-        message: "The text holds a lone surrogate, which is no character.".to_owned(),
+        message: HALF_A_PAIR.to_owned(),
     })
 }
 

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::canon::JsonStr;
 use crate::canon::reading::Silent;
+use crate::openai::Breakpoint;
 
 /// A request. Members that no conversion needs, such as `metadata`, are carried raw.
 #[derive(Deserialize)]
@@ -227,14 +228,6 @@ pub(super) struct CacheControl {
     pub(super) ttl: Option<String>,
     #[serde(default, rename = "type")]
     pub(super) _kind: Option<Silent>,
-}
-
-/// `OpenAI`'s mark.
-#[derive(Deserialize)]
-pub(super) struct Breakpoint {
-    pub(super) ttl: Option<String>,
-    #[serde(default, rename = "mode")]
-    pub(super) _mode: Option<Silent>,
 }
 
 /// A call in a message.

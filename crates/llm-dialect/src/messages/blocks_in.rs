@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::wire::{Block as Wire, CacheControl, Source as WireSource};
-use crate::canon::reading::{Content, read};
+use crate::canon::reading::{Content, read, sound};
 use crate::canon::{
     Block, CacheMark, Document, DocumentSource, Image, Json, JsonStr, Losses, Refusal, Seal, Source, Text,
     ToolCall, ToolInput, ToolResult, seal,
@@ -41,16 +41,6 @@ pub(super) fn blocks<'a>(
             "Content must be a string or a list of blocks.",
         )),
     }
-}
-
-fn sound<'a>(text: JsonStr<'a>, path: &str) -> Result<JsonStr<'a>, Refusal> {
-    if text.is_sound() {
-        return Ok(text);
-    }
-    Err(Refusal::invalid(
-        path,
-        "The text holds a lone surrogate, which is no character.",
-    ))
 }
 
 /// The mark that a `cache_control` sets.

@@ -9,12 +9,13 @@ use serde_json::value::RawValue;
 
 use super::request_in::refers;
 use super::tools_in;
-use super::wire::{Breakpoint, Item, Part};
-use crate::canon::reading::{Content, read};
+use super::wire::{Item, Part};
+use crate::canon::reading::{Content, read, sound};
 use crate::canon::{
     Block, CacheMark, Document, DocumentSource, Image, Json, JsonStr, Losses, Reasoning, Refusal, Request,
     Role, Seal, Source, Text, Tool, ToolCall, ToolInput, ToolResult, Turn, seal,
 };
+use crate::openai::Breakpoint;
 
 /// Reads `input` into the request.
 pub(super) fn conversation<'a>(
@@ -222,19 +223,8 @@ fn content<'a>(
     }
 }
 
-/// A text that can be decoded: half a surrogate pair is no text.
-pub(super) fn sound<'a>(text: JsonStr<'a>, path: &str) -> Result<JsonStr<'a>, Refusal> {
-    if text.is_sound() {
-        return Ok(text);
-    }
-    Err(Refusal::invalid(
-        path,
-        "The text holds a lone surrogate, which is no character.",
-    ))
-}
-
 fn part<'a>(part: Part<'a>, path: &str) -> Result<Block<'a>, Refusal> {
-    let cache = part.prompt_cache_breakpoint.as_ref().map(breakpoint);
+    let cache = part.prompt_cache_breakpoint.as_ref().map(Breakpoint::mark);
     match &*part.kind {
         "input_text" | "output_text" | "text" | "" => Ok(Block::Text(Text {
             cache,
@@ -258,14 +248,6 @@ fn part<'a>(part: Part<'a>, path: &str) -> Result<Block<'a>, Refusal> {
                 format!("A part of the type '{kind}' cannot be converted for this model's backends.");
             Err(Refusal::unsupported(path, message))
         }
-    }
-}
-
-fn breakpoint(breakpoint: &Breakpoint) -> CacheMark {
-    match breakpoint.ttl.as_deref() {
-        Some("12h") => CacheMark::OneHour,
-        Some(_) => CacheMark::FiveMinutes,
-        None => CacheMark::Usual,
     }
 }
 

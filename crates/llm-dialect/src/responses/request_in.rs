@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::items_in;
 use super::tools_in;
 use super::wire::{Body, Format as WireFormat, Reasoning, Text};
-use crate::canon::reading::{Content, read};
+use crate::canon::reading::{Content, read, sound};
 use crate::canon::{
     Block, Effort, Format, Json, JsonStr, Losses, Refusal, Request, Role, ThinkMode, Thinking, Turn,
 };
@@ -100,7 +100,7 @@ fn instructions<'a>(raw: Option<&'a RawValue>, request: &mut Request<'a>) -> Res
     match Content::of(raw) {
         Content::Nothing => {}
         Content::Text(quoted) => {
-            let text = items_in::sound(JsonStr::from_raw(quoted).unwrap_or_default(), "instructions")?;
+            let text = sound(JsonStr::from_raw(quoted).unwrap_or_default(), "instructions")?;
             if !text.is_empty() {
                 request.system.push(Turn {
                     role: Role::System,

@@ -3,11 +3,10 @@
 use super::items_out;
 use super::tools_out;
 use crate::canon::write::{self, Object};
-use crate::canon::{Encoded, Format, JsonStr, Losses, Refusal, Request, Target, schema};
-use crate::names::{self, Names, OPENAI_NAME};
+use crate::canon::{Encoded, Format, Losses, Refusal, Request, Target};
+use crate::names::{Names, OPENAI_NAME};
+use crate::openai;
 
-/// The longest id of a user that `OpenAI` takes.
-const LONGEST_USER: usize = 64;
 /// Settings that go on under their own name.
 const TAKEN: [&str; 9] = [
     "metadata",
@@ -61,13 +60,7 @@ fn refuse(request: &Request<'_>) -> Result<(), Refusal> {
             "This model's backends give one answer a request; ask several times.",
         ));
     }
-    if request.max_tokens == Some(0) {
-        return Err(Refusal::unsupported(
-            "max_tokens",
-            "Warming the cache (`max_tokens: 0`) cannot be had from this model's backends.",
-        ));
-    }
-    Ok(())
+    openai::refuse_warming(request)
 }
 
 fn settings(all: &mut Object<'_>, request: &Request<'_>, target: &Target<'_>, losses: &mut Losses) {
@@ -98,7 +91,7 @@ fn settings(all: &mut Object<'_>, request: &Request<'_>, target: &Target<'_>, lo
     include(all, request, target);
     effort(all, request, target, losses);
     text(all, request);
-    user(all, request, target);
+    openai::user(all, request, target);
 }
 
 /// What the answer is to bring along: sealed reasoning from models that reason, probabilities where they were asked for.
@@ -154,39 +147,10 @@ fn format(it: &mut Object<'_>, format: &Format<'_>) {
         Format::JsonObject => {
             it.str("type", "json_object");
         }
-        Format::Schema {
-            name,
-            description,
-            schema: of,
-            strict,
-        } => {
+        Format::Schema { .. } => {
             it.str("type", "json_schema");
-            it.text("name", name.as_ref().unwrap_or(&JsonStr::spelled_so("output")));
-            if let Some(description) = description {
-                it.text("description", description);
-            }
-            if let Some(of) = of {
-                it.raw("schema", of.get());
-                it.bool("strict", strict.unwrap_or_else(|| schema::is_strict_legal(of)));
-            }
+            openai::schema_members(it, format);
         }
-    }
-}
-
-/// `OpenAI` wants a short id without odd characters; whoever sent another one is known by its digest.
-fn user(all: &mut Object<'_>, request: &Request<'_>, target: &Target<'_>) {
-    let Some(user) = &request.user else { return };
-    let legal = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-');
-    let plain = user.read();
-    let name = if target.openai {
-        "safety_identifier"
-    } else {
-        "user"
-    };
-    if plain.len() <= LONGEST_USER && plain.chars().all(legal) {
-        all.text(name, user);
-    } else {
-        all.str(name, &names::digest(&plain, 64));
     }
 }
 

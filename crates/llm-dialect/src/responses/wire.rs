@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use crate::canon::JsonStr;
 use crate::canon::reading::Silent;
 use crate::lenient::Count;
+use crate::openai::Breakpoint;
 
 /// A request.
 #[derive(Deserialize)]
@@ -217,13 +218,6 @@ pub(super) struct Part<'a> {
     #[serde(borrow)]
     pub(super) logprobs: Option<&'a RawValue>,
     pub(super) prompt_cache_breakpoint: Option<Breakpoint>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Breakpoint {
-    pub(super) ttl: Option<String>,
-    #[serde(default, rename = "mode")]
-    pub(super) _mode: Option<Silent>,
 }
 
 /// A source of a text.
