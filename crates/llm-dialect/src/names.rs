@@ -134,6 +134,12 @@ pub fn answer_id(prefix: &str, theirs: &str, salt: &str) -> String {
     }
 }
 
+/// The id of a call that its backend gave none, by its place among the calls of an answer: no other answer's calls have
+/// it, and it is the same whenever the answer is read again.
+pub fn made_call_id(answer: &str, place: usize) -> String {
+    format!("call_{}", digest(&format!("{answer}/{place}"), 24))
+}
+
 /// The first `length` hexadecimal digits of the SHA-256 of a text.
 pub fn digest(text: &str, length: usize) -> String {
     let hash = Sha256::digest(text.as_bytes());

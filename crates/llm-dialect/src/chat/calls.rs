@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use super::arguments::Shape;
 use super::wire_answer::{Call as Piece, Called, plain, whole};
 use crate::canon::{Delta, Head, JsonStr, Piece as More};
-use crate::names::digest;
+use crate::names::made_call_id;
 
 /// All calls of an answer.
 #[derive(Debug, Default)]
@@ -141,7 +141,7 @@ impl Calls {
             others.any(|(other, call)| other != place && call.stage != Stage::Nameless && call.id == id)
         };
         let own = self.all.get(place).map_or("", |call| &*call.id);
-        let made = (own.is_empty() || taken(own)).then(|| made_id(answer, place));
+        let made = (own.is_empty() || taken(own)).then(|| made_call_id(answer, place));
         let Some(call) = self.all.get_mut(place) else {
             return;
         };
@@ -189,9 +189,4 @@ fn close(call: &mut Call, out: &mut dyn FnMut(Delta<'_>)) {
         call.stage = Stage::Closed;
         out(Delta::Close { at });
     }
-}
-
-/// An id that is the same whenever the answer is read again.
-fn made_id(answer: &str, place: usize) -> String {
-    format!("call_{}", digest(&format!("{answer}/{place}"), 24))
 }

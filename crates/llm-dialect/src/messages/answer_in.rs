@@ -13,6 +13,7 @@ use crate::canon::{
 };
 use crate::dialect::Dialect;
 use crate::fault;
+use crate::names::made_call_id;
 use crate::usage::Reported;
 
 /// Reads an answer.
@@ -29,20 +30,26 @@ pub fn answer_in(body: &str) -> Result<Response<'_>, AnswerFault> {
     let content = wire.content.ok_or(AnswerFault::Empty)?;
     let mut blocks = Vec::with_capacity(content.len());
     let mut search: Option<WebSearch<'_>> = None;
+    let (id, mut calls) = (wire.id.unwrap_or_default(), 0);
     for raw in content {
-        if let Ok(block) = serde_json::from_str::<Wire<'_>>(raw.get()) {
-            blocks.extend(read(block, raw, &mut search));
+        let Ok(block) = serde_json::from_str::<Wire<'_>>(raw.get()) else {
+            continue;
+        };
+        let mut block = read(block, raw, &mut search);
+        if let Some(Block::ToolCall(call)) = &mut block {
+            call.id = call_id(Some(std::mem::take(&mut call.id)), &id, calls);
+            calls += 1;
         }
+        blocks.extend(block);
     }
-    let calls = blocks.iter().any(|block| matches!(block, Block::ToolCall(_)));
     let usage = wire.usage.and_then(|usage| Reported::read(usage.get()));
     Ok(Response {
-        id: wire.id.unwrap_or_default(),
+        id,
         model: wire.model.unwrap_or_default(),
         created: None,
         blocks,
         stop: Stop {
-            reason: reason(wire.stop_reason.as_deref().unwrap_or_default(), calls),
+            reason: reason(wire.stop_reason.as_deref().unwrap_or_default(), calls > 0),
             sequence: wire.stop_sequence,
             explanation: wire.stop_details.and_then(|details| details.explanation),
         },
@@ -94,6 +101,12 @@ fn read<'a>(wire: Wire<'a>, raw: &'a RawValue, search: &mut Option<WebSearch<'a>
             raw: Json::from(raw),
         }),
     }
+}
+
+/// The id of a call of an answer, with one made for it where the backend gave none.
+pub(super) fn call_id<'a>(own: Option<JsonStr<'a>>, answer: &str, place: usize) -> JsonStr<'a> {
+    own.filter(|id| !id.is_empty())
+        .unwrap_or_else(|| JsonStr::spelled_so(made_call_id(answer, place)))
 }
 
 /// The reason in our words. One that is not known is a call where there is one, else a plain end.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::answer_in::{citation, found, reason};
+use super::answer_in::{call_id, citation, found, reason};
 use super::wire::{Block, Event, Piece as WirePiece, StopDetails};
 use crate::canon::{Decode, Delta, Head, JsonStr, Piece, Seal, Stop, StopReason, WebSearch, WireEvent};
 use crate::dialect::Dialect;
@@ -26,7 +26,8 @@ pub struct StreamIn {
     search: Option<Search>,
     usage: Reported,
     stop: Option<Stop<'static>>,
-    calls: bool,
+    /// How many calls have begun.
+    calls: usize,
 }
 
 /// An open block.
@@ -208,11 +209,13 @@ impl StreamIn {
 
     fn call(&mut self, index: u64, block: &Block<'_>, out: Out<'_>) {
         let at = self.next();
-        self.calls = true;
+        let answer = self.started.as_deref().unwrap_or_default();
+        let id = call_id(block.id.clone(), answer, self.calls);
+        self.calls += 1;
         out(Delta::Open {
             at,
             head: Head::ToolCall {
-                id: block.id.clone().unwrap_or_default(),
+                id,
                 name: block.name.clone().unwrap_or_default(),
                 namespace: None,
                 custom: false,
@@ -323,7 +326,7 @@ impl StreamIn {
         let Some(word) = &delta.stop_reason else { return };
         let details: Option<&StopDetails<'_>> = delta.stop_details.as_ref();
         self.stop = Some(Stop {
-            reason: reason(word, self.calls),
+            reason: reason(word, self.calls > 0),
             sequence: delta.stop_sequence.clone().map(JsonStr::into_owned),
             explanation: details
                 .and_then(|it| it.explanation.clone())
@@ -344,7 +347,7 @@ impl StreamIn {
             out(Delta::Usage(usage));
         }
         let mut stop = self.stop.take().unwrap_or_default();
-        if self.calls && stop.reason == StopReason::End {
+        if self.calls > 0 && stop.reason == StopReason::End {
             stop.reason = StopReason::ToolCalls;
         }
         out(Delta::Stop(stop));
@@ -360,4 +363,61 @@ pub(super) fn query(input: &str) -> JsonStr<'static> {
         query: JsonStr<'a>,
     }
     serde_json::from_str::<Input<'_>>(input).map_or(JsonStr::EMPTY, |input| input.query.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canon::{Block as Whole, Gather};
+    use crate::messages::answer_in;
+
+    /// The ids of the calls of an answer whose calls have none: streamed, and in one piece.
+    fn ids(answer: &str) -> [Vec<String>; 2] {
+        let call = |index: u32, id: &str| {
+            format!(
+                r#"{{"type":"content_block_start","index":{index},"content_block":{{"type":"tool_use",{id}"name":"f","input":{{}}}}}}"#
+            )
+        };
+        let events = [
+            format!(r#"{{"type":"message_start","message":{{"id":"{answer}"}}}}"#),
+            call(0, ""),
+            r#"{"type":"content_block_stop","index":0}"#.to_owned(),
+            call(1, r#""id":"","#),
+            r#"{"type":"content_block_stop","index":1}"#.to_owned(),
+            r#"{"type":"message_stop"}"#.to_owned(),
+        ];
+        let (mut decode, mut gather) = (StreamIn::default(), Gather::default());
+        for data in &events {
+            decode.event(WireEvent { name: None, data }, &mut |delta| gather.delta(&delta));
+        }
+        let whole = format!(
+            r#"{{"type":"message","id":"{answer}","content":[{{"type":"tool_use","name":"f","input":{{}}}},{{"type":"tool_use","id":"","name":"f","input":{{}}}}]}}"#
+        );
+        let of = |blocks: &[Whole<'_>]| -> Vec<String> {
+            let calls = blocks.iter().filter_map(|block| match block {
+                Whole::ToolCall(call) => Some(call.id.read().into_owned()),
+                _ => None,
+            });
+            calls.collect()
+        };
+        [
+            of(&gather.finish().0.blocks),
+            of(&answer_in(&whole).unwrap().blocks),
+        ]
+    }
+
+    #[test]
+    fn calls_without_an_id_get_one_that_no_other_call_of_the_conversation_has() {
+        let ([first, whole], [second, _]) = (ids("msg_1"), ids("msg_2"));
+        assert_eq!(first, whole);
+        let mut all = [first, second].concat();
+        assert_eq!(all.len(), 4);
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 4, "{all:?}");
+        assert!(
+            all.iter().all(|id| id.starts_with("call_") && id.len() == 29),
+            "{all:?}"
+        );
+    }
 }

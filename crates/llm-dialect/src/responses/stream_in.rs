@@ -11,6 +11,7 @@ use crate::canon::{
 };
 use crate::dialect::Dialect;
 use crate::fault::{self, BackendError};
+use crate::names::made_call_id;
 use crate::usage::Reported;
 
 /// Where the deltas go.
@@ -19,11 +20,13 @@ type Out<'o> = &'o mut dyn FnMut(Delta<'_>);
 /// The state of a stream of events.
 #[derive(Debug, Default)]
 pub struct StreamIn {
-    started: bool,
+    /// The id of the answer that has begun.
+    started: Option<String>,
     over: bool,
     blocks: u32,
     items: Places,
-    calls: bool,
+    /// How many calls have begun.
+    calls: usize,
     refused: bool,
 }
 
@@ -113,11 +116,13 @@ impl StreamIn {
     }
 
     fn begin(&mut self, response: &Response<'_>, out: Out<'_>) {
-        if std::mem::replace(&mut self.started, true) {
+        if self.started.is_some() {
             return;
         }
+        let id = response.id.as_deref().unwrap_or_default();
+        self.started = Some(id.to_owned());
         out(Delta::Start {
-            id: Cow::Borrowed(response.id.as_deref().unwrap_or_default()),
+            id: Cow::Borrowed(id),
             model: Cow::Borrowed(response.model.as_deref().unwrap_or_default()),
             created: response.created_at.and_then(seconds),
         });
@@ -155,7 +160,6 @@ impl StreamIn {
 
     fn open_call(&mut self, place: usize, item: &Item<'_>, out: Out<'_>) {
         let at = self.next();
-        self.calls = true;
         if let Some(seen) = self.items.get_mut(place) {
             seen.open = Some((at, Kind::Call));
         }
@@ -163,12 +167,16 @@ impl StreamIn {
             .call_id
             .clone()
             .filter(|id| !id.is_empty())
-            .or_else(|| item.id.clone());
+            .or_else(|| item.id.clone())
+            .filter(|id| !id.is_empty());
+        let answer = self.started.as_deref().unwrap_or_default();
+        let id = id.unwrap_or_else(|| JsonStr::spelled_so(made_call_id(answer, self.calls)));
+        self.calls += 1;
         let name = item.name.clone().unwrap_or(Cow::Borrowed("tool_search"));
         out(Delta::Open {
             at,
             head: Head::ToolCall {
-                id: id.unwrap_or_else(|| JsonStr::spelled_so(format!("call_{at}"))),
+                id,
                 name,
                 namespace: item.namespace.clone(),
                 custom: item.kind == "custom_tool_call",
@@ -466,7 +474,7 @@ impl StreamIn {
             Some("content_filter") => StopReason::Filter,
             Some(_) => StopReason::MaxTokens,
             None if incomplete => StopReason::MaxTokens,
-            None if self.calls => StopReason::ToolCalls,
+            None if self.calls > 0 => StopReason::ToolCalls,
             None if self.refused => StopReason::Refusal,
             None => StopReason::End,
         }
@@ -685,5 +693,24 @@ mod tests {
             (response.stop.reason, response.usage.output),
             (StopReason::MaxTokens, Some(4))
         );
+    }
+
+    #[test]
+    fn calls_without_an_id_get_one_that_no_other_call_of_the_conversation_has() {
+        let mut ids = Vec::new();
+        for answer in ["resp_1", "resp_2"] {
+            let call = r#"{"type":"function_call","id":"","name":"f","arguments":"{}"}"#;
+            let whole = format!(r#"{{"id":"{answer}","status":"completed","output":[{call},{call}]}}"#);
+            for block in crate::responses::answer_in(&whole).unwrap().blocks {
+                if let Block::ToolCall(call) = block {
+                    ids.push(call.id.read().into_owned());
+                }
+            }
+        }
+        assert_eq!(ids.len(), 4);
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), 4, "{ids:?}");
+        assert!(!ids.contains(&String::new()));
     }
 }
