@@ -274,7 +274,7 @@ impl StreamIn {
 
     fn annotation(&mut self, wire: &Event<'_>, out: Out<'_>) {
         let place = self.items.speaking(wire.output_index.0, Kind::Text(wire.part()));
-        if let (Some(place), Some(citation)) = (place, wire.annotation.and_then(cited)) {
+        if let (Some(place), Some(citation)) = (place, wire.annotation.and_then(Annotation::citation)) {
             self.cite(place, citation, out);
         }
     }
@@ -294,7 +294,11 @@ impl StreamIn {
     /// Sources of a part that is whole: those that were not told one by one.
     fn sources(&mut self, place: usize, part: &Part<'_>, out: Out<'_>) {
         let told = self.items.get(place).map_or(0, |seen| seen.cited);
-        let all = part.annotations.iter().flatten().filter_map(|raw| cited(raw));
+        let all = part
+            .annotations
+            .iter()
+            .flatten()
+            .filter_map(|raw| Annotation::citation(raw));
         for citation in all.skip(told) {
             self.cite(place, citation, out);
         }
@@ -489,16 +493,6 @@ fn read(raw: &RawValue) -> Option<Item<'_>> {
 /// A time in seconds; some hosts write it with a fraction.
 fn seconds(raw: &RawValue) -> Option<u64> {
     raw.get().split('.').next()?.parse().ok()
-}
-
-fn cited(raw: &RawValue) -> Option<Citation<'_>> {
-    let wire: Annotation<'_> = serde_json::from_str(raw.get()).ok()?;
-    Some(Citation {
-        url: wire.url?,
-        title: wire.title.unwrap_or_default(),
-        cited: JsonStr::EMPTY,
-        span: wire.start_index.zip(wire.end_index).filter(|(_, end)| *end > 0),
-    })
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::canon::JsonStr;
 use crate::canon::reading::Silent;
+use crate::canon::{Citation, JsonStr};
 use crate::lenient::Count;
 use crate::openai::Breakpoint;
 
@@ -230,6 +230,19 @@ pub(super) struct Annotation<'a> {
     pub(super) title: Option<JsonStr<'a>>,
     pub(super) start_index: Option<u64>,
     pub(super) end_index: Option<u64>,
+}
+
+impl<'a> Annotation<'a> {
+    /// The source that it names; one without an address is none.
+    pub(super) fn citation(raw: &'a RawValue) -> Option<Citation<'a>> {
+        let wire: Self = serde_json::from_str(raw.get()).ok()?;
+        Some(Citation {
+            url: wire.url?,
+            title: wire.title.unwrap_or_default(),
+            cited: JsonStr::EMPTY,
+            span: wire.start_index.zip(wire.end_index).filter(|(_, end)| *end > 0),
+        })
+    }
 }
 
 #[derive(Default, Deserialize)]
