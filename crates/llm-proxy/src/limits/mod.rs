@@ -1,0 +1,12 @@
+//! How much may be asked: rates of requests and tokens, and who may be served at once. Pure: `now` is an argument.
+
+pub mod gcra;
+pub mod rates;
+pub mod table;
+
+pub use gcra::{Bucket, Quota, Standing};
+pub use rates::{Buckets, Quotas, Unit};
+pub use table::Table;
+
+/// A point in time for buckets: nanoseconds since an origin that only the caller knows.
+pub type Nanos = u64;
