@@ -78,6 +78,7 @@ fn client(asked: &Asked, snapshot: &Snapshot) -> Result<Option<Client>, String> 
     Ok(Some(Client {
         name: Arc::from(name.as_str()),
         models: key.models.clone(),
+        rates: None,
     }))
 }
 

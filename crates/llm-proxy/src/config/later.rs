@@ -4,8 +4,7 @@ use super::findings::Findings;
 use super::tree::{Node, Span, Value};
 
 /// Whole sections of the file.
-const SECTIONS: [&[&str]; 6] = [
-    &["rate_limit"],
+const SECTIONS: [&[&str]; 5] = [
     &["concurrency"],
     &["system_prompts"],
     &["cluster"],
@@ -14,13 +13,12 @@ const SECTIONS: [&[&str]; 6] = [
 ];
 /// Single keys; `*` stands for the items of a list or the entries of a map. Only what the file says is warned of:
 /// `affinity` is on by default, so only one who writes it down expects it.
-const KEYS: [&[&str]; 11] = [
+const KEYS: [&[&str]; 10] = [
     &["trusted_proxies"],
     &["ledger", "url"],
     &["logging", "file"],
     &["logging", "bodies"],
     &["logging", "mask"],
-    &["api_keys", "*", "rate_limit"],
     &["api_keys", "*", "max_concurrent"],
     &["api_keys", "*", "priority"],
     &["api_keys", "*", "budget"],

@@ -42,6 +42,14 @@ impl Quotas {
             tokens: quota(rate.tpm, MINUTE, None),
         }
     }
+
+    /// Whether they count that unit.
+    pub fn counts(&self, unit: Unit) -> bool {
+        match unit {
+            Unit::Requests => self.requests.iter().any(Option::is_some),
+            Unit::Tokens => self.tokens.is_some(),
+        }
+    }
 }
 
 /// The buckets of a rate that all requests share.

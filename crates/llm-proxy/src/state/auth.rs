@@ -7,9 +7,11 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 use subtle::ConstantTimeEq;
 
+use super::rates::{Level, Rates};
 use crate::base::glob::Glob;
 use crate::base::secret::digest;
 use crate::config::types::ApiKey;
+use crate::limits::Buckets;
 
 /// Longer keys are refused unread: hashing them would be work done for strangers.
 const MAX_KEY: usize = 4096;
@@ -27,6 +29,8 @@ pub struct Client {
     pub name: Arc<str>,
     /// The aliases that it may use.
     pub models: Vec<Glob>,
+    /// Its own rates.
+    pub rates: Option<Arc<Buckets>>,
 }
 
 impl Client {
@@ -47,12 +51,14 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// The keys of a config.
-    pub fn new(keys: &[ApiKey]) -> Self {
+    /// The keys of a config, with their buckets among `rates`.
+    pub fn new(keys: &[ApiKey], rates: &Rates) -> Self {
         let client = |key: &ApiKey| {
+            let own = |rate| rates.shared((Level::Key, &key.name), rate);
             Arc::new(Client {
                 name: Arc::from(key.name.as_str()),
                 models: key.models.clone(),
+                rates: key.rate_limit.as_ref().map(own),
             })
         };
         Self {
@@ -80,6 +86,11 @@ impl Keys {
             }
         }
         found.map(Some).ok_or(Refused)
+    }
+
+    /// Everybody who may come in.
+    pub fn clients(&self) -> impl Iterator<Item = &Client> {
+        self.by_digest.values().map(AsRef::as_ref)
     }
 
     fn find(&self, digest: &[u8; 32]) -> Option<&Arc<Client>> {
@@ -127,10 +138,11 @@ mod tests {
             priority: 0,
             budget: None,
         };
-        Keys::new(&[
+        let keys = [
             key("one", "first-key-0123456789"),
             key("two", "second-key-0123456789"),
-        ])
+        ];
+        Keys::new(&keys, &Rates::default())
     }
 
     fn who(headers: &[(&str, &str)]) -> Option<String> {
