@@ -1,18 +1,19 @@
 //! `llm-proxy explain`: where a request would go, and why, by the very plan that requests get.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use llm_dialect::{Api, Dialect};
 
 use super::Outcome;
 use super::args::Asked;
+use super::limits;
+use crate::config::types::ApiKey;
 use crate::config::{self, Config};
 use crate::observe::Sink;
 use crate::observe::access::Access;
 use crate::observe::log::Form;
 use crate::pipeline::{Candidate, candidates};
-use crate::state::{Client, Live, Snapshot, compile};
+use crate::state::{Live, Snapshot, compile};
 
 /// Exit code: a wrong config or usage.
 const WRONG: u8 = 2;
@@ -39,8 +40,8 @@ fn explained(asked: &Asked, config: Config) -> Result<String, String> {
     };
     let live = Live::new(Access::new(Sink::default(), Form::Json), &config);
     let snapshot = compile(config, 1, &live)?;
-    let client = client(asked, &snapshot)?;
-    let may_use = |alias: &str| client.as_ref().is_none_or(|client| client.may_use(alias));
+    let key = key(asked, &snapshot)?;
+    let may_use = |alias: &str| key.is_none_or(|key| key.models.iter().any(|glob| glob.matches(alias)));
     let alias = snapshot.alias(&asked.model);
     let alias = alias.ok_or_else(|| {
         format!(
@@ -68,18 +69,15 @@ fn explained(asked: &Asked, config: Config) -> Result<String, String> {
         "at most {} attempts; nothing is cooling in this fresh process",
         snapshot.config.fallback.max_attempts
     );
+    limits::describe(&snapshot.config, key, &alias.name, &mut text);
     Ok(text)
 }
 
-fn client(asked: &Asked, snapshot: &Snapshot) -> Result<Option<Client>, String> {
+fn key<'a>(asked: &Asked, snapshot: &'a Snapshot) -> Result<Option<&'a ApiKey>, String> {
     let Some(name) = &asked.key else { return Ok(None) };
     let key = snapshot.config.api_keys.iter().find(|key| key.name == *name);
-    let key = key.ok_or_else(|| format!("there is no key named `{name}`"))?;
-    Ok(Some(Client {
-        name: Arc::from(name.as_str()),
-        models: key.models.clone(),
-        rates: None,
-    }))
+    key.map(Some)
+        .ok_or_else(|| format!("there is no key named `{name}`"))
 }
 
 fn describe(plan: &[Candidate], dialect: Dialect, text: &mut String) {

@@ -98,8 +98,8 @@ const WARNED: [(&str, &str); 13] = [
         "",
     ),
     (
-        "concurrency: {}\n",
-        "c.yaml:1:1: the section `concurrency` is read and checked, but has no effect in this version",
+        "telemetry: {otlp: 'http://127.0.0.1:4317'}\n",
+        "c.yaml:1:1: the section `telemetry` is read and checked, but has no effect in this version",
     ),
     (
         "ledger: {url: off}\nlogging: {bodies: off, mask: standard}\nstream: {early_heartbeat_after: off, heartbeat: off}\n",
@@ -118,8 +118,8 @@ const WARNED: [(&str, &str); 13] = [
         "c.yaml:1:11: the key `logging.mask` is read and checked, but has no effect in this version",
     ),
     (
-        "api_keys: [{name: k, key: 0123456789abcdef, priority: 5}]\n",
-        "c.yaml:1:45: the key `api_keys.priority` is read and checked, but has no effect in this version",
+        "api_keys: [{name: k, key: 0123456789abcdef, budget: {usd: 5}}]\n",
+        "c.yaml:1:45: the key `api_keys.budget` is read and checked, but has no effect in this version",
     ),
     ("fallback:\n# nothing but a comment\n", ""),
     ("api_keys: {name: k, key: 0123456789abcdef, models: 'm*'}\n", ""),
