@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::answer_out::{Head as ResponseHead, push, refusal};
+use super::answer_out::{Head as ResponseHead, refusal};
 use super::items::{Call, CallKind, Item, annotation, refusal_part, rendered, text_part};
 use crate::canon::write::{self, Object};
 use crate::canon::{Delta, Encode, Head, Json, JsonStr, Piece, Stop, Terms};
@@ -294,9 +294,11 @@ impl StreamOut {
             }
             self.announce(&mut open, out);
         }
+        make_room(out, open.kept.saturating_mul(3));
         self.whole(&mut open, out);
         let item = rendered(&open.item, &open.id, &self.terms);
         let index = open.index;
+        drop(open);
         self.event(out, "response.output_item.done", |it| {
             let written = std::str::from_utf8(&item).unwrap_or("null");
             it.number("output_index", index).raw("item", written);
@@ -377,10 +379,9 @@ impl StreamOut {
             self.more(at, &Piece::Words(words), out);
             self.close(at, out);
         }
-        let mut output = Vec::new();
-        for item in std::mem::take(&mut self.done).iter().flatten() {
-            push(&mut output, item);
-        }
+        let done = std::mem::take(&mut self.done);
+        let output: Vec<Vec<u8>> = done.into_iter().flatten().collect();
+        make_room(out, self.kept);
         let in_words = self.refused || self.stop.explanation.is_some();
         let incomplete = super::answer_out::incomplete(&self.stop, in_words).is_some();
         let name = if incomplete {
@@ -400,6 +401,14 @@ impl StreamOut {
                 .whole(it, &stop, &output, &usage);
             });
         });
+    }
+}
+
+/// Room for what repeats much. A vector that grows by doubling would take as much again.
+fn make_room(out: &mut Vec<u8>, bytes: usize) {
+    const MUCH: usize = 64 * 1024;
+    if bytes > MUCH {
+        out.reserve_exact(bytes + MUCH);
     }
 }
 
