@@ -216,18 +216,20 @@ impl Reader {
 
 impl Deltas {
     fn event(&mut self, event: &RawEvent, sink: Sink<'_>) {
-        if self.passing != Passing::Going || event.is_comment() {
+        if self.passing != Passing::Going {
             return;
         }
         let (name, data) = event.parts();
-        let name = name.and_then(|name| std::str::from_utf8(name).ok());
-        let Ok(data) = std::str::from_utf8(&data) else {
-            return self.broken("the stream is not UTF-8");
-        };
         let (restore, passing) = (&mut self.restore, &mut self.passing);
-        self.decode.event(WireEvent { name, data }, &mut |delta| {
-            pass(delta, restore, passing, sink);
-        });
+        let out: &mut dyn FnMut(Delta<'_>) = &mut |delta| pass(delta, restore, passing, sink);
+        if name != Some(b"error") && self.decode.again(&data, out) {
+            return;
+        }
+        let name = name.and_then(|name| std::str::from_utf8(name).ok());
+        match std::str::from_utf8(&data) {
+            Ok(data) => self.decode.event(WireEvent { name, data }, out),
+            Err(_) => self.broken("the stream is not UTF-8"),
+        }
     }
 
     fn end(&mut self, sink: Sink<'_>) {
