@@ -264,18 +264,24 @@ impl Deltas {
         if self.passing != Passing::Going || event.is_comment() {
             return;
         }
-        let (name, data) = event.parts();
-        let name = name.and_then(|name| std::str::from_utf8(name).ok());
-        let Ok(data) = std::str::from_utf8(&data) else {
-            return self.broken("the stream is not UTF-8");
-        };
-        let (restore, passing) = (&mut self.restore, &mut self.passing);
-        self.decode.event(WireEvent { name, data }, &mut |delta| {
-            pass(delta, restore, passing, sink);
-        });
+        self.read(event, sink);
         // Event by event, so that no cut of the bytes decides what is written.
         if self.held(sink) > self.most_kept {
             self.broken("more of the stream would have to be kept than `limits.max_response` allows");
+        }
+    }
+
+    fn read(&mut self, event: &RawEvent, sink: &mut dyn Sink) {
+        let (name, data) = event.parts();
+        let (restore, passing) = (&mut self.restore, &mut self.passing);
+        let out: &mut dyn FnMut(Delta<'_>) = &mut |delta| pass(delta, restore, passing, sink);
+        if name != Some(b"error") && self.decode.again(&data, out) {
+            return;
+        }
+        let name = name.and_then(|name| std::str::from_utf8(name).ok());
+        match std::str::from_utf8(&data) {
+            Ok(data) => self.decode.event(WireEvent { name, data }, out),
+            Err(_) => self.broken("the stream is not UTF-8"),
         }
     }
 

@@ -19,6 +19,10 @@ pub struct WireEvent<'a> {
 ///
 /// There is no `Result`: whatever a backend sends has an answer here. What breaks the answer is [`Delta::Fault`].
 pub trait Decode: fmt::Debug + Send {
+    /// Takes the next event if it is like the one before but for its words, says these, and is true; else nothing has
+    /// happened, and [`event`](Self::event) takes it. Both come to the same; this one is quick.
+    fn again(&mut self, data: &[u8], out: &mut dyn FnMut(Delta<'_>)) -> bool;
+
     /// Takes the next event and says what it brought: nothing, one delta or many.
     fn event(&mut self, event: WireEvent<'_>, out: &mut dyn FnMut(Delta<'_>));
 

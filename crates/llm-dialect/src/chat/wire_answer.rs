@@ -28,6 +28,9 @@ pub(super) struct Completion<'a> {
     pub(super) service_tier: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) error: Option<&'a RawValue>,
+    /// Padding of chunks.
+    #[serde(borrow)]
+    pub(super) obfuscation: Option<&'a RawValue>,
 }
 
 /// Groq's own corner.

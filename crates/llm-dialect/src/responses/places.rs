@@ -3,7 +3,7 @@
 //! An item is where its `output_index` says and what its type says. Ids alone do not tell: some hosts change them from
 //! event to event. Places alone do not either: some hosts count them wrongly, or leave items out of the whole response.
 
-use super::wire::Item;
+use super::wire::{Event, Item};
 
 /// What an item is, as far as items of one place must be told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,24 @@ impl Kind {
             Self::Call => Class::Call,
         }
     }
+}
+
+/// What a piece of words is, by the type of its event; nothing if it is no such event.
+pub(super) fn spoken(name: &str, wire: &Event<'_>) -> Option<Kind> {
+    Some(match name {
+        "response.output_text.delta" => Kind::Text(wire.part()),
+        "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => Kind::Call,
+        "response.reasoning_summary_text.delta" => Kind::Thought {
+            part: wire.summary_index.0.unwrap_or(0),
+            summary: true,
+        },
+        "response.reasoning_text.delta" => Kind::Thought {
+            part: wire.part(),
+            summary: false,
+        },
+        "response.refusal.delta" => Kind::Refusal(wire.part()),
+        _ => return None,
+    })
 }
 
 /// An item of the output.
