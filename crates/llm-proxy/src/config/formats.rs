@@ -2,7 +2,7 @@
 //!
 //! Each has one function that reads it. The check of the file and the decoding both use that one.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use http::{HeaderName, HeaderValue, Uri};
@@ -152,11 +152,14 @@ pub(crate) fn address(text: &str) -> Option<SocketAddr> {
     text.parse().ok()
 }
 
-/// A network, or one address as a network of its own.
+/// A network, or one address as a network of its own. An IPv4 address inside an IPv6 one is IPv4, as peers' are.
 pub(crate) fn network(text: &str) -> Option<IpNet> {
-    text.parse()
-        .ok()
-        .or_else(|| text.parse().ok().map(|address: std::net::IpAddr| address.into()))
+    let lone = || {
+        text.parse()
+            .ok()
+            .map(|address: IpAddr| address.to_canonical().into())
+    };
+    text.parse().ok().or_else(lone)
 }
 
 /// 64 hex digits, perhaps behind `sha256:`.

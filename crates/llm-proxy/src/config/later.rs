@@ -14,8 +14,7 @@ const SECTIONS: [&[&str]; 6] = [
 ];
 /// Single keys; `*` stands for the items of a list or the entries of a map. Only what the file says is warned of:
 /// `affinity` is on by default, so only one who writes it down expects it.
-const KEYS: [&[&str]; 11] = [
-    &["trusted_proxies"],
+const KEYS: [&[&str]; 10] = [
     &["ledger", "url"],
     &["logging", "file"],
     &["logging", "bodies"],

@@ -1,6 +1,7 @@
 //! What the contract promises to whoever stands outside: paths, bodies, headers, keys, errors, reloads, ends, sockets.
 
 mod access;
+mod addresses;
 mod bodies;
 mod errors;
 mod headers;
