@@ -288,7 +288,7 @@ async fn within_phase(ctx: &mut Context, call: Call, body: Incoming) -> Result<R
 
 fn authenticate(ctx: &mut Context) -> Result<(), Failure> {
     let snapshot = Arc::clone(&ctx.snapshot);
-    let Ok(client) = snapshot.keys.identify(&ctx.headers) else {
+    let Ok(client) = snapshot.keys.identify(&ctx.headers, clock::wall()) else {
         let message = "No valid API key; send one as `authorization: Bearer ...` or `x-api-key`.";
         return Err(Failure::local(ErrorKind::InvalidApiKey, message).closing());
     };

@@ -10,6 +10,7 @@ mod paths;
 mod plain;
 mod reload;
 mod signals;
+mod strangers;
 mod transport;
 
 use llm_sim::{Seen, Sim, Speaks};
