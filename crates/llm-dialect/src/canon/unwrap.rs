@@ -47,12 +47,11 @@ impl Unwrap {
         if self.state == State::Head {
             match head(&self.pending) {
                 Head::Open if self.pending.len() <= LONGEST_HEAD => return JsonStr::EMPTY,
-                Head::Open => self.state = State::Raw,
+                Head::Open | Head::Other => self.state = State::Raw,
                 Head::Text(rest) => {
                     self.pending = rest.to_owned();
                     self.state = State::Inside;
                 }
-                Head::Other => self.state = State::Raw,
             }
         }
         match self.state {

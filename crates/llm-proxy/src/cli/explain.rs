@@ -1,19 +1,20 @@
 //! `llm-proxy explain`: where a request would go, and why, by the very plan that requests get.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use llm_dialect::{Api, Dialect};
 
 use super::Outcome;
 use super::args::Asked;
 use super::limits;
-use crate::config::types::ApiKey;
+use crate::base::clock;
 use crate::config::{self, Config};
 use crate::observe::Sink;
 use crate::observe::access::Access;
 use crate::observe::log::Form;
 use crate::pipeline::{Candidate, candidates};
-use crate::state::{Live, Snapshot, compile};
+use crate::state::{Client, Live, Snapshot, compile};
 
 /// Exit code: a wrong config or usage.
 const WRONG: u8 = 2;
@@ -40,8 +41,14 @@ fn explained(asked: &Asked, config: Config) -> Result<String, String> {
     };
     let live = Live::new(Access::new(Sink::default(), Form::Json), &config);
     let snapshot = compile(config, 1, &live)?;
-    let key = key(asked, &snapshot)?;
-    let may_use = |alias: &str| key.is_none_or(|key| key.models.iter().any(|glob| glob.matches(alias)));
+    let client = client(asked, &snapshot)?;
+    if let Some(client) = client.filter(|client| !client.is_valid(clock::wall())) {
+        return Ok(format!(
+            "the key `{}` is disabled or has expired: 401\n",
+            client.name
+        ));
+    }
+    let may_use = |alias: &str| client.is_none_or(|client| client.may_use(alias));
     let alias = snapshot.alias(&asked.model);
     let alias = alias.ok_or_else(|| {
         format!(
@@ -69,14 +76,20 @@ fn explained(asked: &Asked, config: Config) -> Result<String, String> {
         "at most {} attempts; nothing is cooling in this fresh process",
         snapshot.config.fallback.max_attempts
     );
+    let mut keys = snapshot.config.api_keys.iter();
+    let key = asked
+        .key
+        .as_ref()
+        .and_then(|name| keys.find(|key| key.name == *name));
     limits::describe(&snapshot.config, key, &alias.name, &mut text);
     Ok(text)
 }
 
-fn key<'a>(asked: &Asked, snapshot: &'a Snapshot) -> Result<Option<&'a ApiKey>, String> {
+fn client<'a>(asked: &Asked, snapshot: &'a Snapshot) -> Result<Option<&'a Arc<Client>>, String> {
     let Some(name) = &asked.key else { return Ok(None) };
-    let key = snapshot.config.api_keys.iter().find(|key| key.name == *name);
-    key.map(Some)
+    let client = snapshot.keys.named(name);
+    client
+        .map(Some)
         .ok_or_else(|| format!("there is no key named `{name}`"))
 }
 

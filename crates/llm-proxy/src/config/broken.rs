@@ -75,11 +75,10 @@ fn every_broken_config_is_refused_with_all_of_its_errors_each_at_its_place() {
 }
 
 /// Configs that load, and what their owner is told.
-const WARNED: [(&str, &str); 13] = [
+const WARNED: [(&str, &str); 15] = [
     (
         "trusted_proxies: [0.0.0.0/0]\n",
-        "c.yaml:1:1: the key `trusted_proxies` is read and checked, but has no effect in this version\n\
-         c.yaml:1:19: this believes anybody's `X-Forwarded-For`",
+        "c.yaml:1:19: this believes anybody's `X-Forwarded-For`",
     ),
     (
         "api_keys: {name: k, key: 0123456789abcdef, models: [n]}\n",
@@ -109,9 +108,14 @@ const WARNED: [(&str, &str); 13] = [
         "trusted_proxies: []\napi_keys: {name: k, key: 0123456789abcdef, priority: 0}\n",
         "",
     ),
+    ("trusted_proxies: 10.0.0.0/8\n", ""),
     (
-        "trusted_proxies: 10.0.0.0/8\n",
-        "c.yaml:1:1: the key `trusted_proxies` is read and checked, but has no effect in this version",
+        "api_keys: {name: k, key: 0123456789abcdef, expires: 2025-12-31}\n",
+        "c.yaml:1:53: this key has expired, so nobody can use it",
+    ),
+    (
+        "api_keys: {name: k, key: 0123456789abcdef, enabled: false, expires: 9999-12-30T00:00:00Z}\n",
+        "",
     ),
     (
         "logging: {mask: strict}\n",

@@ -7,8 +7,7 @@ use super::tree::{Node, Span, Value};
 const SECTIONS: [&[&str]; 4] = [&["system_prompts"], &["cluster"], &["telemetry"], &["prices"]];
 /// Single keys; `*` stands for the items of a list or the entries of a map. Only what the file says is warned of:
 /// `affinity` is on by default, so only one who writes it down expects it.
-const KEYS: [&[&str]; 8] = [
-    &["trusted_proxies"],
+const KEYS: [&[&str]; 7] = [
     &["ledger", "url"],
     &["logging", "file"],
     &["logging", "bodies"],

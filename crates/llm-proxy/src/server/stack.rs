@@ -14,7 +14,7 @@ use llm_dialect::{Api, Dialect};
 
 use super::connection::{Peer, Service};
 use super::respond::{Wire, refusal};
-use super::{plain, respond};
+use super::{forwarded, plain, respond};
 use crate::base::{Class, clock};
 use crate::observe::Record;
 use crate::pipeline::journey::{Call, journey};
@@ -158,9 +158,10 @@ impl Entrance {
         }
         let (head, body) = request.into_parts();
         let visit = Visit::new(head.uri.path(), &head.headers);
+        let trusted = &snapshot.config.trusted_proxies;
         let record = Record {
             request_id: request_id(&head.headers),
-            ip: peer.ip,
+            ip: peer.ip.map(|ip| forwarded::client(ip, &head.headers, trusted)),
             dialect: visit.dialect,
             generation: snapshot.generation,
             ..Record::default()
@@ -295,7 +296,7 @@ async fn within_phase(ctx: &mut Context, call: Call, body: Incoming) -> Result<R
 
 fn authenticate(ctx: &mut Context) -> Result<(), Failure> {
     let snapshot = Arc::clone(&ctx.snapshot);
-    let Ok(client) = snapshot.keys.identify(&ctx.headers) else {
+    let Ok(client) = snapshot.keys.identify(&ctx.headers, clock::wall()) else {
         let message = "No valid API key; send one as `authorization: Bearer ...` or `x-api-key`.";
         return Err(Failure::local(ErrorKind::InvalidApiKey, message).closing());
     };
