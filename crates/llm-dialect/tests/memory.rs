@@ -74,7 +74,8 @@ fn opening(from: Dialect, kind: Kind) -> String {
             let text = json!({"type": "response.output_text.delta", "output_index": 0, "delta": "a"});
             let spoken = kind == Kind::Sources;
             let added = json!({"type": "response.output_item.added", "output_index": 0, "item": item});
-            begun + &event(&added) + &spoken.then(|| event(&text)).unwrap_or_default()
+            let text = if spoken { event(&text) } else { String::new() };
+            begun + &event(&added) + &text
         }
     }
 }

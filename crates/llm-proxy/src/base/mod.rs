@@ -1,4 +1,4 @@
-//! What every layer may use: the clock, the environment, secrets, units, patterns and the classes of failure.
+//! What every layer may use: the clock, the environment, addresses, secrets, units, patterns and the classes of failure.
 
 pub mod address;
 pub mod class;
