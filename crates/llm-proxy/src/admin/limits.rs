@@ -4,7 +4,24 @@ use serde_json::{Map, Value, json};
 
 use crate::base::clock;
 use crate::limits::{Buckets, Unit};
-use crate::state::Snapshot;
+use crate::state::{Live, Snapshot};
+
+/// Who is served, and who waits.
+pub(super) fn places(live: &Live) -> Value {
+    let view = live.places.view();
+    let waiting = view.now.by_priority.iter();
+    let by_priority: Map<String, Value> = waiting
+        .map(|(priority, count)| (priority.to_string(), json!(count)))
+        .collect();
+    json!({
+        "in_service": view.now.in_service,
+        "max": view.now.max,
+        "waiting": view.now.waiting,
+        "waiting_by_priority": by_priority,
+        "refused_full": view.full,
+        "refused_timeout": view.timed_out,
+    })
+}
 
 /// Each limit that is set, with what is left of it; addresses only as a count.
 pub(super) fn standing(snapshot: &Snapshot) -> Value {

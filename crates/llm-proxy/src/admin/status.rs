@@ -27,6 +27,7 @@ pub(super) fn status(snapshot: &Snapshot, live: &Live) -> Value {
             "generation": snapshot.generation,
             "last_reload_error": live.last_reload_error.load().as_deref(),
         },
+        "concurrency": limits::places(live),
         "limits": limits::standing(snapshot),
         "backends": backends,
     })

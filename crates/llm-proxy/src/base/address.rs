@@ -12,7 +12,6 @@ pub enum Address {
 }
 
 impl Address {
-<<<<<<< HEAD
     /// Which of so many shares it belongs to. Neighbours go to different ones, and that is all that is wanted: each share
     /// hashes by a secret of its own.
     pub fn spread(self, shares: usize) -> usize {
@@ -25,8 +24,6 @@ impl Address {
         usize::try_from(mixed).unwrap_or_default() % shares.max(1)
     }
 
-=======
->>>>>>> queue
     /// What `ip` counts as. An IPv4 address that is written as one of IPv6 is the same client.
     pub fn of(ip: IpAddr) -> Self {
         match ip.to_canonical() {

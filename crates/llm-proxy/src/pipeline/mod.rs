@@ -1,5 +1,6 @@
 //! A request's way from its headers to its last byte. `journey` is the place to begin reading.
 
+pub mod admission;
 mod answer;
 mod ask;
 mod attempt;

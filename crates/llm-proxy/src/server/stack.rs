@@ -18,7 +18,7 @@ use super::{forwarded, plain, respond};
 use crate::base::{Class, clock};
 use crate::observe::Record;
 use crate::pipeline::journey::{Call, journey};
-use crate::pipeline::{AnswerBody, Failure, rates};
+use crate::pipeline::{AnswerBody, Failure, admission, rates};
 use crate::state::{Context, Held, Live, Phase, Snapshot};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -278,10 +278,13 @@ async fn respond_to(
     }
 }
 
-/// The journey, as long as the program lets it run.
+/// A place, and then the journey, as long as the program lets it run.
 async fn within_phase(ctx: &mut Context, call: Call, body: Incoming) -> Result<Response<AnswerBody>, Told> {
     let connection = ctx.connection.clone();
-    let mut journey = std::pin::pin!(journey(ctx, call, body));
+    let mut journey = std::pin::pin!(async {
+        admission::wait(ctx).await?;
+        journey(ctx, call, body).await
+    });
     let done = std::future::poll_fn(move |cx| {
         if connection.must_end(cx) {
             let message = "The proxy is shutting down; send the request again.";

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::places::Place;
 use super::rates::{self, Counter, Level};
 use crate::base::clock;
 use crate::limits::Unit;
@@ -9,6 +10,8 @@ use crate::limits::Unit;
 /// Everything that is given back when a request is over, however it ends.
 #[derive(Debug, Default)]
 pub struct Held {
+    /// Its place among those that are served; none before it has one, and for requests that need none.
+    pub place: Option<Place>,
     /// What it has taken from the rate limits; none where no limit counts for it.
     pub rated: Option<Box<Rated>>,
 }

@@ -11,6 +11,7 @@ use super::backend::Vitals;
 use super::compile::Snapshot;
 use super::lifecycle::Lifecycle;
 use super::pins::Pins;
+use super::places::Places;
 use super::rates::Rates;
 use crate::base::clock;
 use crate::config::types::Config;
@@ -35,6 +36,8 @@ pub struct Live {
     pub pools: Pools,
     /// Who made which response.
     pub pins: Pins,
+    /// Who is served, and who waits.
+    pub places: Arc<Places>,
     /// What has been taken from the rate limits.
     pub rates: Rates,
     /// Access records, and the count of requests in flight.
@@ -56,6 +59,7 @@ impl Live {
             budget: Mutex::new(RetryBudget::new(config.fallback.retry_budget, clock::now())),
             pools: Pools::default(),
             pins: Pins::default(),
+            places: Places::new(config.concurrency),
             rates: Rates::default(),
             access,
             lifecycle: Lifecycle::default(),
@@ -73,6 +77,7 @@ impl Live {
         health.retain(|backend, key| snapshot.has(backend, key));
         drop(health);
         self.budget.lock().set_share(fallback.retry_budget);
+        self.places.set_bounds(snapshot.config.concurrency);
         self.last_reload_error.store(None);
     }
 

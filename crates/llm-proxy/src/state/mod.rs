@@ -9,6 +9,7 @@ mod held;
 mod lifecycle;
 mod live;
 mod pins;
+mod places;
 mod rates;
 mod signals;
 
@@ -20,5 +21,6 @@ pub use held::{Held, Rated};
 pub use lifecycle::{Lifecycle, Phase};
 pub use live::Live;
 pub use pins::{Pin, Pins};
+pub use places::{Place, Places, PlacesView};
 pub use rates::{Addresses, Counter, Level, Over, Rates, settle, take};
 pub use signals::{Follower, Signals};
