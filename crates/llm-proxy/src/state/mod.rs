@@ -8,6 +8,7 @@ mod context;
 mod lifecycle;
 mod live;
 mod pins;
+mod places;
 mod signals;
 
 pub use auth::{Client, Keys, Refused, bearer};
@@ -17,4 +18,5 @@ pub use context::Context;
 pub use lifecycle::{Lifecycle, Phase};
 pub use live::Live;
 pub use pins::{Pin, Pins};
+pub use places::{Place, Places, PlacesView};
 pub use signals::{Follower, Signals};
