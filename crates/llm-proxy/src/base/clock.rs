@@ -3,10 +3,10 @@
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime};
 
-/// Now, on the clock that never steps.
+/// Now, on the clock that never steps: tokio's, which is the system's, but that a test can pause it.
 #[expect(clippy::disallowed_methods, reason = "this is the clock's home")]
 pub fn now() -> Instant {
-    Instant::now()
+    tokio::time::Instant::now().into_std()
 }
 
 /// Now, on the wall clock: for logs and for reset times that backends state as dates.

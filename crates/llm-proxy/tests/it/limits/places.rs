@@ -344,7 +344,9 @@ async fn nobody_waits_without_a_key_and_who_leaves_the_queue_frees_its_room() {
     sim.wait_seen(1).await;
     for _ in 0..3 {
         let stranger = keyed(&proxy, "sk-nobody-0123456789");
-        promptly("a stranger's refusal", stranger.chat("low", false)).await.expect(401);
+        promptly("a stranger's refusal", stranger.chat("low", false))
+            .await
+            .expect(401);
     }
     assert_eq!(places(&proxy).await["waiting"], 0);
     for _ in 0..3 {
