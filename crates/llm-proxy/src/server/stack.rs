@@ -300,12 +300,28 @@ async fn within_phase(ctx: &mut Context, call: Call, body: Incoming) -> Result<R
 fn authenticate(ctx: &mut Context) -> Result<(), Failure> {
     let snapshot = Arc::clone(&ctx.snapshot);
     let Ok(client) = snapshot.keys.identify(&ctx.headers, clock::wall()) else {
-        let message = "No valid API key; send one as `authorization: Bearer ...` or `x-api-key`.";
-        return Err(Failure::local(ErrorKind::InvalidApiKey, message).closing());
+        return Err(stranger(ctx).closing());
     };
     ctx.entry.record.key = client.map(|client| Arc::clone(&client.name));
     ctx.client = client.cloned();
     Ok(())
+}
+
+/// What somebody without a valid key is told, whatever is wrong with it; who tries too often is told to wait. A valid
+/// key is never asked how often others have tried.
+fn stranger(ctx: &Context) -> Failure {
+    let counted = ctx.live.guesses.lock().refused(ctx.entry.record.ip, clock::now());
+    match counted {
+        Ok(()) => {
+            let message = "No valid API key; send one as `authorization: Bearer ...` or `x-api-key`.";
+            Failure::local(ErrorKind::InvalidApiKey, message)
+        }
+        Err(wait) => {
+            let message =
+                "Too many requests without a valid API key from this address; wait before the next one.";
+            Failure::local(ErrorKind::RateLimited, message).after(Some(wait))
+        }
+    }
 }
 
 fn ambiguous() -> Failure {

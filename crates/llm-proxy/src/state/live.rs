@@ -16,6 +16,7 @@ use super::rates::Rates;
 use crate::base::clock;
 use crate::config::types::Config;
 use crate::health::{Policy, Registry, RetryBudget};
+use crate::limits::Guesses;
 use crate::observe::access::Access;
 use crate::routing::Smooth;
 use crate::upstream::Pools;
@@ -32,6 +33,8 @@ pub struct Live {
     pub recovered: Notify,
     /// Extra attempts.
     pub budget: Mutex<RetryBudget>,
+    /// Who guesses keys.
+    pub guesses: Mutex<Guesses>,
     /// Connections to backends.
     pub pools: Pools,
     /// Who made which response.
@@ -57,6 +60,7 @@ impl Live {
             health: Mutex::new(Registry::new(Policy::from(&config.fallback))),
             recovered: Notify::new(),
             budget: Mutex::new(RetryBudget::new(config.fallback.retry_budget, clock::now())),
+            guesses: Mutex::default(),
             pools: Pools::default(),
             pins: Pins::default(),
             places: Places::new(config.concurrency),
