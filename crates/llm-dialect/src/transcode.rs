@@ -16,7 +16,7 @@ use crate::dialect::Dialect;
 use crate::fault::BackendError;
 use crate::sse::{self, RawEvent};
 use crate::watch::StreamPosition;
-use crate::{chat, messages, responses};
+use crate::{chat, estimate, messages, responses};
 
 /// A request in the backend's terms.
 #[derive(Debug)]
@@ -63,6 +63,11 @@ pub fn write(
         model: request.model.clone().into_owned(),
         stream: request.stream,
         include_usage: request.include_usage,
+        input_tokens: if request.stream {
+            estimate::by_length(request, body.len())
+        } else {
+            0
+        },
         echo: if request.echo.is_empty() {
             String::new()
         } else {

@@ -76,7 +76,12 @@ impl StreamOut {
                     .str("role", "assistant")
                     .str("model", &self.terms.model);
                 it.raw("content", "[]").null("stop_reason").null("stop_sequence");
-                it.object("usage", |it| usage(it, &Usage::default()));
+                // Nobody has counted yet; some clients take the input from here alone. `message_delta` corrects it.
+                let about = Usage {
+                    input: Some(self.terms.input_tokens),
+                    ..Usage::default()
+                };
+                it.object("usage", |it| usage(it, &about));
             });
         });
     }
