@@ -196,7 +196,7 @@ impl Reader {
 
     fn feed(&mut self, chunk: Bytes, sink: Sink<'_>) -> Passing {
         let deltas = &mut self.deltas;
-        let fed = self.events.feed(chunk, &mut |event| deltas.event(&event, sink));
+        let fed = self.events.feed(&chunk, &mut |event| deltas.event(event, sink));
         if fed.is_err() {
             deltas.broken("an event of the stream is too large");
         }
@@ -207,7 +207,7 @@ impl Reader {
         let events = std::mem::replace(&mut self.events, sse::Decoder::new(0));
         if let Some(rest) = events.finish() {
             // Some hosts close before the blank line of their last event.
-            self.deltas.event(&RawEvent::unfinished(rest), sink);
+            self.deltas.event(&RawEvent::unfinished(&rest), sink);
         }
         self.deltas.end(sink);
         self.deltas.passing.clone()
@@ -215,7 +215,7 @@ impl Reader {
 }
 
 impl Deltas {
-    fn event(&mut self, event: &RawEvent, sink: Sink<'_>) {
+    fn event(&mut self, event: &RawEvent<'_>, sink: Sink<'_>) {
         if self.passing != Passing::Going {
             return;
         }

@@ -56,13 +56,13 @@ impl Notes {
 }
 
 /// Judges an event with care.
-pub(crate) fn read(api: Api, event: &RawEvent, notes: &mut Notes) -> Word {
+pub(crate) fn read(api: Api, event: &RawEvent<'_>, notes: &mut Notes) -> Word {
     let (name, data) = event.parts();
     judge(api, name, &data, notes)
 }
 
 /// Judges an event after the commit point: content does not matter any more, so most need no parse.
-pub(crate) fn skim(api: Api, event: &RawEvent, notes: &mut Notes) -> Word {
+pub(crate) fn skim(api: Api, event: &RawEvent<'_>, notes: &mut Notes) -> Word {
     let (name, data) = event.parts();
     let dull = match api {
         Api::Messages => messages::is_dull(name, &data),
