@@ -8,6 +8,7 @@ use memchr::memmem;
 use serde_json::value::RawValue;
 
 use super::{StreamPosition, chat, messages, responses};
+use crate::alike::Alike;
 use crate::dialect::Api;
 use crate::fault::{self, BackendError};
 use crate::sse::RawEvent;
@@ -41,6 +42,8 @@ pub(crate) struct Notes {
     pub(crate) usage: Reported,
     /// Whether a chat choice has given its reason to finish.
     pub(crate) finished: bool,
+    /// The last chunk of a chat stream that was dull.
+    pub(crate) alike: Alike<()>,
     /// Where a Responses stream stands, but for the number of the event last seen.
     pub(crate) head: StreamPosition,
 }
@@ -67,7 +70,7 @@ pub(crate) fn skim(api: Api, event: &RawEvent<'_>, notes: &mut Notes) -> Word {
     let dull = match api {
         Api::Messages => messages::is_dull(name, &data),
         Api::Responses => responses::is_dull(name, &data),
-        _ => name.is_none() && chat::is_dull(&data),
+        _ => name.is_none() && chat::is_dull(&data, &mut notes.alike),
     };
     if dull {
         Word::Content
