@@ -11,10 +11,15 @@ use llm_dialect::canon::{
     Terms, ToolCall, ToolInput, WireEvent,
 };
 use llm_dialect::grammar::{self, State, Transcript};
-use llm_dialect::transcode::{Passing, Transcoder};
+use llm_dialect::transcode::{Bounds, Passing, Transcoder};
 use llm_dialect::usage::Usage;
 use llm_dialect::{Dialect, chat, messages, responses};
 use proptest::prelude::*;
+
+const BOUNDS: Bounds = Bounds {
+    event: 1 << 20,
+    kept: 1 << 20,
+};
 
 fn terms() -> Arc<Terms> {
     Arc::new(Terms {
@@ -281,7 +286,7 @@ proptest! {
             }
         }
         for to in Dialect::ALL.into_iter().filter(|to| to != from) {
-            let mut transcoder = Transcoder::new(*from, to, &terms(), 1 << 20);
+            let mut transcoder = Transcoder::new(*from, to, &terms(), BOUNDS);
             let mut out = Vec::new();
             transcoder.feed(Bytes::from(events.concat()), &mut out);
             let passing = transcoder.finish(&mut out);

@@ -28,6 +28,9 @@ pub trait Decode: fmt::Debug + Send {
 
     /// The backend's bytes are over. Says [`Delta::Fault`] unless the answer had come to its end.
     fn end(&mut self, out: &mut dyn FnMut(Delta<'_>));
+
+    /// About how many bytes of what has come it keeps for what is still to come.
+    fn held(&self) -> usize;
 }
 
 /// Deltas as a dialect's events.
@@ -35,6 +38,9 @@ pub trait Encode: fmt::Debug + Send {
     /// Writes what a delta means: nothing, one event or many. After [`Delta::End`] the stream is whole. A
     /// [`Delta::Fault`] writes nothing: what the client is told of it is decided elsewhere.
     fn delta(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>);
+
+    /// About how many bytes of what has come it keeps for what is still to come.
+    fn held(&self) -> usize;
 
     /// Where an event that ends the stream early would go.
     fn position(&self) -> StreamPosition;

@@ -96,6 +96,10 @@ impl Decode for StreamIn {
             None => self.fault(broken("The stream ended before the answer did."), out),
         }
     }
+
+    fn held(&self) -> usize {
+        self.id.len() + self.calls.held() + self.details.held()
+    }
 }
 
 fn broken(message: &str) -> BackendError {

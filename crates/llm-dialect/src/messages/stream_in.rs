@@ -101,6 +101,12 @@ impl Decode for StreamIn {
             self.broken("The stream ended before the answer did.", out);
         }
     }
+
+    fn held(&self) -> usize {
+        let id = self.started.as_ref().map_or(0, String::len);
+        let search = self.search.as_ref().map_or(0, |search| search.input.len());
+        id + search + size_of::<Open>() * self.open.len()
+    }
 }
 
 impl StreamIn {

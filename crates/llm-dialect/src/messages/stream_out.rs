@@ -38,6 +38,8 @@ struct Block {
     citations: Vec<Citation<'static>>,
     seal: Option<Seal<'static>>,
     closed: bool,
+    /// Bytes of all that waits.
+    kept: usize,
 }
 
 #[derive(Debug)]
@@ -102,6 +104,7 @@ impl StreamOut {
             citations: Vec::new(),
             seal: None,
             closed: false,
+            kept: head.size(),
         });
         if self.blocks.len() == 1 {
             self.tell(out);
@@ -121,12 +124,13 @@ impl StreamOut {
             Piece::Words(words) if is_open && block.started && block.words.is_empty() => {
                 return delta_of(&block.kind, self.next, words, out);
             }
+            Piece::Logprobs(_) => return,
             Piece::Words(words) => block.words.push(words),
             Piece::NextPart => block.words.push(&JsonStr::spelled_so("\\n\\n")),
             Piece::Seal(seal) => block.seal = Some(seal.clone().into_owned()),
             Piece::Citation(citation) => block.citations.push(citation.clone().into_owned()),
-            Piece::Logprobs(_) => {}
         }
+        block.kept += piece.size();
         if is_open {
             self.tell(out);
         }
@@ -169,6 +173,7 @@ impl StreamOut {
             });
         }
         let words = std::mem::take(&mut block.words);
+        block.kept = 0;
         if !words.is_empty() {
             delta_of(&block.kind, index, &words, out);
         }
@@ -327,6 +332,11 @@ impl Encode for StreamOut {
             Delta::End => self.finish(out),
             Delta::Fault(_) | Delta::Lost(_) => {}
         }
+    }
+
+    fn held(&self) -> usize {
+        let blocks = self.blocks.iter();
+        blocks.map(|block| size_of::<Block>() + block.kept).sum()
     }
 
     fn position(&self) -> StreamPosition {

@@ -75,6 +75,10 @@ impl Decode for StreamIn {
             self.fault(error, out);
         }
     }
+
+    fn held(&self) -> usize {
+        self.started.as_ref().map_or(0, String::len) + self.items.held()
+    }
 }
 
 fn parsed(raw: &RawValue) -> Response<'_> {

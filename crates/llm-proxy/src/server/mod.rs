@@ -2,6 +2,7 @@
 
 mod bind;
 mod connection;
+mod forwarded;
 mod framing;
 mod guard;
 mod plain;

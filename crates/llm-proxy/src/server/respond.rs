@@ -89,9 +89,9 @@ fn ours(wire: Wire<'_>, kind: ErrorKind, response: &mut Response<AnswerBody>) {
     }
 }
 
-/// Whole seconds, rounded up, and milliseconds beside them.
+/// Whole seconds and milliseconds beside them, both rounded up: who comes back then must not be too early.
 fn set_retry_after(response: &mut Response<AnswerBody>, wait: Duration) {
-    let milliseconds = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    let milliseconds = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
     let headers = response.headers_mut();
     headers.insert(RETRY_AFTER, HeaderValue::from(milliseconds.div_ceil(1_000)));
     headers.insert(RETRY_AFTER_MS, HeaderValue::from(milliseconds));

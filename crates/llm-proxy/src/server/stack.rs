@@ -14,12 +14,12 @@ use llm_dialect::{Api, Dialect};
 
 use super::connection::{Peer, Service};
 use super::respond::{Wire, refusal};
-use super::{plain, respond};
+use super::{forwarded, plain, respond};
 use crate::base::{Class, clock};
 use crate::observe::Record;
 use crate::pipeline::journey::{Call, journey};
-use crate::pipeline::{AnswerBody, Failure};
-use crate::state::{Context, Live, Phase, Snapshot};
+use crate::pipeline::{AnswerBody, Failure, rates};
+use crate::state::{Context, Held, Live, Phase, Snapshot};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
@@ -110,14 +110,14 @@ impl Visit {
         };
         Self { place, dialect }
     }
+}
 
-    /// Health probes and the like leave no access line.
-    fn is_probe(&self, method: &Method) -> bool {
-        match self.place {
-            Some(Place::Health(_) | Place::Hello) => true,
-            Some(Place::Root) => method == Method::HEAD,
-            _ => false,
-        }
+/// Health probes and the like leave no access line, and no limit counts them.
+fn is_probe(place: Option<&Place>, method: &Method) -> bool {
+    match place {
+        Some(Place::Health(_) | Place::Hello) => true,
+        Some(Place::Root) => method == Method::HEAD,
+        _ => false,
     }
 }
 
@@ -158,14 +158,15 @@ impl Entrance {
         }
         let (head, body) = request.into_parts();
         let visit = Visit::new(head.uri.path(), &head.headers);
+        let trusted = &snapshot.config.trusted_proxies;
         let record = Record {
             request_id: request_id(&head.headers),
-            ip: peer.ip,
+            ip: peer.ip.map(|ip| forwarded::client(ip, &head.headers, trusted)),
             dialect: visit.dialect,
             generation: snapshot.generation,
             ..Record::default()
         };
-        let quiet = visit.is_probe(&head.method) || !snapshot.config.logging.access;
+        let quiet = is_probe(visit.place.as_ref(), &head.method) || !snapshot.config.logging.access;
         let ctx = Context {
             entry: self.live.access.begin(record, quiet),
             live: Arc::clone(&self.live),
@@ -174,6 +175,7 @@ impl Entrance {
             connection: peer.signals.follow(),
             headers: head.headers,
             query: head.uri.query().map(str::to_owned),
+            held: Held::default(),
         };
         Arrival {
             ctx,
@@ -194,7 +196,10 @@ async fn admit(arrival: Arrival) -> Response<AnswerBody> {
     } = arrival;
     let answered = respond_to(&mut ctx, &method, visit.place, body).await;
     let response = match answered {
-        Ok(response) => response,
+        Ok(mut response) => {
+            rates::announce(&ctx, response.headers_mut());
+            response
+        }
         Err(Told::Failure(failure)) => {
             ctx.entry.record.class = Some(failure.class);
             refusal(wire(&ctx), failure)
@@ -234,6 +239,10 @@ async fn respond_to(
     place: Option<Place>,
     body: Incoming,
 ) -> Result<Response<AnswerBody>, Told> {
+    // Health probes do not count.
+    if !is_probe(place.as_ref(), method) {
+        rates::enter(ctx)?;
+    }
     if ctx.connection.is_ambiguous() {
         return Err(Told::Failure(ambiguous()));
     }
@@ -287,7 +296,7 @@ async fn within_phase(ctx: &mut Context, call: Call, body: Incoming) -> Result<R
 
 fn authenticate(ctx: &mut Context) -> Result<(), Failure> {
     let snapshot = Arc::clone(&ctx.snapshot);
-    let Ok(client) = snapshot.keys.identify(&ctx.headers) else {
+    let Ok(client) = snapshot.keys.identify(&ctx.headers, clock::wall()) else {
         let message = "No valid API key; send one as `authorization: Bearer ...` or `x-api-key`.";
         return Err(Failure::local(ErrorKind::InvalidApiKey, message).closing());
     };

@@ -11,6 +11,7 @@ use super::backend::Vitals;
 use super::compile::Snapshot;
 use super::lifecycle::Lifecycle;
 use super::pins::Pins;
+use super::rates::Rates;
 use crate::base::clock;
 use crate::config::types::Config;
 use crate::health::{Policy, Registry, RetryBudget};
@@ -34,6 +35,8 @@ pub struct Live {
     pub pools: Pools,
     /// Who made which response.
     pub pins: Pins,
+    /// What has been taken from the rate limits.
+    pub rates: Rates,
     /// Access records, and the count of requests in flight.
     pub access: Arc<Access>,
     /// The program's phase.
@@ -53,6 +56,7 @@ impl Live {
             budget: Mutex::new(RetryBudget::new(config.fallback.retry_budget, clock::now())),
             pools: Pools::default(),
             pins: Pins::default(),
+            rates: Rates::default(),
             access,
             lifecycle: Lifecycle::default(),
             last_reload_error: ArcSwapOption::empty(),
@@ -87,8 +91,9 @@ impl Live {
         )
     }
 
-    /// Forgets the state of backends and aliases that no config holds any longer.
+    /// Forgets the state of backends, aliases and limits that no config holds any longer.
     pub fn forget_unused(&self) {
+        self.rates.forget_unused();
         self.vitals
             .lock()
             .retain(|_, vitals| Arc::strong_count(vitals) > 1);

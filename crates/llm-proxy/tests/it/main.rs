@@ -22,5 +22,6 @@ mod docs;
 mod faults;
 mod identity;
 mod life;
+mod limits;
 mod streams;
 mod upstream_h2;
