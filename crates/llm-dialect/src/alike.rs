@@ -73,7 +73,7 @@ impl<K: Copy> Alike<K> {
 
     /// Keeps an event that said nothing but `words`, a part of it. Of `varying`, parts of it too and raw values, nothing
     /// was read.
-    pub(crate) fn keep(&mut self, kept: K, event: &str, words: &str, varying: &[Option<&str>]) {
+    pub(crate) fn keep(&mut self, kept: K, event: &[u8], words: &[u8], varying: &[Option<&[u8]>]) {
         self.kept = None;
         if event.len() > LONGEST {
             return;
@@ -84,26 +84,24 @@ impl<K: Copy> Alike<K> {
         self.holes.extend(others.filter_map(|raw| Hole::of(event, raw)));
         self.holes.sort_unstable_by_key(|hole| hole.start);
         self.event.clear();
-        self.event.extend_from_slice(event.as_bytes());
+        self.event.extend_from_slice(event);
         self.kept = Some(kept);
     }
 }
 
 impl Hole {
     /// Where a part of an event stands.
-    fn at(event: &str, part: &str, kind: Kind) -> Option<Self> {
+    fn at(event: &[u8], part: &[u8], kind: Kind) -> Option<Self> {
         let start = part.as_ptr().addr().checked_sub(event.as_ptr().addr())?;
         let end = start + part.len();
         (event.get(start..end) == Some(part)).then_some(Self { start, end, kind })
     }
 
-    fn of(event: &str, raw: &str) -> Option<Self> {
-        let inside = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
+    fn of(event: &[u8], raw: &[u8]) -> Option<Self> {
+        let inside = raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\""));
         match inside {
             Some(text) if text.is_ascii() => Self::at(event, text, Kind::Text),
-            None if Kind::Number.length(raw.as_bytes()) == Some(raw.len()) => {
-                Self::at(event, raw, Kind::Number)
-            }
+            None if Kind::Number.length(raw) == Some(raw.len()) => Self::at(event, raw, Kind::Number),
             _ => None,
         }
     }
@@ -135,11 +133,11 @@ mod tests {
     fn words(event: &[u8]) -> Option<String> {
         let part = |text: &str| {
             let at = EVENT.find(text).unwrap();
-            &EVENT[at..at + text.len()]
+            &EVENT.as_bytes()[at..at + text.len()]
         };
         let mut alike = Alike::default();
         let varying = [Some(part("7")), None, Some(part(r#""x""#))];
-        alike.keep((), EVENT, &part("a\"")[..1], &varying);
+        alike.keep((), EVENT.as_bytes(), &part("a\"")[..1], &varying);
         alike.words(event).map(|((), words)| words.to_owned())
     }
 
@@ -177,11 +175,11 @@ mod tests {
 
     #[test]
     fn nothing_is_like_what_is_forgotten_or_too_long() {
-        let long = format!("\"{}\"", "x".repeat(LONGEST));
+        let long = format!("\"{}\"", "x".repeat(LONGEST)).into_bytes();
         let mut alike = Alike::default();
         alike.keep((), &long, &long[1..2], &[]);
-        assert_eq!(alike.words(long.as_bytes()), None);
-        alike.keep((), EVENT, &EVENT[2..3], &[]);
+        assert_eq!(alike.words(&long), None);
+        alike.keep((), EVENT.as_bytes(), &EVENT.as_bytes()[2..3], &[]);
         alike.forget();
         assert_eq!(alike.words(EVENT.as_bytes()), None);
     }

@@ -246,7 +246,7 @@ impl Reader {
 
     fn feed(&mut self, chunk: Bytes, sink: &mut dyn Sink) -> Passing {
         let deltas = &mut self.deltas;
-        let fed = self.events.feed(chunk, &mut |event| deltas.event(&event, sink));
+        let fed = self.events.feed(&chunk, &mut |event| deltas.event(event, sink));
         if fed.is_err() {
             deltas.broken("an event of the stream is too large");
         }
@@ -257,7 +257,7 @@ impl Reader {
         let events = std::mem::replace(&mut self.events, sse::Decoder::new(0));
         if let Some(rest) = events.finish() {
             // Some hosts close before the blank line of their last event.
-            self.deltas.event(&RawEvent::unfinished(rest), sink);
+            self.deltas.event(&RawEvent::unfinished(&rest), sink);
         }
         self.deltas.end(sink);
         self.deltas.passing.clone()
@@ -265,8 +265,8 @@ impl Reader {
 }
 
 impl Deltas {
-    fn event(&mut self, event: &RawEvent, sink: &mut dyn Sink) {
-        if self.passing != Passing::Going || event.is_comment() {
+    fn event(&mut self, event: &RawEvent<'_>, sink: &mut dyn Sink) {
+        if self.passing != Passing::Going {
             return;
         }
         self.read(event, sink);
@@ -276,7 +276,7 @@ impl Deltas {
         }
     }
 
-    fn read(&mut self, event: &RawEvent, sink: &mut dyn Sink) {
+    fn read(&mut self, event: &RawEvent<'_>, sink: &mut dyn Sink) {
         let (name, data) = event.parts();
         let (restore, passing) = (&mut self.restore, &mut self.passing);
         let out: &mut dyn FnMut(Delta<'_>) = &mut |delta| pass(delta, restore, passing, sink);

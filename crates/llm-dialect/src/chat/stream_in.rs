@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use super::calls::Calls;
 use super::details::Details;
 use super::mere_words::{Mere, mere_words};
@@ -159,8 +157,9 @@ impl StreamIn {
             // It is known by now.
             Mere::Call(call) => Of::Call(self.calls.place(call)),
         };
-        let padding = chunk.obfuscation.map(RawValue::get);
-        self.alike.keep(of, data, words.spelling(), &[padding]);
+        let padding = chunk.obfuscation.map(|raw| raw.get().as_bytes());
+        let words = words.spelling().as_bytes();
+        self.alike.keep(of, data.as_bytes(), words, &[padding]);
     }
 
     fn count(&mut self, usage: &str) {

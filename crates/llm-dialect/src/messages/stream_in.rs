@@ -301,7 +301,8 @@ impl StreamIn {
             Some(Piece::Words(words)) if words.is_empty() => {}
             Some(Piece::Words(words)) => {
                 if !wire.kind.is_empty() {
-                    self.alike.keep(index, data, words.spelling(), &[]);
+                    self.alike
+                        .keep(index, data.as_bytes(), words.spelling().as_bytes(), &[]);
                 }
                 self.say(index, Piece::Words(words), out);
             }

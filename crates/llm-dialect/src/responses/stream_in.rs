@@ -196,8 +196,8 @@ impl StreamIn {
         self.begin(&Response::default(), out);
         let index = wire.output_index.0;
         if wire.is_mere() {
-            self.alike
-                .keep((index, kind), data, words.spelling(), &wire.varying());
+            let (event, words) = (data.as_bytes(), words.spelling().as_bytes());
+            self.alike.keep((index, kind), event, words, &wire.varying());
         }
         let place = self.speak(index, kind, words, out);
         if let (Some(place), Kind::Text(_), Some(items)) = (place, kind, wire.logprobs) {

@@ -452,8 +452,8 @@ pub(super) struct Event<'a> {
 
 impl<'a> Event<'a> {
     /// What is another one in each event, and is not read.
-    pub(super) fn varying(&self) -> [Option<&'a str>; 2] {
-        [self.sequence_number, self.obfuscation].map(|raw| raw.map(RawValue::get))
+    pub(super) fn varying(&self) -> [Option<&'a [u8]>; 2] {
+        [self.sequence_number, self.obfuscation].map(|raw| raw.map(|raw| raw.get().as_bytes()))
     }
 
     /// Whether its delta are mere words.
