@@ -20,6 +20,7 @@ mod cooldown;
 #[cfg(test)]
 mod docs;
 mod faults;
+mod guards;
 mod identity;
 mod life;
 mod limits;
