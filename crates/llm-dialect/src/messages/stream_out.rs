@@ -301,10 +301,10 @@ fn delta(out: &mut Vec<u8>, index: u64, kind: &str, fill: impl FnOnce(&mut Objec
 
 /// A delta with words: written by hand, since a stream is made of them.
 fn delta_of(kind: &Kind, index: u64, words: &JsonStr<'_>, out: &mut Vec<u8>) {
-    let (name, member) = match kind {
-        Kind::Text => ("text_delta", "text"),
-        Kind::Thought => ("thinking_delta", "thinking"),
-        Kind::Call { .. } => ("input_json_delta", "partial_json"),
+    let head: &[u8] = match kind {
+        Kind::Text => b",\"delta\":{\"type\":\"text_delta\",\"text\":\"",
+        Kind::Thought => b",\"delta\":{\"type\":\"thinking_delta\",\"thinking\":\"",
+        Kind::Call { .. } => b",\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"",
         Kind::Search(_) => return,
     };
     // Free text is JSON's text within JSON's text here.
@@ -312,17 +312,9 @@ fn delta_of(kind: &Kind, index: u64, words: &JsonStr<'_>, out: &mut Vec<u8>) {
     let words = inner.as_ref().unwrap_or(words);
     out.extend_from_slice(b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":");
     write::number(out, index);
-    for part in [
-        ",\"delta\":{\"type\":\"",
-        name,
-        "\",\"",
-        member,
-        "\":\"",
-        words.spelling(),
-        "\"}}\n\n",
-    ] {
-        out.extend_from_slice(part.as_bytes());
-    }
+    out.extend_from_slice(head);
+    out.extend_from_slice(words.spelling().as_bytes());
+    out.extend_from_slice(b"\"}}\n\n");
 }
 
 impl Encode for StreamOut {

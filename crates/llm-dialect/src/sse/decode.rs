@@ -60,6 +60,10 @@ impl<'c> RawEvent<'c> {
 
     /// [`name`](Self::name) and [`data`](Self::data), read in one go.
     pub fn parts(&self) -> (Option<&'c [u8]>, Cow<'c, [u8]>) {
+        if let (Some(1), Some(line)) = (self.lines, self.raw.strip_prefix(b"data: ")) {
+            // By far the commonest.
+            return (None, Cow::Borrowed(without_line_ends(line)));
+        }
         let (mut name, mut data) = (None, None);
         for (field, value) in self.fields() {
             match field {
