@@ -14,12 +14,12 @@ use llm_dialect::{Api, Dialect};
 
 use super::connection::{Peer, Service};
 use super::respond::{Wire, refusal};
-use super::{plain, respond};
+use super::{plain, refused, respond};
 use crate::base::{Class, clock};
 use crate::observe::Record;
 use crate::pipeline::journey::{Call, journey};
 use crate::pipeline::{AnswerBody, Failure};
-use crate::state::{Context, Live, Phase, Snapshot};
+use crate::state::{Context, Live, Phase, Refusal, Snapshot};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
@@ -96,10 +96,11 @@ struct Arrival {
 struct Visit {
     place: Option<Place>,
     dialect: Dialect,
+    refused: Option<Refusal>,
 }
 
 impl Visit {
-    fn new(path: &str, headers: &HeaderMap) -> Self {
+    fn new(path: &str, headers: &HeaderMap, refused: Option<Refusal>) -> Self {
         let place = path::resolve(path);
         let anthropic = headers.contains_key(ANTHROPIC_VERSION);
         let lone_x_api_key =
@@ -108,7 +109,11 @@ impl Visit {
             Some(Place::Api { api, .. }) => api.dialect(),
             _ => path::looks_like(path, anthropic, lone_x_api_key),
         };
-        Self { place, dialect }
+        Self {
+            place,
+            dialect,
+            refused,
+        }
     }
 
     /// Health probes and the like leave no access line.
@@ -157,7 +162,7 @@ impl Entrance {
             peer.signals.set_multiplexed();
         }
         let (head, body) = request.into_parts();
-        let visit = Visit::new(head.uri.path(), &head.headers);
+        let visit = Visit::new(head.uri.path(), &head.headers, peer.refused);
         let record = Record {
             request_id: request_id(&head.headers),
             ip: peer.ip,
@@ -192,7 +197,11 @@ async fn admit(arrival: Arrival) -> Response<AnswerBody> {
         method,
         body,
     } = arrival;
-    let answered = respond_to(&mut ctx, &method, visit.place, body).await;
+    let answered = match visit.refused {
+        // Before anything else: of such a request nothing is sure, not even where it ends.
+        Some(why) => Err(refused::failure(why, &ctx.snapshot.config.limits).into()),
+        None => respond_to(&mut ctx, &method, visit.place, body).await,
+    };
     let response = match answered {
         Ok(response) => response,
         Err(Told::Failure(failure)) => {
@@ -234,12 +243,6 @@ async fn respond_to(
     place: Option<Place>,
     body: Incoming,
 ) -> Result<Response<AnswerBody>, Told> {
-    if ctx.connection.is_ambiguous() {
-        return Err(Told::Failure(ambiguous()));
-    }
-    if ctx.connection.is_oversized() {
-        return Err(Told::Failure(oversized(ctx.snapshot.config.limits.max_header)));
-    }
     // An unknown path and a wrong method need no key: they tell nothing but what the documentation tells.
     let place = place.ok_or_else(unknown_path)?;
     if !place.methods().contains(&method.as_str()) {
@@ -294,19 +297,6 @@ fn authenticate(ctx: &mut Context) -> Result<(), Failure> {
     ctx.entry.record.key = client.map(|client| Arc::clone(&client.name));
     ctx.client = client.cloned();
     Ok(())
-}
-
-fn ambiguous() -> Failure {
-    let message = "The request states the length of its body more than once; send one `content-length` or one \
-                   `transfer-encoding`.";
-    Failure::local(ErrorKind::InvalidBody, message).closing()
-}
-
-fn oversized(max: usize) -> Failure {
-    let message = format!(
-        "The request's headers are longer than {max} bytes, the limit of this proxy (`limits.max_header`)."
-    );
-    Failure::local(ErrorKind::HeadersTooLarge, message).closing()
 }
 
 fn unknown_path() -> Failure {

@@ -17,4 +17,4 @@ pub use context::Context;
 pub use lifecycle::{Lifecycle, Phase};
 pub use live::Live;
 pub use pins::{Pin, Pins};
-pub use signals::{Follower, Signals};
+pub use signals::{Doubt, Follower, Refusal, Signals};

@@ -20,6 +20,7 @@ mod cooldown;
 #[cfg(test)]
 mod docs;
 mod faults;
+mod hostile;
 mod identity;
 mod life;
 mod streams;
