@@ -21,10 +21,11 @@ use tokio::time::timeout;
 
 use super::bind::Socket;
 use super::guard::Guard;
+use super::target;
 use super::tls::Acceptor;
 use crate::config::types::Config;
 use crate::pipeline::AnswerBody;
-use crate::state::{Phase, Signals};
+use crate::state::{Phase, Refusal, Signals};
 
 /// How much is read at once at most: a body that comes within it comes in one piece, which nobody copies. hyper begins
 /// with 8 KiB, and comes this far only for a client that fills its buffers. It takes no head that is longer; one above
@@ -45,6 +46,8 @@ pub struct Peer {
     pub ip: Option<IpAddr>,
     /// Its connection's flags.
     pub signals: Arc<Signals>,
+    /// Why it must be refused, whatever it asks: another server might have read its bytes otherwise.
+    pub refused: Option<Refusal>,
 }
 
 /// What answers requests.
@@ -69,6 +72,7 @@ pub async fn serve<S: Service>(
     let peer = |ip| Peer {
         ip,
         signals: Arc::default(),
+        refused: None,
     };
     match socket {
         Socket::Unix(stream) => drive(&http, stream, peer(None), phase, service).await,
@@ -150,9 +154,16 @@ async fn drive<S: Service>(
 ) {
     let signals = Arc::clone(&peer.signals);
     let answer = service_fn(move |request: Request<Incoming>| {
-        let (service, peer) = (service.clone(), peer.clone());
-        peer.signals.begin();
-        let answered = service.call(peer, request);
+        let nth = peer.signals.begin();
+        let misdirected = || target::is_unclear(&request).then_some(Refusal::Host);
+        let refused = peer.signals.refusal(nth).or_else(misdirected);
+        let answered = service.clone().call(
+            Peer {
+                refused,
+                ..peer.clone()
+            },
+            request,
+        );
         async move { Ok::<_, Infallible>(answered.await) }
     });
     let io = Guard::new(io, Arc::clone(&signals), http.max_head, http.patience);
@@ -168,7 +179,7 @@ async fn drive<S: Service>(
         if connection.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        if !signals.has_begun() && too_late.as_mut().poll(cx).is_ready() {
+        if signals.come() == 0 && too_late.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
         let close = signals.wants_close() || must_close(phases.known, &signals);

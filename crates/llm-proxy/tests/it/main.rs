@@ -21,6 +21,7 @@ mod cooldown;
 mod docs;
 mod faults;
 mod guards;
+mod hostile;
 mod identity;
 mod life;
 mod limits;
