@@ -412,14 +412,13 @@ impl StreamIn {
     fn searched(&mut self, item: &Item<'_>, out: Out<'_>) {
         let at = self.next();
         let action = item.action.as_ref();
-        let sources = action
-            .and_then(|action| action.sources.as_ref())
-            .into_iter()
-            .flatten();
+        let sources = action.and_then(|action| action.sources.as_ref());
         let search = WebSearch {
             id: item.id.clone().unwrap_or_default(),
             query: action.and_then(|action| action.query.clone()).unwrap_or_default(),
             sources: sources
+                .into_iter()
+                .flatten()
                 .filter_map(|found| Some((found.url.clone()?, found.title.clone().unwrap_or_default())))
                 .collect(),
         };
