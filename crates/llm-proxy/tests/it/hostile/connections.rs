@@ -2,26 +2,30 @@
 
 use std::process::Command;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::super::contract::{Pair, calls};
 use super::super::support::proxy::fresh_dir;
-use super::super::support::{Client, Proxy, Streaming, until, within};
+use super::super::support::{Client, Proxy, until, within};
 
-/// A connection that has been served and stays.
-async fn served(proxy: &Proxy) -> Streaming {
-    let mut probe = proxy.client().open("GET", "/healthz", b"").await;
-    within("a probe's answer", probe.rest()).await.expect(200);
+/// A connection that has been served and stays; none where there was no room for it.
+async fn served(proxy: &Proxy) -> Option<TcpStream> {
+    let mut probe = TcpStream::connect(proxy.address()).await.unwrap();
     probe
+        .write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .ok()?;
+    let mut answer = vec![0; 4096];
+    let read = within("an answer, or the end", probe.read(&mut answer))
+        .await
+        .ok()?;
+    answer[..read].starts_with(b"HTTP/1.1 200").then_some(probe)
 }
 
-/// Whether a probe on a connection of its own is answered.
-async fn answers(proxy: &Proxy) -> Option<()> {
-    let mut probe = Client::plain(proxy.address())
-        .raw(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        .await;
-    within("an answer, or the end", probe.closed()).await;
-    probe.raw().starts_with(b"HTTP/1.1 200").then_some(())
+/// The same as soon as there is room.
+async fn another(proxy: &Proxy) -> TcpStream {
+    until("room for a connection", async || served(proxy).await).await
 }
 
 fn warnings(proxy: &Proxy, of: &str) -> usize {
@@ -33,26 +37,31 @@ async fn l17_beyond_the_limit_connections_are_closed_and_the_admin_listener_stil
     let pair = Pair::start().await;
     let yaml = |max: usize| format!("limits: {{max_connections: {max}}}\n{}", pair.yaml());
     let proxy = Proxy::start(&yaml(3)).await;
-    let mut kept = vec![served(&proxy).await, served(&proxy).await, served(&proxy).await];
+    let mut kept = vec![
+        another(&proxy).await,
+        another(&proxy).await,
+        another(&proxy).await,
+    ];
     for _ in 0..20 {
         let mut refused = Client::plain(proxy.address()).raw(b"").await;
         refused.closed().await;
         assert_eq!(refused.raw(), b"");
     }
+    proxy.logged("max_connections").await;
     assert_eq!(warnings(&proxy, "max_connections"), 1, "one for all of them");
     assert_eq!(proxy.status().await["in_flight"], 0, "the admin gets in");
     let (path, body) = &calls("m", false)[0];
-    let open = kept.pop().unwrap().into_stream();
+    let open = kept.pop().unwrap();
     let body = body.to_string();
     let mut asked = proxy.client().open_on(open, "POST", path, body.as_bytes()).await;
     within("those that are open go on", asked.rest())
         .await
         .expect(200);
     drop(asked);
-    until("room for another", async || answers(&proxy).await).await;
-    kept.push(served(&proxy).await);
+    kept.push(another(&proxy).await);
+    assert!(served(&proxy).await.is_none(), "full again");
     proxy.reload(&yaml(4)).await;
-    let _fourth = served(&proxy).await;
+    kept.push(another(&proxy).await);
     proxy.finish().await;
 }
 
@@ -90,7 +99,7 @@ async fn l21_without_files_left_accepting_pauses_and_goes_on_with_one_warning() 
         open = again.into_stream();
     }
     drop(idle);
-    until("connections to be taken again", async || answers(&proxy).await).await;
+    another(&proxy).await;
     assert_eq!(warnings(&proxy, "cannot accept connections"), 1);
     proxy.finish().await;
 }
