@@ -98,8 +98,8 @@ impl Chunks {
                 }
             }
             (Place::Size { size, digits: 1.. } | Place::Extension { size }, b'\r') => Place::SizeEnd { size },
-            (Place::Size { size, digits: 1.. }, b';' | b' ' | b'\t') => self.extended(size)?,
-            (Place::Extension { size }, b'\t' | b' '..=b'~' | 0x80..) => self.extended(size)?,
+            (Place::Size { size, digits: 1.. }, b';' | b' ' | b'\t')
+            | (Place::Extension { size }, b'\t' | b' '..=b'~' | 0x80..) => self.extended(size)?,
             (Place::SizeEnd { size: 0 }, b'\n') => Place::Trailer {
                 length: 0,
                 returned: false,

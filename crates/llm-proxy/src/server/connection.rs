@@ -33,6 +33,13 @@ use crate::state::{Phase, Refusal, Signals};
 const READ_AT_ONCE: usize = 160 * 1024;
 /// How many streams one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 256;
+/// How many of its streams a client may reset before we have looked at them: more is no change of mind, but a flood.
+const MAX_EARLY_RESETS: usize = 20;
+/// How many times a connection may make us reset a stream for a fault of its own: streams above the limit count too, and
+/// a hasty client may open some before it hears of that.
+const MAX_FAULTS: usize = 1024;
+/// What of an answer may wait for the client, a stream.
+const SEND_BUFFER: usize = 256 * 1024;
 /// HTTP/2 flow control: what a client may send before we have read it, a stream and a connection.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
@@ -134,6 +141,9 @@ impl Http {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(header_list)
+            .max_pending_accept_reset_streams(MAX_EARLY_RESETS)
+            .max_local_error_reset_streams(MAX_FAULTS)
+            .max_send_buf_size(SEND_BUFFER)
             .keep_alive_interval(PING_EVERY);
         Self {
             builder,

@@ -203,8 +203,8 @@ fn obvious_head(input: &[u8], first: bool) -> Obvious {
         if begun {
             match obvious_statement(&text, line.len()) {
                 Some(_) if length.is_some() => wrongs.push(Refusal::TwoLengths),
-                Some(None) => wrongs.push(Refusal::OddLength),
-                Some(stated) => length = stated,
+                Some(Err(why)) => wrongs.push(why),
+                Some(Ok(stated)) => length = Some(stated),
                 None => {}
             }
         }
@@ -216,8 +216,7 @@ fn obvious_head(input: &[u8], first: bool) -> Obvious {
     Obvious::Cut(wrongs.first().copied())
 }
 
-/// Nothing: no statement of a length. An empty one: one that is not sound.
-fn obvious_statement(line: &str, length: usize) -> Option<Option<Length>> {
+fn obvious_statement(line: &str, length: usize) -> Option<Result<Length, Refusal>> {
     let (name, value) = line.split_once(':')?;
     let value = value.trim_matches(['\t', ' ', '\r', '\x0c', '\n']);
     let sound = length <= KEPT;
@@ -225,11 +224,11 @@ fn obvious_statement(line: &str, length: usize) -> Option<Option<Length>> {
         "content-length" => {
             let digits = !value.is_empty() && value.chars().all(|digit| digit.is_ascii_digit());
             let number = value.parse().ok().filter(|_| digits && sound);
-            Some(number.map(Length::Bytes))
+            Some(number.map(Length::Bytes).ok_or(Refusal::OddLength))
         }
         "transfer-encoding" => {
-            let chunked = value.to_ascii_lowercase() == "chunked" && sound;
-            Some(chunked.then_some(Length::Chunked))
+            let chunked = value.eq_ignore_ascii_case("chunked") && sound;
+            Some(chunked.then_some(Length::Chunked).ok_or(Refusal::OddLength))
         }
         _ => None,
     }

@@ -21,23 +21,24 @@ models: {{m: {{backend: r, model: m}}}}\n",
     .await
 }
 
-/// Sends all at once, and reads to the end.
-pub async fn exchange(mut io: impl AsyncRead + AsyncWrite + Unpin, raw: &[u8]) -> String {
-    // Whoever refuses the beginning may not wait for the rest.
-    let _ = io.write_all(raw).await;
+/// Sends all, as fast as it is taken, and reads to the end.
+pub async fn exchange(io: impl AsyncRead + AsyncWrite + Unpin, raw: &[u8]) -> String {
+    let (mut reader, mut writer) = tokio::io::split(io);
     let mut answer = Vec::new();
-    let _ = within("the end of the connection", io.read_to_end(&mut answer)).await;
-    String::from_utf8(answer).unwrap()
+    // Whoever refuses the beginning may not wait for the rest.
+    let both = async { tokio::join!(writer.write_all(raw), reader.read_to_end(&mut answer)) };
+    let _ = within("the end of the connection", both).await;
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 /// The heads of the answers, in order. Messages speak of HTTP too, but not with a status behind it.
-fn heads(answer: &str) -> Vec<&str> {
+pub fn heads(answer: &str) -> Vec<&str> {
     let starts = answer.match_indices("HTTP/1.").map(|(at, _)| &answer[at..]);
     let heads = starts.map(|rest| rest.split("\r\n\r\n").next().unwrap());
     heads.filter(|head| status(head).is_some()).collect()
 }
 
-fn status(head: &str) -> Option<u16> {
+pub fn status(head: &str) -> Option<u16> {
     head.split(' ').nth(1)?.parse().ok()
 }
 
