@@ -6,6 +6,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::value::RawValue;
 
+use crate::scan;
+
 /// A JSON string without its quotes, still escaped as its sender spelled it.
 ///
 /// Text makes up nearly all of a conversation, and every dialect carries it as a JSON string. Kept in its spelling it is
@@ -19,10 +21,7 @@ impl<'a> JsonStr<'a> {
 
     /// A plain text, escaped where it must be.
     pub fn of(plain: &'a str) -> Self {
-        if plain
-            .bytes()
-            .all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
-        {
+        if scan::is_plain(plain) {
             return Self(Cow::Borrowed(plain));
         }
         let quoted = serde_json::to_string(plain).unwrap_or_default();
