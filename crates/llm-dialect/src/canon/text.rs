@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use memchr::memmem;
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::value::RawValue;
 
@@ -73,7 +74,7 @@ impl<'a> JsonStr<'a> {
     pub fn is_sound(&self) -> bool {
         let mut rest = &*self.0;
         // Nearly no text has such an escape; only then is it decoded.
-        while let Some(at) = rest.find("\\u") {
+        while let Some(at) = memmem::find(rest.as_bytes(), b"\\u") {
             let tail = rest.get(at + 2..).unwrap_or_default();
             if tail.starts_with(['d', 'D']) {
                 return serde_json::from_str::<String>(&format!("\"{}\"", self.0)).is_ok();
