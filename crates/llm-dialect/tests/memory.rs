@@ -72,10 +72,13 @@ fn opening(from: Dialect, kind: Kind) -> String {
             };
             let begun = event(&json!({"type": "response.created", "response": {"id": "r"}}));
             let text = json!({"type": "response.output_text.delta", "output_index": 0, "delta": "a"});
-            let spoken = kind == Kind::Sources;
+            let said = if kind == Kind::Sources {
+                event(&text)
+            } else {
+                String::new()
+            };
             let added = json!({"type": "response.output_item.added", "output_index": 0, "item": item});
-            let text = if spoken { event(&text) } else { String::new() };
-            begun + &event(&added) + &text
+            begun + &event(&added) + &said
         }
     }
 }

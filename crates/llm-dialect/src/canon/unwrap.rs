@@ -47,11 +47,11 @@ impl Unwrap {
         if self.state == State::Head {
             match head(&self.pending) {
                 Head::Open if self.pending.len() <= LONGEST_HEAD => return JsonStr::EMPTY,
-                Head::Open | Head::Other => self.state = State::Raw,
                 Head::Text(rest) => {
                     self.pending = rest.to_owned();
                     self.state = State::Inside;
                 }
+                Head::Open | Head::Other => self.state = State::Raw,
             }
         }
         match self.state {
@@ -174,6 +174,15 @@ mod tests {
         ] {
             assert_eq!(unwrapped(pieces), expected, "{pieces:?}");
         }
+    }
+
+    #[test]
+    fn a_head_that_does_not_end_is_not_waited_for() {
+        let mut unwrap = Unwrap::default();
+        let blank = JsonStr::spelled_so(" ".repeat(100));
+        let told: usize = (0..100).map(|_| unwrap.feed(&blank).spelling().len()).sum();
+        assert_eq!(told, 10_000, "it is the text, and nothing of it is kept");
+        assert!(unwrap.pending.is_empty());
     }
 
     proptest! {

@@ -7,7 +7,7 @@ mod status;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
+use http::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::json;
@@ -73,10 +73,17 @@ impl Admin {
 impl Service for Admin {
     fn call(
         self,
-        _: Peer,
+        peer: Peer,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<AnswerBody>> + Send + 'static {
-        std::future::ready(self.answer(&request))
+        std::future::ready(match peer.refused {
+            Some(_) => with(
+                told(StatusCode::BAD_REQUEST, "The request can be read in two ways."),
+                CONNECTION,
+                "close",
+            ),
+            None => self.answer(&request),
+        })
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::task::AbortHandle;
 
+use super::room::Room;
 use crate::base::gauge::Gauge;
+use crate::base::rarely::Rarely;
 use crate::server::{Acceptor, Bound, Http, Service, Socket, serve};
 use crate::state::{Live, Snapshot};
 
@@ -17,12 +19,15 @@ pub(super) struct Front<S> {
     pub(super) live: Arc<Live>,
     /// Read at each connection, so that a reloaded certificate holds for the next one.
     pub(super) tls: Arc<ArcSwap<Acceptor>>,
-    /// Open connections.
+    /// Open connections of all listeners.
     pub(super) connections: Gauge,
+    /// For how many more there is room; none: they are not counted.
+    pub(super) room: Option<Arc<Room>>,
 }
 
 impl<S: Service> Front<S> {
-    /// The same for another service, in the clear: the admin listener.
+    /// The same for another service, in the clear: the admin listener. Its connections are an operator's, who must get in
+    /// when clients have taken all the room.
     pub(super) fn in_the_clear<T: Service>(&self, service: T) -> Front<T> {
         Front {
             service,
@@ -30,6 +35,7 @@ impl<S: Service> Front<S> {
             live: Arc::clone(&self.live),
             tls: Arc::default(),
             connections: self.connections.clone(),
+            room: None,
         }
     }
 
@@ -37,8 +43,9 @@ impl<S: Service> Front<S> {
     pub(super) fn listen(&self, bound: Bound) -> AbortHandle {
         let front = self.clone();
         let accept_loop = async move {
+            let trouble = Rarely::default();
             loop {
-                let socket = bound.accept().await;
+                let socket = bound.accept(&trouble).await;
                 front.clone().take(socket);
             }
         };
@@ -46,7 +53,13 @@ impl<S: Service> Front<S> {
     }
 
     fn take(self, socket: Socket) {
-        let counted = self.connections.enter();
+        let allowed = self.snapshot.load().config.limits.max_connections;
+        let place = self.room.as_ref().map(|room| room.enter(allowed));
+        if matches!(place, Some(None)) {
+            // Full: the socket is closed.
+            return;
+        }
+        let counted = (self.connections.enter(), place);
         tokio::spawn(async move {
             let acceptor = (*self.tls.load_full()).clone();
             // Not the snapshot itself: a connection may stay for hours after a reload has replaced it.

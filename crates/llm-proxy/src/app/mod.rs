@@ -2,6 +2,7 @@
 
 mod accept;
 mod reload;
+mod room;
 mod run;
 mod watch;
 

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::accept::Front;
 use super::reload::{Reloader, opened};
+use super::room::{self, Room};
 use super::watch::{SETTLE, Watch};
 use crate::admin::Admin;
 use crate::base::clock;
@@ -92,6 +93,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     say_warnings(&warnings);
     let access = Access::new(sink.clone(), log::form(config.logging.format));
     let live = Live::new(access, &config);
+    let room = Room::new(room::for_connections(room::raised_file_limit()));
     let mut signals = Signals::listen().map_err(|error| Fatal::Runtime(error.to_string()))?;
     let tls = server::acceptor(config.tls.as_ref()).map_err(Fatal::Runtime)?;
     let bound = opened(&config.listen).map_err(Fatal::Runtime)?;
@@ -112,6 +114,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
         live: Arc::clone(&live),
         tls: Arc::new(ArcSwap::from_pointee(tls)),
         connections: connections.clone(),
+        room: Some(Arc::new(room)),
     };
     let admin = Admin::new(Arc::clone(&snapshot), Arc::clone(&live));
     let mut reloader = Reloader {

@@ -125,12 +125,17 @@ impl<W> Queue<W> {
         wait: impl FnOnce() -> (W, R),
         now: Instant,
     ) -> (Entered<R>, Vec<News<W>>) {
+        let mut news = if self.seats.learn(&who) {
+            self.give_out(now)
+        } else {
+            Vec::new()
+        };
         // Of those who wait nobody may be served now, or it would have been: no one is overtaken.
         if self.seats.fits(&who) {
             self.seats.take(&who);
-            return (Entered::Served, Vec::new());
+            return (Entered::Served, news);
         }
-        let mut news = self.drop_stale(now);
+        news.append(&mut self.drop_stale(now));
         let Ok(put_out) = self.make_room(&who) else {
             return (Entered::Refused(self.full(now)), news);
         };
@@ -155,8 +160,7 @@ impl<W> Queue<W> {
 
     /// One that waits goes, and is handed back; `None`: it was no longer waiting, so there is [`News`] for it.
     pub fn cancel(&mut self, ticket: &Ticket) -> Option<W> {
-        let waiter = self.change(ticket.rank, |level| level.remove(ticket.number))?;
-        Some(waiter.payload)
+        Some(self.remove(ticket.rank, ticket.number)?.payload)
     }
 
     /// Puts out those who have waited too long. The queue does so by itself before it gives a place to anybody.
@@ -201,7 +205,7 @@ impl<W> Queue<W> {
         }
         let mut news = self.drop_stale(now);
         while let Some(waiter) = self.serve_next(now) {
-            self.seats.take(&waiter.who);
+            self.seats.seat(&waiter.who);
             news.push(waiter.news(Ok(())));
         }
         news
@@ -245,6 +249,7 @@ impl<W> Queue<W> {
     fn push(&mut self, waiter: Waiter<W>) -> Ticket {
         self.last_number += 1;
         self.waiting += 1;
+        self.seats.expect(&waiter.who);
         let (rank, number) = (waiter.who.rank(), self.last_number);
         self.levels.entry(rank).or_default().push(number, waiter);
         Ticket {
@@ -252,6 +257,13 @@ impl<W> Queue<W> {
             number,
             patience: self.seats.bounds.queue_timeout,
         }
+    }
+
+    /// Takes a waiter out who is not served.
+    fn remove(&mut self, rank: Rank, number: u64) -> Option<Waiter<W>> {
+        let waiter = self.change(rank, |level| level.remove(number))?;
+        self.seats.dismiss(&waiter.who);
+        Some(waiter)
     }
 
     /// Takes a waiter out of a level; a level without any goes.
@@ -277,7 +289,7 @@ impl<W> Queue<W> {
             .filter_map(|(rank, level)| Some((*rank, level.oldest()?)));
         let is_stale = |since: Instant| now.saturating_duration_since(since) >= most;
         let (rank, (number, _)) = oldest.find(|(_, (_, since))| is_stale(*since))?;
-        self.change(rank, |level| level.remove(number))
+        self.remove(rank, number)
     }
 
     fn full(&mut self, now: Instant) -> Refused {
@@ -297,8 +309,7 @@ impl<W> Queue<W> {
             .flatten()
             .ok_or(Full)?;
         let (rank, number) = greedy;
-        let waiter = self.change(rank, |level| level.remove(number));
-        waiter.map(Some).ok_or(Full)
+        self.remove(rank, number).map(Some).ok_or(Full)
     }
 
     /// The newest waiter of whoever has clearly more of the queue than `who` would have: another key in a level that

@@ -20,7 +20,8 @@ pub struct Who {
     pub address: Option<Address>,
     /// Its key; none where no keys are configured.
     pub key: Option<KeyId>,
-    /// How many requests of the key may be in service (`max_concurrent`).
+    /// How many requests of the key may be in service (`max_concurrent`), above zero; what its latest request says
+    /// holds for all.
     pub key_max: Option<u32>,
     /// The key's priority: higher goes first.
     pub priority: i32,

@@ -120,7 +120,7 @@ fn too_large(max: usize) -> Failure {
 fn broken() -> Failure {
     Failure::local(
         ErrorKind::InvalidBody,
-        "The request's body ended before it was complete.",
+        "The request's body ended before it was complete, or its chunks are not as HTTP/1.1 writes them.",
     )
     .closing()
 }

@@ -17,7 +17,7 @@ use crate::state::Context;
 pub async fn journey(ctx: &mut Context, call: Call, body: Incoming) -> Result<Response<AnswerBody>, Failure> {
     let ask = ask::read(ctx, call, body).await?; // 5: the body, bounded; its envelope
     let plan = plan::draw(ctx, &ask)?; // 7: candidates in order, by pure decisions
-    rates::reserve(ctx, &ask, &plan.alias)?; // 5: the rates of its key and its model, whose name is sure by now
+    rates::reserve(ctx, &ask, &plan.alias)?; // 5: the rates of its key and of the alias, which is sure by now
     match attempts::first_to_speak(ctx, &ask, plan).await {
         Ok(won) => Ok(answer::deliver(ctx, won)), // 9: its last byte takes the record along
         Err(failure) => estimate::instead(ctx, &ask, failure), // no backend could count the tokens

@@ -11,6 +11,8 @@ use socket2::{Domain, Protocol, SockAddr, Socket as Socket2, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::AbortHandle;
 
+use crate::base::clock;
+use crate::base::rarely::Rarely;
 use crate::config::types::Listen;
 
 /// How many connections the kernel keeps for us between two looks.
@@ -60,8 +62,9 @@ impl Bound {
         }
     }
 
-    /// The next connection. Failures of a single connection are passed over; out of file descriptors, it waits.
-    pub async fn accept(&self) -> Socket {
+    /// The next connection. Failures of a single connection are passed over; out of file descriptors, it waits, and says
+    /// so now and then.
+    pub async fn accept(&self, trouble: &Rarely) -> Socket {
         loop {
             let accepted = match self {
                 Self::Tcp(listener) => listener
@@ -74,7 +77,9 @@ impl Bound {
                 Ok(socket) => return socket,
                 Err(error) if of_one_connection(&error) => {}
                 Err(error) => {
-                    tracing::warn!(error = %error, "cannot accept connections; trying again");
+                    if trouble.is_due(clock::now()) {
+                        tracing::warn!(error = %error, "cannot accept connections; trying again");
+                    }
                     tokio::time::sleep(OUT_OF_FILES).await;
                 }
             }

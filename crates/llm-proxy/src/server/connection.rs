@@ -21,10 +21,11 @@ use tokio::time::timeout;
 
 use super::bind::Socket;
 use super::guard::Guard;
+use super::target;
 use super::tls::Acceptor;
 use crate::config::types::Config;
 use crate::pipeline::AnswerBody;
-use crate::state::{Phase, Signals};
+use crate::state::{Phase, Refusal, Signals};
 
 /// How much is read at once at most: a body that comes within it comes in one piece, which nobody copies. hyper begins
 /// with 8 KiB, and comes this far only for a client that fills its buffers. It takes no head that is longer; one above
@@ -32,6 +33,13 @@ use crate::state::{Phase, Signals};
 const READ_AT_ONCE: usize = 160 * 1024;
 /// How many streams one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 256;
+/// How many of its streams a client may reset before we have looked at them: more is no change of mind, but a flood.
+const MAX_EARLY_RESETS: usize = 20;
+/// How many times a connection may make us reset a stream for a fault of its own: streams above the limit count too, and
+/// a hasty client may open some before it hears of that.
+const MAX_FAULTS: usize = 1024;
+/// What of an answer may wait for the client, a stream.
+const SEND_BUFFER: usize = 256 * 1024;
 /// HTTP/2 flow control: what a client may send before we have read it, a stream and a connection.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
@@ -45,6 +53,8 @@ pub struct Peer {
     pub ip: Option<IpAddr>,
     /// Its connection's flags.
     pub signals: Arc<Signals>,
+    /// Why it must be refused, whatever it asks: another server might have read its bytes otherwise.
+    pub refused: Option<Refusal>,
 }
 
 /// What answers requests.
@@ -69,6 +79,7 @@ pub async fn serve<S: Service>(
     let peer = |ip| Peer {
         ip,
         signals: Arc::default(),
+        refused: None,
     };
     match socket {
         Socket::Unix(stream) => drive(&http, stream, peer(None), phase, service).await,
@@ -130,6 +141,9 @@ impl Http {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(header_list)
+            .max_pending_accept_reset_streams(MAX_EARLY_RESETS)
+            .max_local_error_reset_streams(MAX_FAULTS)
+            .max_send_buf_size(SEND_BUFFER)
             .keep_alive_interval(PING_EVERY);
         Self {
             builder,
@@ -150,9 +164,16 @@ async fn drive<S: Service>(
 ) {
     let signals = Arc::clone(&peer.signals);
     let answer = service_fn(move |request: Request<Incoming>| {
-        let (service, peer) = (service.clone(), peer.clone());
-        peer.signals.begin();
-        let answered = service.call(peer, request);
+        let nth = peer.signals.begin();
+        let misdirected = || target::is_unclear(&request).then_some(Refusal::Host);
+        let refused = peer.signals.refusal(nth).or_else(misdirected);
+        let answered = service.clone().call(
+            Peer {
+                refused,
+                ..peer.clone()
+            },
+            request,
+        );
         async move { Ok::<_, Infallible>(answered.await) }
     });
     let io = Guard::new(io, Arc::clone(&signals), http.max_head, http.patience);
@@ -168,7 +189,7 @@ async fn drive<S: Service>(
         if connection.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        if !signals.has_begun() && too_late.as_mut().poll(cx).is_ready() {
+        if signals.come() == 0 && too_late.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
         let close = signals.wants_close() || must_close(phases.known, &signals);

@@ -1,5 +1,5 @@
 //! A client's byte stream with what HTTP itself does not see to: a client that stops reading, one that is still sending
-//! when it has been answered, and a request whose length can be read in two ways.
+//! when it has been answered, and a request that can be read in two ways.
 
 use std::future::Future;
 use std::io;
@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use super::framing::Framing;
-use crate::state::Signals;
+use crate::state::{Refusal, Signals};
 
 /// How long a closed connection is still read from. Closing while the client sends would make the system throw our
 /// answer away together with the unread bytes.
@@ -25,8 +25,6 @@ pub(super) struct Guard<I> {
     io: I,
     signals: Arc<Signals>,
     framing: Framing,
-    /// How long a request's head may be.
-    max_head: usize,
     /// How long a write may make no progress.
     patience: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
@@ -49,8 +47,7 @@ impl<I> Guard<I> {
         Self {
             io,
             signals,
-            framing: Framing::default(),
-            max_head,
+            framing: Framing::new(max_head),
             patience,
             stalled: None,
             linger: Linger::No,
@@ -73,6 +70,17 @@ impl<I> Guard<I> {
 }
 
 impl<I: AsyncRead + Unpin> Guard<I> {
+    /// What is read where nothing more may be. Who waits for the rest of a wrong body is told; who waits for anything
+    /// else, such as the end of the answer to an earlier request, has nothing to wait for.
+    fn read_nothing(&self) -> Poll<io::Result<()>> {
+        match self.framing.refused() {
+            Some(refused) if refused.why == Refusal::Chunks && refused.nth < self.signals.come() => {
+                Poll::Ready(Err(io::ErrorKind::InvalidData.into()))
+            }
+            _ => Poll::Pending,
+        }
+    }
+
     /// Reads and throws away until the client closes, or has had its time.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Linger::Until(timer, left) = &mut self.linger else {
@@ -100,21 +108,24 @@ impl<I: AsyncRead + Unpin> AsyncRead for Guard<I> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.framing.is_over() {
+            return this.read_nothing();
+        }
         let before = buffer.filled().len();
         let done = Pin::new(&mut this.io).poll_read(cx, buffer);
-        if let Poll::Ready(Ok(())) = done
-            && !this.signals.is_multiplexed()
-        {
-            let fresh = buffer.filled().get(before..).unwrap_or_default();
-            if this.signals.take_next_head() {
-                this.framing = Framing::default();
-            }
-            if this.framing.is_ambiguous_after(fresh) {
-                this.signals.set_ambiguous();
-            }
-            if this.framing.head_length() > this.max_head {
-                this.signals.set_oversized();
-            }
+        if !matches!(done, Poll::Ready(Ok(()))) || this.signals.is_multiplexed() {
+            return done;
+        }
+        let fresh = buffer.filled().get(before..).unwrap_or_default();
+        let (came, used) = (fresh.len(), this.framing.read(fresh));
+        if let Some(refused) = this.framing.refused() {
+            this.signals.refuse(refused);
+        }
+        if used < came {
+            buffer.set_filled(before + used);
+        }
+        if used == 0 && came > 0 {
+            return this.read_nothing();
         }
         done
     }

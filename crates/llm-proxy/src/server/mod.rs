@@ -1,13 +1,16 @@
 //! The main listener: sockets, TLS, HTTP connections, and the layers before a request's journey.
 
 mod bind;
+mod chunks;
 mod connection;
 mod forwarded;
 mod framing;
 mod guard;
 mod plain;
+mod refused;
 mod respond;
 mod stack;
+mod target;
 mod tls;
 
 pub use bind::{Bound, Listeners, Socket, shown};

@@ -14,12 +14,12 @@ use llm_dialect::{Api, Dialect};
 
 use super::connection::{Peer, Service};
 use super::respond::{Wire, refusal};
-use super::{forwarded, plain, respond};
+use super::{forwarded, plain, refused, respond};
 use crate::base::{Class, clock};
 use crate::observe::Record;
 use crate::pipeline::journey::{Call, journey};
 use crate::pipeline::{AnswerBody, Failure, admission, rates};
-use crate::state::{Context, Held, Live, Phase, Snapshot};
+use crate::state::{Context, Held, Live, Phase, Refusal, Snapshot};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
@@ -96,10 +96,11 @@ struct Arrival {
 struct Visit {
     place: Option<Place>,
     dialect: Dialect,
+    refused: Option<Refusal>,
 }
 
 impl Visit {
-    fn new(path: &str, headers: &HeaderMap) -> Self {
+    fn new(path: &str, headers: &HeaderMap, refused: Option<Refusal>) -> Self {
         let place = path::resolve(path);
         let anthropic = headers.contains_key(ANTHROPIC_VERSION);
         let lone_x_api_key =
@@ -108,7 +109,11 @@ impl Visit {
             Some(Place::Api { api, .. }) => api.dialect(),
             _ => path::looks_like(path, anthropic, lone_x_api_key),
         };
-        Self { place, dialect }
+        Self {
+            place,
+            dialect,
+            refused,
+        }
     }
 }
 
@@ -157,7 +162,7 @@ impl Entrance {
             peer.signals.set_multiplexed();
         }
         let (head, body) = request.into_parts();
-        let visit = Visit::new(head.uri.path(), &head.headers);
+        let visit = Visit::new(head.uri.path(), &head.headers, peer.refused);
         let trusted = &snapshot.config.trusted_proxies;
         let record = Record {
             request_id: request_id(&head.headers),
@@ -194,7 +199,11 @@ async fn admit(arrival: Arrival) -> Response<AnswerBody> {
         method,
         body,
     } = arrival;
-    let answered = respond_to(&mut ctx, &method, visit.place, body).await;
+    let answered = match visit.refused {
+        // Before anything else: of such a request nothing is sure, not even where it ends.
+        Some(why) => Err(refused::failure(why, &ctx.snapshot.config.limits).into()),
+        None => respond_to(&mut ctx, &method, visit.place, body).await,
+    };
     let response = match answered {
         Ok(mut response) => {
             rates::announce(&ctx, response.headers_mut());
@@ -242,12 +251,6 @@ async fn respond_to(
     // Health probes do not count.
     if !is_probe(place.as_ref(), method) {
         rates::enter(ctx)?;
-    }
-    if ctx.connection.is_ambiguous() {
-        return Err(Told::Failure(ambiguous()));
-    }
-    if ctx.connection.is_oversized() {
-        return Err(Told::Failure(oversized(ctx.snapshot.config.limits.max_header)));
     }
     // An unknown path and a wrong method need no key: they tell nothing but what the documentation tells.
     let place = place.ok_or_else(unknown_path)?;
@@ -322,19 +325,6 @@ fn stranger(ctx: &Context) -> Failure {
             Failure::local(ErrorKind::RateLimited, message).after(Some(wait))
         }
     }
-}
-
-fn ambiguous() -> Failure {
-    let message = "The request states the length of its body more than once; send one `content-length` or one \
-                   `transfer-encoding`.";
-    Failure::local(ErrorKind::InvalidBody, message).closing()
-}
-
-fn oversized(max: usize) -> Failure {
-    let message = format!(
-        "The request's headers are longer than {max} bytes, the limit of this proxy (`limits.max_header`)."
-    );
-    Failure::local(ErrorKind::HeadersTooLarge, message).closing()
 }
 
 fn unknown_path() -> Failure {

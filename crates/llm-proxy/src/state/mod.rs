@@ -23,4 +23,4 @@ pub use live::Live;
 pub use pins::{Pin, Pins};
 pub use places::{Place, Places, PlacesView};
 pub use rates::{Addresses, Counter, Level, Over, Rates, settle, take};
-pub use signals::{Follower, Signals};
+pub use signals::{Doubt, Follower, Refusal, Signals};

@@ -3,8 +3,8 @@
 //! Over HTTP/1.1 a request is polled inside its connection's task, so a flag is seen at the next poll of that task.
 //! Over HTTP/2 each request has a task of its own and must be woken: it leaves a waker.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::Context;
 
 use futures_util::task::AtomicWaker;
@@ -17,17 +17,39 @@ pub struct Signals {
     ending: AtomicBool,
     /// It must be closed after the answer that is being sent.
     close: AtomicBool,
-    /// A request has come over it.
-    begun: AtomicBool,
+    /// How many requests have come over it.
+    come: AtomicUsize,
     /// It speaks HTTP/2.
     multiplexed: AtomicBool,
-    /// The head of the request at hand states its length twice.
-    ambiguous: AtomicBool,
-    /// The head of the request at hand is too long.
-    oversized: AtomicBool,
-    /// An answer is over: what is read next begins with a request's head.
-    next_head: AtomicBool,
+    /// The first request whose bytes may be read in two ways: nothing after it is read.
+    refused: OnceLock<Doubt>,
     followers: Mutex<Vec<Weak<AtomicWaker>>>,
+}
+
+/// A request that is refused for its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// Which one of its connection, from 0.
+    pub nth: usize,
+    /// What is wrong with it.
+    pub why: Refusal,
+}
+
+/// What is wrong with a request's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its body's length is stated more than once.
+    TwoLengths,
+    /// Its body's length is no plain number, or its transfer encoding is another than `chunked`.
+    OddLength,
+    /// A line ends with a line feed alone.
+    BareLineFeed,
+    /// Its head is too long.
+    TooLong,
+    /// It says in two ways whom it is for, or not at all.
+    Host,
+    /// The chunks of its body, or what follows them, are not as they should be.
+    Chunks,
 }
 
 impl Signals {
@@ -49,34 +71,25 @@ impl Signals {
         self.close.load(Ordering::Acquire) && !self.is_multiplexed()
     }
 
-    /// Notes that a request's head is there.
-    pub fn begin(&self) {
-        self.begun.store(true, Ordering::Release);
+    /// Notes that a request's head is there; which one of the connection it is, from 0.
+    pub fn begin(&self) -> usize {
+        self.come.fetch_add(1, Ordering::AcqRel)
     }
 
-    /// Whether any request has come yet.
-    pub fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::Acquire)
+    /// How many requests have come.
+    pub fn come(&self) -> usize {
+        self.come.load(Ordering::Acquire)
     }
 
-    /// Notes that the request at hand states its body's length in more than one way.
-    pub fn set_ambiguous(&self) {
-        self.ambiguous.store(true, Ordering::Release);
+    /// Notes a request that is refused for its bytes, which may not have come yet. Only the first one counts.
+    pub fn refuse(&self, refused: Doubt) {
+        let _ = self.refused.set(refused);
     }
 
-    /// Whether the request at hand states its body's length in more than one way.
-    pub fn is_ambiguous(&self) -> bool {
-        self.ambiguous.load(Ordering::Acquire)
-    }
-
-    /// Notes that the head of the request at hand is too long.
-    pub fn set_oversized(&self) {
-        self.oversized.store(true, Ordering::Release);
-    }
-
-    /// Whether a new head is expected; asking takes the expectation away.
-    pub fn take_next_head(&self) -> bool {
-        self.next_head.load(Ordering::Acquire) && self.next_head.swap(false, Ordering::AcqRel)
+    /// Why that request is refused, if it is: the one that was noted, and whatever should come behind it.
+    pub fn refusal(&self, nth: usize) -> Option<Refusal> {
+        let refused = self.refused.get().filter(|refused| refused.nth <= nth)?;
+        Some(refused.why)
     }
 
     /// Notes that the connection speaks HTTP/2.
@@ -112,12 +125,6 @@ pub struct Follower {
     waker: Option<Arc<AtomicWaker>>,
 }
 
-impl Drop for Follower {
-    fn drop(&mut self) {
-        self.signals.next_head.store(true, Ordering::Release);
-    }
-}
-
 impl Follower {
     /// Whether the request must end now; if not, the task will be woken when it must.
     pub fn must_end(&self, cx: &Context<'_>) -> bool {
@@ -125,16 +132,6 @@ impl Follower {
             waker.register(cx.waker());
         }
         self.signals.ending.load(Ordering::Acquire)
-    }
-
-    /// Whether the request at hand states its body's length in more than one way.
-    pub fn is_ambiguous(&self) -> bool {
-        self.signals.is_ambiguous()
-    }
-
-    /// Whether the head of the request at hand is too long.
-    pub fn is_oversized(&self) -> bool {
-        self.signals.oversized.load(Ordering::Acquire)
     }
 
     /// Asks for the connection to be closed after this answer.

@@ -20,6 +20,8 @@ mod cooldown;
 #[cfg(test)]
 mod docs;
 mod faults;
+mod guards;
+mod hostile;
 mod identity;
 mod life;
 mod limits;

@@ -17,6 +17,8 @@ pub(super) enum Target {
     Direct,
     Nginx,
     Proxy,
+    /// The proxy without rate limits.
+    Unlimited,
 }
 
 impl Target {
@@ -25,6 +27,7 @@ impl Target {
             Self::Direct => "direct",
             Self::Nginx => "nginx",
             Self::Proxy => "llm-proxy",
+            Self::Unlimited => "llm-proxy-unlimited",
         }
     }
 }
@@ -78,7 +81,7 @@ impl Ask {
     /// The bytes to send.
     pub(super) fn for_target(&self, target: Target) -> Vec<u8> {
         let model = match target {
-            Target::Proxy => self.alias,
+            Target::Proxy | Target::Unlimited => self.alias,
             Target::Direct | Target::Nginx => self.model.unwrap_or(self.alias),
         };
         let prompt = "lorem ipsum ".repeat(self.prompt / 12);
@@ -109,6 +112,9 @@ struct Row {
     /// At most this many times the pair.
     bar: f64,
 }
+
+/// What rate limits may cost of a request without them.
+const LIMITS_BAR: f64 = 1.03;
 
 const JSON: &str = "JSON, 1 KB prompt";
 const SSE: &str = "SSE, 100 events in one write";
@@ -201,6 +207,28 @@ fn one_round(rig: &Rig, options: &Options, row: &Row, cells: &mut Cells) -> Resu
         cells.proxy.push(load::cost(rig, Target::Proxy, &row.ask, span)?);
     }
     Ok(())
+}
+
+/// What rate limits cost: the proxy without them stands where nginx does.
+pub(super) fn limits(rig: &Rig, options: &Options) -> Result<Vec<Line>> {
+    let name = "rate limits, JSON, 1 KB prompt (left: without them)";
+    if !options.wants(name) {
+        return Ok(Vec::new());
+    }
+    let span = Duration::from_secs(options.seconds());
+    let mut cells = Cells::default();
+    for _ in 0..2 * options.rounds() {
+        let ask = Ask::small();
+        cells.nginx.push(load::cost(rig, Target::Unlimited, &ask, span)?);
+        cells.proxy.push(load::cost(rig, Target::Proxy, &ask, span)?);
+    }
+    let (without, with) = (median(&cells.nginx), median(&cells.proxy));
+    Ok(vec![Line {
+        work: format!("{name}, us CPU"),
+        nginx: without,
+        proxy: with,
+        bar: without.map(|without| without * LIMITS_BAR),
+    }])
 }
 
 fn line(row: &Row, nginx: Option<f64>, proxy: Option<f64>) -> Line {

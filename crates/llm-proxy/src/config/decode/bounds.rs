@@ -74,6 +74,7 @@ pub(super) fn limits(top: &View<'_>) -> Limits {
         max_json_depth: limits.int("max_json_depth").unwrap_or(1),
         max_response: size("max_response"),
         max_event: size("max_event"),
+        max_connections: limits.int("max_connections"),
     }
 }
 

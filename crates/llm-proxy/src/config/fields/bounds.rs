@@ -1,6 +1,6 @@
 //! Keys of clocks, rates, requests at once and sizes.
 
-use super::Default::{Nothing, Value};
+use super::Default::{Depends, Nothing, Value};
 use super::{COUNT, Field, Keys, Kind, Section, field};
 use crate::config::formats;
 
@@ -131,6 +131,14 @@ pub(crate) static LIMITS: Section = Section {
             "An answer that is not a stream; of a converted stream, what has to be kept for its end.",
         ),
         field("max_event", Kind::Size, Value("8MiB"), "One event of a stream."),
+        field(
+            "max_connections",
+            COUNT,
+            Depends(
+                "half of the files that the system lets the program open, less those it needs itself; at most 65536",
+            ),
+            "Open connections of clients; further ones are closed at once. The admin listener's do not count.",
+        ),
     ],
 };
 

@@ -95,6 +95,8 @@ pub struct Limits {
     pub max_response: usize,
     /// One event of a stream.
     pub max_event: usize,
+    /// Open connections of clients; none: as many as the system has room for.
+    pub max_connections: Option<usize>,
 }
 
 /// Streams.

@@ -1,5 +1,7 @@
 //! The queue against a model that is slow and plain: two lists, looked through from the start each time.
 
+use std::collections::HashMap;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -15,7 +17,8 @@ enum Step {
     /// Of those who wait, one gives up.
     GiveUp(prop::sample::Index),
     Pass(u64),
-    Reload(Concurrency),
+    /// With how much more or less the keys may have.
+    Reload(Concurrency, u32),
 }
 
 fn who() -> impl Strategy<Value = Who> {
@@ -59,7 +62,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => any::<prop::sample::Index>().prop_map(Step::Leave),
         2 => any::<prop::sample::Index>().prop_map(Step::GiveUp),
         2 => (0_u64..5_000).prop_map(Step::Pass),
-        1 => bounds().prop_map(Step::Reload),
+        1 => (bounds(), 0_u32..3).prop_map(|(bounds, more)| Step::Reload(bounds, more)),
     ]
 }
 
@@ -73,6 +76,9 @@ struct Waiting {
 
 struct Model {
     bounds: Concurrency,
+    more: u32,
+    /// What each key may have, where that is bounded.
+    key_max: HashMap<KeyId, u32>,
     queue: Queue<usize>,
     now: Instant,
     came: usize,
@@ -88,6 +94,8 @@ impl Model {
         let now = clock::now();
         Self {
             bounds,
+            more: 0,
+            key_max: HashMap::new(),
             queue: Queue::new(bounds, now),
             now,
             came: 0,
@@ -100,12 +108,18 @@ impl Model {
     fn fits(&self, who: &Who) -> bool {
         let serving = |same: &dyn Fn(&Who) -> bool| self.serving.iter().filter(|who| same(who)).count();
         let below = |count: usize, most: u32| count < most as usize;
+        let from_there = serving(&|other| other.address == who.address);
+        let of_key = serving(&|other| other.key == who.key);
         below(self.serving.len(), self.bounds.max_requests)
-            && (who.address.is_none()
-                || below(serving(&|other| other.address == who.address), self.bounds.per_ip))
-            && who
-                .key_max
-                .is_none_or(|max| below(serving(&|other| other.key == who.key), max))
+            && (who.address.is_none() || below(from_there, self.bounds.per_ip))
+            && (of_key == 0 || who.key.is_none_or(|key| below(of_key, self.key_max[&key])))
+    }
+
+    /// The latest request of a key says what it may have.
+    fn learn(&mut self, who: &Who) {
+        if let Some(key) = who.key {
+            self.key_max.insert(key, who.key_max.unwrap_or(u32::MAX));
+        }
     }
 
     fn is_stale(&self, waiting: &Waiting) -> bool {
@@ -130,7 +144,10 @@ impl Model {
 
     fn do_step(&mut self, step: &Step) {
         match step {
-            Step::Come(who) => self.come(*who),
+            Step::Come(who) => self.come(Who {
+                key_max: who.key_max.map(|max| max + self.more),
+                ..*who
+            }),
             Step::Leave(index) if !self.serving.is_empty() => {
                 let who = self.serving.remove(index.index(self.serving.len()));
                 let news = self.queue.leave(&who, self.now);
@@ -141,7 +158,8 @@ impl Model {
                 assert_eq!(self.queue.cancel(&gone.ticket), Some(gone.number));
             }
             Step::Pass(millis) => self.now += Duration::from_millis(*millis),
-            Step::Reload(bounds) => {
+            Step::Reload(bounds, more) => {
+                self.more = *more;
                 self.bounds = *bounds;
                 let news = self.queue.set_bounds(*bounds, self.now);
                 self.hear(news);
@@ -154,33 +172,27 @@ impl Model {
     fn come(&mut self, who: Who) {
         let number = self.came;
         self.came += 1;
-        let fits = self.fits(&who);
-        let was_full = self
-            .waiting
-            .iter()
-            .filter(|waiting| !self.is_stale(waiting))
-            .count()
-            >= self.bounds.queue_size as usize;
+        self.learn(&who);
         let (entered, news) = self.queue.enter(who, || (number, ()), self.now);
+        let is_put_out = |news: &News<usize>| matches!(news.place, Err(Refused::Full { .. }));
+        let (put_out, others): (Vec<_>, Vec<_>) = news.into_iter().partition(is_put_out);
+        self.hear(others);
+        let is_full = self.waiting.len() >= self.bounds.queue_size as usize;
+        let fits = self.fits(&who);
         assert_eq!(
             entered == Entered::Served,
             fits,
             "whoever fits is served at once, and nobody else"
         );
-        let put_out = news
-            .iter()
-            .filter(|news| matches!(news.place, Err(Refused::Full { .. })))
-            .count();
         match entered {
             Entered::Served => self.serving.push(who),
             Entered::Waits(ticket, ()) => {
                 assert_eq!(
-                    put_out == 1,
-                    was_full,
+                    put_out.len() == 1,
+                    is_full,
                     "one is put out where there is no room, and only there"
                 );
-                self.hear_put_out(&who, &news);
-                self.hear(news);
+                self.hear_put_out(&who, put_out);
                 let since = self.now;
                 self.waiting.push(Waiting {
                     number,
@@ -189,29 +201,17 @@ impl Model {
                     ticket,
                 });
             }
-            Entered::Refused(_) => {
-                assert!(was_full && put_out == 0);
-                self.hear(news);
-            }
+            Entered::Refused(_) => assert!(is_full && put_out.is_empty()),
         }
     }
 
     /// Who is put out is of a flow that has clearly more, and of no more urgent a level.
-    fn hear_put_out(&self, newcomer: &Who, news: &[News<usize>]) {
-        for news in news
-            .iter()
-            .filter(|news| matches!(news.place, Err(Refused::Full { .. })))
-        {
-            let out = self
-                .waiting
-                .iter()
-                .find(|waiting| waiting.number == news.waiter)
-                .unwrap()
-                .who;
+    fn hear_put_out(&mut self, newcomer: &Who, put_out: Vec<News<usize>>) {
+        for out in &put_out {
+            let out = out.who;
             assert!(out.rank() >= newcomer.rank());
             let count = |same: &dyn Fn(&Who) -> bool| {
-                let there = self.waiting.iter().filter(|waiting| !self.is_stale(waiting));
-                there.filter(|waiting| same(&waiting.who)).count()
+                self.waiting.iter().filter(|waiting| same(&waiting.who)).count()
             };
             let flow = |of: Who| move |who: &Who| (who.rank(), who.key) == (of.rank(), of.key);
             let lane = |of: Who| move |who: &Who| flow(of)(who) && who.address == of.address;
@@ -222,10 +222,13 @@ impl Model {
             };
             assert!(out > own + 2, "{out} against {own}");
         }
+        self.hear(put_out);
     }
 
     fn hear(&mut self, news: Vec<News<usize>>) {
-        for News { waiter, place, .. } in news {
+        for News { waiter, who, place } in news {
+            let waiting = self.waiting.iter().find(|waiting| waiting.number == waiter);
+            assert_eq!(waiting.map(|waiting| waiting.who), Some(who));
             match place {
                 Ok(()) => self.hear_served(waiter),
                 Err(Refused::WaitedTooLong { retry_after }) => {

@@ -45,15 +45,8 @@ struct Flow {
 #[derive(Debug)]
 struct Lane {
     address: Option<Address>,
-    spots: VecDeque<Spot>,
-}
-
-/// A waiter's place in its lane.
-#[derive(Clone, Copy, Debug)]
-struct Spot {
-    number: u64,
-    /// What its request's config says of the key: a reload may set another bound for those who come later.
-    key_max: Option<u32>,
+    /// By number.
+    waiters: VecDeque<u64>,
 }
 
 impl<W> Default for Level<W> {
@@ -85,10 +78,6 @@ impl<W> Level<W> {
 
     /// Lets one wait under a number above all those before.
     pub(super) fn push(&mut self, number: u64, waiter: Waiter<W>) {
-        let spot = Spot {
-            number,
-            key_max: waiter.who.key_max,
-        };
         let (key, address) = (waiter.who.key, waiter.who.address);
         self.waiters.insert(number, waiter);
         let at = self.position(key).unwrap_or_else(|| {
@@ -96,7 +85,7 @@ impl<W> Level<W> {
             self.insert(Flow { key, due, lanes })
         });
         if let Some(flow) = self.flows.get_mut(at) {
-            flow.push(address, spot);
+            flow.push(address, number);
         }
     }
 
@@ -140,7 +129,7 @@ impl<W> Level<W> {
     /// How many wait for a key from an address.
     pub(super) fn waiting_from(&self, key: Option<KeyId>, address: Option<Address>) -> usize {
         let lane = self.flow(key).and_then(|flow| flow.lane(address));
-        lane.map_or(0, |lane| lane.spots.len())
+        lane.map_or(0, |lane| lane.waiters.len())
     }
 
     /// Of those keys the one with the most waiters, and how many it has.
@@ -153,8 +142,8 @@ impl<W> Level<W> {
     /// Of a key's waiters the newest from the address that has the most there, and how many that has.
     pub(super) fn newest(&self, key: Option<KeyId>) -> Option<(u64, usize)> {
         let lanes = self.flow(key)?.lanes.iter();
-        let lane = lanes.max_by_key(|lane| lane.spots.len())?;
-        Some((lane.spots.back()?.number, lane.spots.len()))
+        let lane = lanes.max_by_key(|lane| lane.waiters.len())?;
+        Some((*lane.waiters.back()?, lane.waiters.len()))
     }
 
     fn position(&self, key: Option<KeyId>) -> Option<usize> {
@@ -175,33 +164,31 @@ impl<W> Level<W> {
 
 impl Flow {
     fn waiting(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.spots.len()).sum()
+        self.lanes.iter().map(|lane| lane.waiters.len()).sum()
     }
 
     fn lane(&self, address: Option<Address>) -> Option<&Lane> {
         self.lanes.iter().find(|lane| lane.address == address)
     }
 
-    fn push(&mut self, address: Option<Address>, spot: Spot) {
+    fn push(&mut self, address: Option<Address>, number: u64) {
         if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.address == address) {
-            return lane.spots.push_back(spot);
+            return lane.waiters.push_back(number);
         }
-        let spots = VecDeque::from([spot]);
-        self.lanes.push_back(Lane { address, spots });
+        let waiters = VecDeque::from([number]);
+        self.lanes.push_back(Lane { address, waiters });
     }
 
     fn next(&self, seats: &Seats) -> Option<u64> {
-        let heads = self
-            .lanes
-            .iter()
-            .filter_map(|lane| Some((lane.address, lane.spots.front()?)));
-        let mut fitting = heads.filter(|(address, spot)| {
-            seats.has_room_within(self.key, spot.key_max) && seats.has_room_for(*address)
-        });
-        fitting.next().map(|(_, spot)| spot.number)
+        if !seats.has_room_within(self.key) {
+            return None;
+        }
+        let mut lanes = self.lanes.iter();
+        let lane = lanes.find(|lane| seats.has_room_for(lane.address))?;
+        lane.waiters.front().copied()
     }
 
-    /// Takes a spot out and puts its address behind the others.
+    /// Takes a waiter out and puts its address behind the others.
     fn serve(&mut self, address: Option<Address>, number: u64) {
         self.remove(address, number);
         let at = self.lanes.iter().position(|lane| lane.address == address);
@@ -217,10 +204,10 @@ impl Flow {
         let Some(lane) = self.lanes.get_mut(at) else {
             return;
         };
-        if let Ok(spot) = lane.spots.binary_search_by_key(&number, |spot| spot.number) {
-            lane.spots.remove(spot);
+        if let Ok(waiter) = lane.waiters.binary_search(&number) {
+            lane.waiters.remove(waiter);
         }
-        if lane.spots.is_empty() {
+        if lane.waiters.is_empty() {
             self.lanes.remove(at);
         }
     }

@@ -1,19 +1,30 @@
 //! Who is in service, and whether one more may be.
 
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::collections::hash_map::Entry;
+use std::mem::replace;
 
 use crate::base::Address;
 use crate::config::types::Concurrency;
 use crate::limits::who::{KeyId, Who};
 
-/// Counts of those in service against their bounds.
+/// Counts of those in service against their bounds. Addresses are anybody's choice, so the maps' hash is std's, keyed
+/// at random; they hold only who is in service or waits.
 #[derive(Debug)]
 pub(super) struct Seats {
     pub(super) bounds: Concurrency,
     taken: u32,
-    addresses: Counts<Address>,
-    keys: Counts<KeyId>,
+    addresses: HashMap<Address, u32>,
+    keys: HashMap<KeyId, Share>,
+}
+
+/// What a key has, as long as it has anything.
+#[derive(Debug, Default)]
+struct Share {
+    taken: u32,
+    waiting: u32,
+    /// What it may have, as its latest request says: a reload may change it.
+    max: u32,
 }
 
 impl Seats {
@@ -21,8 +32,8 @@ impl Seats {
         Self {
             bounds,
             taken: 0,
-            addresses: Counts::default(),
-            keys: Counts::default(),
+            addresses: HashMap::new(),
+            keys: HashMap::new(),
         }
     }
 
@@ -38,66 +49,93 @@ impl Seats {
 
     /// Whether an address may have one more. A Unix socket has no address, and no bound of one.
     pub(super) fn has_room_for(&self, address: Option<Address>) -> bool {
-        address.is_none_or(|address| self.addresses.of(address) < self.bounds.per_ip)
+        let taken = address.and_then(|address| self.addresses.get(&address));
+        taken.is_none_or(|taken| *taken < self.bounds.per_ip)
     }
 
     /// Whether a key may have one more.
-    pub(super) fn has_room_within(&self, key: Option<KeyId>, max: Option<u32>) -> bool {
-        key.zip(max).is_none_or(|(key, max)| self.keys.of(key) < max)
+    pub(super) fn has_room_within(&self, key: Option<KeyId>) -> bool {
+        let share = key.and_then(|key| self.keys.get(&key));
+        share.is_none_or(|share| share.taken < share.max)
     }
 
     /// Whether `who` may be served.
     pub(super) fn fits(&self, who: &Who) -> bool {
-        self.is_open() && self.has_room_for(who.address) && self.has_room_within(who.key, who.key_max)
+        self.is_open() && self.has_room_for(who.address) && self.has_room_within(who.key)
     }
 
+    /// Takes over what a newcomer's config says of its key; whether that is more than before.
+    pub(super) fn learn(&mut self, who: &Who) -> bool {
+        let Some(share) = who.key.and_then(|key| self.keys.get_mut(&key)) else {
+            return false;
+        };
+        let max = max(who);
+        let before = replace(&mut share.max, max);
+        max > before
+    }
+
+    /// One is in service from now on.
     pub(super) fn take(&mut self, who: &Who) {
         self.taken += 1;
-        self.addresses.add(who.address);
-        self.keys.add(who.key);
+        if let Some(address) = who.address {
+            *self.addresses.entry(address).or_default() += 1;
+        }
+        self.change(who, |share| share.taken += 1);
     }
 
+    /// One is no longer in service.
     pub(super) fn free(&mut self, who: &Who) {
         self.taken = self.taken.saturating_sub(1);
-        self.addresses.sub(who.address);
-        self.keys.sub(who.key);
+        if let Some(Entry::Occupied(mut taken)) = who.address.map(|address| self.addresses.entry(address)) {
+            *taken.get_mut() -= 1;
+            if *taken.get() == 0 {
+                taken.remove();
+            }
+        }
+        self.change(who, |share| share.taken -= 1);
+    }
+
+    /// One waits from now on.
+    pub(super) fn expect(&mut self, who: &Who) {
+        self.change(who, |share| share.waiting += 1);
+    }
+
+    /// One waits no longer, and is not served.
+    pub(super) fn dismiss(&mut self, who: &Who) {
+        self.change(who, |share| share.waiting -= 1);
+    }
+
+    /// One has waited and is served now.
+    pub(super) fn seat(&mut self, who: &Who) {
+        // In this order: of a key that has nothing, even for an instant, the bound is forgotten.
+        self.take(who);
+        self.dismiss(who);
+    }
+
+    /// Changes what a key has; what has nothing is forgotten.
+    fn change(&mut self, who: &Who, change: impl FnOnce(&mut Share)) {
+        let Some(key) = who.key else { return };
+        let max = max(who);
+        let mut share = match self.keys.entry(key) {
+            Entry::Occupied(share) => share,
+            Entry::Vacant(none) => none.insert_entry(Share {
+                max,
+                ..Share::default()
+            }),
+        };
+        change(share.get_mut());
+        if share.get().taken + share.get().waiting == 0 {
+            share.remove();
+        }
     }
 
     /// How many addresses and keys are remembered.
     #[cfg(test)]
     pub(super) fn remembered(&self) -> usize {
-        self.addresses.0.len() + self.keys.0.len()
+        self.addresses.len() + self.keys.len()
     }
 }
 
-/// How many there are of each that there is. Addresses are anybody's choice, so the hash is std's, keyed at random.
-#[derive(Debug)]
-struct Counts<K>(HashMap<K, u32>);
-
-impl<K> Default for Counts<K> {
-    fn default() -> Self {
-        Self(HashMap::new())
-    }
-}
-
-impl<K: Eq + Hash> Counts<K> {
-    fn of(&self, of: K) -> u32 {
-        self.0.get(&of).copied().unwrap_or_default()
-    }
-
-    fn add(&mut self, of: Option<K>) {
-        if let Some(of) = of {
-            *self.0.entry(of).or_default() += 1;
-        }
-    }
-
-    fn sub(&mut self, of: Option<K>) {
-        let Some(of) = of else { return };
-        if let Some(count) = self.0.get_mut(&of) {
-            *count -= 1;
-            if *count == 0 {
-                self.0.remove(&of);
-            }
-        }
-    }
+fn max(who: &Who) -> u32 {
+    who.key_max.unwrap_or(u32::MAX)
 }

@@ -235,6 +235,31 @@ fn a_key_over_its_own_bound_waits_and_blocks_nobody() {
 }
 
 #[test]
+fn k06_a_key_that_may_have_more_after_a_reload_gets_it_in_turn() {
+    let mut hall = Hall::new(Concurrency {
+        max_requests: 10,
+        ..ONE
+    });
+    let may = |max| Who {
+        key_max: Some(max),
+        ..of_key(1)
+    };
+    assert_eq!(hall.come(may(1)).0, Entered::Served);
+    hall.all_wait(may(1), 2);
+    let (entered, news) = hall.come(may(3));
+    assert!(matches!(entered, Entered::Waits(..)), "two came before it");
+    assert_eq!(served(news), [1, 2]);
+    assert!(matches!(hall.come(may(1)).0, Entered::Waits(..)));
+    assert_eq!(
+        hall.leave(0),
+        [0; 0],
+        "and with less, those who are in service stay"
+    );
+    assert_eq!(hall.leave(1), [0; 0]);
+    assert_eq!(hall.leave(2), [3]);
+}
+
+#[test]
 fn who_is_passed_over_keeps_its_turn() {
     let bounds = Concurrency {
         max_requests: 2,

@@ -24,13 +24,13 @@ const APIS: &str = "[chat, responses, embeddings, completions, moderations, imag
 const KEYS: [&str; 2] = ["sk-canary-openai-backend", "sk-canary-anthropic-backend"];
 
 /// A backend of each protocol behind one alias, `m`, whose name they know as `real`.
-struct Pair {
-    openai: Sim,
-    anthropic: Sim,
+pub struct Pair {
+    pub openai: Sim,
+    pub anthropic: Sim,
 }
 
 impl Pair {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         Self {
             openai: Sim::start(Speaks::All).await.unwrap(),
             anthropic: Sim::start(Speaks::Messages).await.unwrap(),
@@ -38,7 +38,7 @@ impl Pair {
     }
 
     /// Their part of the config.
-    fn yaml(&self) -> String {
+    pub fn yaml(&self) -> String {
         let [openai_key, anthropic_key] = KEYS;
         format!(
             "backends:
@@ -53,7 +53,7 @@ models:
     }
 
     /// All that either has seen, and nothing was against its protocol.
-    fn seen(&self) -> Vec<Seen> {
+    pub fn seen(&self) -> Vec<Seen> {
         assert_eq!(self.openai.protocol_errors(), [""; 0]);
         assert_eq!(self.anthropic.protocol_errors(), [""; 0]);
         let mut seen = self.openai.seen();
@@ -62,7 +62,7 @@ models:
     }
 
     /// The only request that either has seen.
-    fn only(&self) -> Seen {
+    pub fn only(&self) -> Seen {
         let mut seen = self.seen();
         assert_eq!(seen.len(), 1, "{seen:?}");
         seen.remove(0)
@@ -70,7 +70,7 @@ models:
 }
 
 /// A small request in each dialect, with its path.
-fn calls(model: &str, stream: bool) -> [(&'static str, Value); 3] {
+pub fn calls(model: &str, stream: bool) -> [(&'static str, Value); 3] {
     [
         ("/v1/chat/completions", chat(model, stream)),
         ("/v1/responses", responses(model, stream)),

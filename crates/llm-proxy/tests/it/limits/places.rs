@@ -336,7 +336,7 @@ async fn l13_a_place_comes_free_however_a_request_ends() {
 }
 
 #[tokio::test]
-async fn nobody_waits_without_a_key_and_who_leaves_the_queue_frees_its_room() {
+async fn x01_nobody_waits_without_a_key_and_who_leaves_the_queue_frees_its_room() {
     let top = "concurrency: {max_requests: 1, queue_size: 1, queue_timeout: 10m}";
     let (sim, proxy) = two_keys(top, ["", ""]).await;
     sim.next(endless());

@@ -106,6 +106,14 @@ impl Proxy {
         self.child.id()
     }
 
+    /// A line of the kernel's page about it, in KiB: `VmRSS`, the memory that it has now; `VmHWM`, the most it ever had.
+    pub fn memory(&self, line: &str) -> usize {
+        let page = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let value = page.lines().find_map(|text| text.strip_prefix(line)).unwrap();
+        let digits = value.trim_matches(|c: char| !c.is_ascii_digit());
+        digits.parse().unwrap()
+    }
+
     /// A client of the main listener. Its requests are counted, and all that it reads is searched for secrets.
     pub fn client(&self) -> Client {
         Client::of(self)
