@@ -14,7 +14,7 @@ mod string;
 use std::fmt;
 
 use plain::plain_run;
-pub(crate) use string::inside;
+pub(crate) use string::{inside, is_plain};
 
 /// The deepest nesting that can be asked for: one bit a level is kept in a `u128`.
 pub const DEEPEST: usize = 128;

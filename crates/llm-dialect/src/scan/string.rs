@@ -16,6 +16,11 @@ pub(crate) fn inside(text: &[u8]) -> Option<usize> {
     }
 }
 
+/// Whether a text stands in a JSON string as it is.
+pub(crate) fn is_plain(text: &str) -> bool {
+    plain_run::<false>(text.as_bytes()) == text.len()
+}
+
 /// How many bytes an escape takes whose backslash came before `rest`, that one included.
 pub(super) fn escape(rest: &[u8]) -> Option<usize> {
     match rest {
@@ -40,6 +45,7 @@ mod tests {
             let mut values = serde_json::Deserializer::from_str(&quoted).into_iter::<&serde_json::value::RawValue>();
             let length = values.next().and_then(Result::ok).map(|raw| raw.get().len() - 2);
             prop_assert_eq!(inside(text.as_bytes()), length);
+            prop_assert_eq!(is_plain(&text), serde_json::to_string(&text).unwrap() == format!("\"{text}\""));
         }
     }
 }
