@@ -12,6 +12,7 @@ use llm_dialect::{Api, Dialect, multipart, path};
 use tokio::time::timeout_at;
 
 use super::admission::length;
+use super::apart;
 use super::decode::{self, Undecodable};
 use super::failure::Failure;
 use super::journey::Call;
@@ -66,8 +67,11 @@ pub(super) enum Shape {
 pub(super) async fn read(ctx: &mut Context, call: Call, body: Incoming) -> Result<Ask, Failure> {
     let bytes = bounded(ctx, body).await?;
     let bytes = decoded(ctx, bytes)?;
-    let ask = understood(ctx, call, bytes)?;
+    let mut ask = understood(ctx, call, bytes)?;
     ctx.entry.record.dialect = ask.api.dialect();
+    if ask.stream {
+        apart::request(&mut ctx.headers, &mut ask.body);
+    }
     Ok(ask)
 }
 

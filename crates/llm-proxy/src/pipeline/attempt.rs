@@ -8,6 +8,7 @@ use llm_dialect::Dialect;
 use llm_dialect::fault::{self, BackendError};
 use tokio::time::timeout_at;
 
+use super::apart;
 use super::ask::Ask;
 use super::commit::{self, Committed, Gathering, Terms, Unfit};
 use super::cross::Crossing;
@@ -108,9 +109,12 @@ async fn exchange(
     } = outgoing;
     let Reply {
         status,
-        headers,
+        mut headers,
         body,
     } = reply.map_err(Trouble::Fault)?;
+    if ask.stream {
+        apart::headers(&mut headers);
+    }
     if status.is_redirection() || status.is_informational() {
         return Err(Trouble::Redirect(status));
     }

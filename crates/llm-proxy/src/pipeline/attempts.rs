@@ -151,6 +151,8 @@ fn begin(ctx: &mut Context, candidate: &Candidate) {
     let record = &mut ctx.entry.record;
     record.backend = Some(Arc::clone(&backend.name));
     record.model = Some(Arc::clone(&candidate.model));
+    // Most requests need one: a vector that grows by itself makes room for four.
+    record.attempts.reserve_exact(1);
     record.attempts.push(Attempt {
         backend: Arc::clone(&backend.name),
         key: candidate

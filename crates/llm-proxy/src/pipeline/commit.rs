@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
-use super::decode;
+use super::{apart, decode};
 use crate::base::clock;
 use crate::config::types::Limits;
 use crate::upstream::{Fault, UpstreamBody};
@@ -145,7 +145,8 @@ pub(super) async fn commit(
         return Ok(Committed::Opaque { rest: body });
     }
     if streams && !terms.stream {
-        return gathered(body, terms).await;
+        // Boxed: large and rare, and every request has room for it here.
+        return Box::pin(gathered(body, terms)).await;
     }
     if streams {
         return stream(body, terms).await;
@@ -196,13 +197,13 @@ fn is_folded(headers: &HeaderMap) -> bool {
 
 /// An answer that must be there to its last byte. A backend that answers JSON though a stream was asked for is taken
 /// at its word: the client gets that JSON.
-async fn whole(headers: &HeaderMap, body: UpstreamBody, terms: Terms<'_>) -> Result<Committed, Unfit> {
+async fn whole(headers: &HeaderMap, mut body: UpstreamBody, terms: Terms<'_>) -> Result<Committed, Unfit> {
     let limit = terms.limits.max_response;
     let announced = announced(headers);
     if announced.is_some_and(|length| length > limit) {
         return Err(Unfit::Bad("an answer above `limits.max_response`", Bytes::new()));
     }
-    let body = collect(body, announced, limit).await?;
+    let body = collect(&mut body, announced, limit).await?;
     let body = match headers.get(CONTENT_ENCODING) {
         None => body,
         Some(encoding) => decode::decode(encoding, body, limit)
@@ -224,7 +225,7 @@ fn announced(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn collect(mut body: UpstreamBody, announced: Option<usize>, limit: usize) -> Result<Bytes, Unfit> {
+async fn collect(body: &mut UpstreamBody, announced: Option<usize>, limit: usize) -> Result<Bytes, Unfit> {
     let mut all = BytesMut::new();
     while let Some(piece) = body.next().await {
         let piece = piece.map_err(Unfit::Broken)?;
@@ -285,6 +286,7 @@ async fn stream(mut body: UpstreamBody, terms: Terms<'_>) -> Result<Committed, U
                 )),
             };
         };
+        let known = held.len();
         let sight = watch.feed(piece.map_err(Unfit::Broken)?, &mut held);
         // What came with the first content comes after it: how the bytes were cut must not decide who answers.
         if watch.committed() {
@@ -297,7 +299,7 @@ async fn stream(mut body: UpstreamBody, terms: Terms<'_>) -> Result<Committed, U
             });
         }
         match sight {
-            Sight::Waiting | Sight::Live => {}
+            Sight::Waiting | Sight::Live => apart::pieces(held.get_mut(known..).unwrap_or_default()),
             Sight::Ended => return Err(Unfit::Bad("a stream without content", Bytes::new())),
             Sight::Fault(error, raw) => return Err(Unfit::Error(error.into(), raw)),
             Sight::TooLarge => return Err(Unfit::Bad("an event above `limits.max_event`", Bytes::new())),

@@ -2,6 +2,7 @@
 
 pub mod admission;
 mod answer;
+mod apart;
 mod ask;
 mod attempt;
 mod attempts;

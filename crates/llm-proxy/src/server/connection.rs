@@ -9,18 +9,22 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::error::Elapsed;
-use tokio::time::timeout;
+use tokio::time::{Sleep, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
 use super::bind::Socket;
 use super::guard::Guard;
+use super::preface::Version;
 use super::target;
 use super::tls::Acceptor;
 use crate::config::types::Config;
@@ -81,8 +85,9 @@ pub async fn serve<S: Service>(
         signals: Arc::default(),
         refused: None,
     };
+    // Boxed but for the commonest: a task is as large as the largest of its kinds, and TLS alone is larger than the rest.
     match socket {
-        Socket::Unix(stream) => drive(&http, stream, peer(None), phase, service).await,
+        Socket::Unix(stream) => Box::pin(drive(&http, stream, peer(None), phase, service)).await,
         Socket::Tcp(stream, from) => {
             // Without this, small writes wait for the peer's delayed acknowledgement: 40 ms a token.
             let _ = stream.set_nodelay(true);
@@ -90,13 +95,23 @@ pub async fn serve<S: Service>(
             match acceptor {
                 None => drive(&http, stream, peer, phase, service).await,
                 Some(acceptor) => {
-                    let handshake = timeout(http.first_head, acceptor.accept(stream));
-                    if let Some(stream) = shaken(handshake, phase.clone()).await {
-                        drive(&http, stream, peer, phase, service).await;
-                    }
+                    Box::pin(in_tls(&http, (stream, acceptor), peer, phase, service)).await;
                 }
             }
         }
+    }
+}
+
+async fn in_tls<S: Service>(
+    http: &Http,
+    (stream, acceptor): (TcpStream, TlsAcceptor),
+    peer: Peer,
+    phase: watch::Receiver<Phase>,
+    service: S,
+) {
+    let handshake = timeout(http.first_head, acceptor.accept(stream));
+    if let Some(stream) = shaken(handshake, phase.clone()).await {
+        drive(http, stream, peer, phase, service).await;
     }
 }
 
@@ -113,7 +128,8 @@ async fn shaken<T>(
 
 /// How a connection is driven: all that it needs of the config, which it may outlive by hours.
 pub struct Http {
-    builder: auto::Builder<TokioExecutor>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
     /// For the first request's head to arrive. hyper's own timeout begins only once the client has said enough to tell
     /// which HTTP it speaks.
     first_head: Duration,
@@ -126,16 +142,15 @@ pub struct Http {
 impl Http {
     /// As that config says.
     pub fn new(config: &Config) -> Self {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder
-            .http1()
+        let mut http1 = http1::Builder::new();
+        http1
             .timer(TokioTimer::new())
             // Total, from the first wait for a head: a slow sender of headers gains nothing.
             .header_read_timeout(config.timeout.request)
             .max_buf_size(config.limits.max_header.max(READ_AT_ONCE));
         let header_list = u32::try_from(config.limits.max_header).unwrap_or(u32::MAX);
-        builder
-            .http2()
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
             .initial_stream_window_size(STREAM_WINDOW)
@@ -146,7 +161,8 @@ impl Http {
             .max_send_buf_size(SEND_BUFFER)
             .keep_alive_interval(PING_EVERY);
         Self {
-            builder,
+            http1,
+            http2,
             first_head: config.timeout.request,
             max_head: config.limits.max_header,
             patience: config.timeout.idle,
@@ -154,7 +170,7 @@ impl Http {
     }
 }
 
-/// Runs the connection, and passes the program's phases on to it.
+/// Finds out which HTTP the client speaks, and serves it so.
 async fn drive<S: Service>(
     http: &Http,
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -167,20 +183,54 @@ async fn drive<S: Service>(
         let nth = peer.signals.begin();
         let misdirected = || target::is_unclear(&request).then_some(Refusal::Host);
         let refused = peer.signals.refusal(nth).or_else(misdirected);
-        let answered = service.clone().call(
-            Peer {
-                refused,
-                ..peer.clone()
-            },
-            request,
-        );
-        async move { Ok::<_, Infallible>(answered.await) }
+        let peer = Peer {
+            refused,
+            ..peer.clone()
+        };
+        service.clone().call(peer, request).map(Ok::<_, Infallible>)
     });
-    let io = Guard::new(io, Arc::clone(&signals), http.max_head, http.patience);
-    let mut connection = pin!(http.builder.serve_connection(TokioIo::new(io), answer));
-    let mut too_late = pin!(tokio::time::sleep(http.first_head));
+    let mut io = Guard::new(io, Arc::clone(&signals), http.max_head, http.patience);
+    let mut too_late = pin!(sleep(http.first_head));
+    let Some(version) = spoken(&mut io, too_late.as_mut(), phase.clone()).await else {
+        return;
+    };
+    let io = TokioIo::new(io);
+    match version {
+        Version::Http1 => {
+            let connection = pin!(http.http1.serve_connection(io, answer));
+            let close = http1::Connection::graceful_shutdown;
+            run(connection, close, too_late, signals, Phases::new(phase)).await;
+        }
+        Version::Http2 => {
+            let mut connection = Box::pin(http.http2.serve_connection(io, answer));
+            let close = http2::Connection::graceful_shutdown;
+            run(connection.as_mut(), close, too_late, signals, Phases::new(phase)).await;
+        }
+    }
+}
+
+/// The version of HTTP that the client begins with. `None`: it left, was too slow, or the program has ended.
+async fn spoken(
+    io: &mut Guard<impl AsyncRead + Unpin>,
+    too_late: Pin<&mut Sleep>,
+    mut phase: watch::Receiver<Phase>,
+) -> Option<Version> {
+    tokio::select! {
+        version = io.version() => version.ok(),
+        () = too_late => None,
+        _ = phase.wait_for(|now| *now == Phase::Ending) => None,
+    }
+}
+
+/// Runs the connection, and passes the program's phases on to it. `close` lets it end after what it has begun.
+async fn run<C: Future>(
+    mut connection: Pin<&mut C>,
+    close: impl Fn(Pin<&mut C>),
+    mut too_late: Pin<&mut Sleep>,
+    signals: Arc<Signals>,
+    mut phases: Phases,
+) {
     let mut closing = false;
-    let mut phases = Phases::new(phase);
     poll_fn(move |cx| {
         if phases.poll_news(cx) && phases.known == Phase::Ending {
             signals.end();
@@ -192,10 +242,10 @@ async fn drive<S: Service>(
         if signals.come() == 0 && too_late.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        let close = signals.wants_close() || must_close(phases.known, &signals);
-        if close && !closing {
+        let wants_close = signals.wants_close() || must_close(phases.known, &signals);
+        if wants_close && !closing {
             closing = true;
-            connection.as_mut().graceful_shutdown();
+            close(connection.as_mut());
             return connection.as_mut().poll(cx).map(|_| ());
         }
         Poll::Pending

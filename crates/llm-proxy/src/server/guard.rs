@@ -1,7 +1,7 @@
 //! A client's byte stream with what HTTP itself does not see to: a client that stops reading, one that is still sending
 //! when it has been answered, and a request that can be read in two ways.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use super::framing::Framing;
+use super::preface::{Preface, Version};
 use crate::state::{Refusal, Signals};
 
 /// How long a closed connection is still read from. Closing while the client sends would make the system throw our
@@ -24,6 +25,7 @@ const LINGER_BYTES: usize = 1024 * 1024;
 pub(super) struct Guard<I> {
     io: I,
     signals: Arc<Signals>,
+    preface: Preface,
     framing: Framing,
     /// How long a write may make no progress.
     patience: Duration,
@@ -47,6 +49,7 @@ impl<I> Guard<I> {
         Self {
             io,
             signals,
+            preface: Preface::default(),
             framing: Framing::new(max_head),
             patience,
             stalled: None,
@@ -70,6 +73,19 @@ impl<I> Guard<I> {
 }
 
 impl<I: AsyncRead + Unpin> Guard<I> {
+    /// Which HTTP the client speaks, as soon as its first bytes say so. They are still to be read.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub(super) async fn version(&mut self) -> io::Result<Version> {
+        let (preface, io) = (&mut self.preface, &mut self.io);
+        let version = poll_fn(|cx| preface.poll_version(io, cx)).await?;
+        if version == Version::Http2 {
+            self.signals.set_multiplexed();
+        }
+        Ok(version)
+    }
+
     /// What is read where nothing more may be. Who waits for the rest of a wrong body is told; who waits for anything
     /// else, such as the end of the answer to an earlier request, has nothing to wait for.
     fn read_nothing(&self) -> Poll<io::Result<()>> {
@@ -112,7 +128,12 @@ impl<I: AsyncRead + Unpin> AsyncRead for Guard<I> {
             return this.read_nothing();
         }
         let before = buffer.filled().len();
-        let done = Pin::new(&mut this.io).poll_read(cx, buffer);
+        let given = this.preface.give(buffer);
+        let mut done = Pin::new(&mut this.io).poll_read(cx, buffer);
+        if given {
+            // The first bytes, and what has come behind them. What is wrong with the rest shows at the next read.
+            done = Poll::Ready(Ok(()));
+        }
         if !matches!(done, Poll::Ready(Ok(()))) || this.signals.is_multiplexed() {
             return done;
         }

@@ -7,6 +7,7 @@ mod forwarded;
 mod framing;
 mod guard;
 mod plain;
+mod preface;
 mod refused;
 mod respond;
 mod stack;

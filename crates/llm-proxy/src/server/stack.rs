@@ -49,39 +49,54 @@ impl Service for Entrance {
 /// 1. Recovery stands around everything: a panic ends its own request, and nothing else.
 ///
 /// What it stands around is an argument, so that a test can have it panic, and no request can.
-async fn recovered<F>(arrival: Arrival, answer: impl FnOnce(Arrival) -> F) -> Response<AnswerBody>
+fn recovered<A, F>(arrival: Arrival, answer: A) -> impl Future<Output = Response<AnswerBody>> + Send + 'static
 where
-    F: Future<Output = Response<AnswerBody>>,
+    A: FnOnce(Arrival) -> F,
+    F: Future<Output = Response<AnswerBody>> + Send + 'static,
 {
-    let request_id = HeaderValue::from_str(&arrival.ctx.entry.record.request_id).ok();
-    let dialect = arrival.visit.dialect;
-    let live = Arc::clone(&arrival.ctx.live);
-    // Boxed: it is large, and gone once the response head is out, while the connection stays.
+    let imprint = Imprint {
+        request_id: HeaderValue::from_str(&arrival.ctx.entry.record.request_id).ok(),
+        dialect: arrival.visit.dialect,
+        live: Arc::clone(&arrival.ctx.live),
+    };
+    // Boxed: it is large, and gone once the response head is out. The connection stays, and has room for this future
+    // as long as it does.
     let admitted = Box::pin(answer(arrival));
-    let answered = AssertUnwindSafe(admitted).catch_unwind().await;
-    let mut response = answered.unwrap_or_else(|_| {
+    async move {
+        let answered = AssertUnwindSafe(admitted).catch_unwind().await;
+        let response = answered.unwrap_or_else(|_| imprint.of_a_panic());
+        imprint.on(response)
+    }
+}
+
+/// What every answer says, even that of a request which has panicked.
+struct Imprint {
+    request_id: Option<HeaderValue>,
+    dialect: Dialect,
+    live: Arc<Live>,
+}
+
+impl Imprint {
+    fn of_a_panic(&self) -> Response<AnswerBody> {
         let message = "Something in the proxy broke; the request may be sent again.";
-        let failure = Failure::local(ErrorKind::Internal, message);
-        refusal(
-            Wire {
-                dialect,
-                request_id: request_id
-                    .as_ref()
-                    .and_then(|id| id.to_str().ok())
-                    .unwrap_or_default(),
-            },
-            failure,
-        )
-    });
-    if let Some(id) = request_id {
-        response.headers_mut().insert(REQUEST_ID, id);
+        let request_id = self.request_id.as_ref().and_then(|id| id.to_str().ok());
+        let wire = Wire {
+            dialect: self.dialect,
+            request_id: request_id.unwrap_or_default(),
+        };
+        refusal(wire, Failure::local(ErrorKind::Internal, message))
     }
-    if live.lifecycle.phase() != Phase::Serving {
+
+    fn on(self, mut response: Response<AnswerBody>) -> Response<AnswerBody> {
+        let headers = response.headers_mut();
+        if let Some(id) = self.request_id {
+            headers.insert(REQUEST_ID, id);
+        }
+        if self.live.lifecycle.phase() != Phase::Serving {
+            headers.insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+        }
         response
-            .headers_mut()
-            .insert(http::header::CONNECTION, HeaderValue::from_static("close"));
     }
-    response
 }
 
 /// A request that has come in, and is on record.
@@ -192,34 +207,41 @@ impl Entrance {
 }
 
 /// 2 to 4. What the path is, who is asking; then the journey. Dropped when the client leaves.
-async fn admit(arrival: Arrival) -> Response<AnswerBody> {
+fn admit(arrival: Arrival) -> impl Future<Output = Response<AnswerBody>> + Send + 'static {
+    // Taken apart out here: the arguments of an async function are in its future twice, and these are large.
     let Arrival {
         mut ctx,
         visit,
         method,
         body,
     } = arrival;
-    let answered = match visit.refused {
-        // Before anything else: of such a request nothing is sure, not even where it ends.
-        Some(why) => Err(refused::failure(why, &ctx.snapshot.config.limits).into()),
-        None => respond_to(&mut ctx, &method, visit.place, body).await,
-    };
-    let response = match answered {
+    async move {
+        let answered = match visit.refused {
+            // Before anything else: of such a request nothing is sure, not even where it ends.
+            Some(why) => Err(refused::failure(why, &ctx.snapshot.config.limits).into()),
+            None => respond_to(&mut ctx, &method, visit.place, body).await,
+        };
+        let response = spelled_out(&mut ctx, answered);
+        ctx.entry.record.status = Some(response.status().as_u16());
+        response.map(|body| body.with_entry(ctx))
+    }
+}
+
+fn spelled_out(ctx: &mut Context, answered: Result<Response<AnswerBody>, Told>) -> Response<AnswerBody> {
+    match answered {
         Ok(mut response) => {
-            rates::announce(&ctx, response.headers_mut());
+            rates::announce(ctx, response.headers_mut());
             response
         }
         Err(Told::Failure(failure)) => {
             ctx.entry.record.class = Some(failure.class);
-            refusal(wire(&ctx), failure)
+            refusal(wire(ctx), failure)
         }
         Err(Told::WrongMethod(allowed)) => {
             ctx.entry.record.class = Some(Class::Local);
-            respond::wrong_method(wire(&ctx), allowed)
+            respond::wrong_method(wire(ctx), allowed)
         }
-    };
-    ctx.entry.record.status = Some(response.status().as_u16());
-    response.map(|body| body.with_entry(ctx))
+    }
 }
 
 fn wire(ctx: &Context) -> Wire<'_> {

@@ -88,8 +88,13 @@ impl Trip<'_> {
         }
     }
 
-    async fn alone_on(&self, driven: Driven, age: Age, request: UpstreamRequest) -> Result<Reply, Fault> {
-        driven.exchange(request, self.endpoint, age, self.now).await
+    fn alone_on(
+        &self,
+        driven: Driven,
+        age: Age,
+        request: UpstreamRequest,
+    ) -> impl Future<Output = Result<Reply, Fault>> {
+        driven.exchange(request, self.endpoint, age, self.now)
     }
 
     /// A connection opened since the start: by this request, or by one before it that leaves a place on it.
@@ -104,10 +109,11 @@ impl Trip<'_> {
         let turn = turn.filter(|_| shared.is_expected());
         let waited = (self.now)().duration_since(asked);
         let left = self.connect_within.saturating_sub(waited);
-        let Dialled { io, http2 } = self.endpoint.dialer.dial(left).await?;
+        // Boxed, as is what follows with HTTP/2: large, and rare beside the waiting for an answer, which would be as large.
+        let Dialled { io, http2 } = Box::pin(self.endpoint.dialer.dial(left)).await?;
         shared.expect(http2);
         if http2 {
-            shared.adopt(io, turn, self.now).await.map(Way::Shared)
+            Box::pin(shared.adopt(io, turn, self.now)).await.map(Way::Shared)
         } else {
             Driven::over(io).await.map(Way::Own)
         }
@@ -194,33 +200,37 @@ impl Driven {
         self.sender.is_ready()
     }
 
-    async fn exchange(
+    /// The request is on its way before the future is polled, which so need not hold it as well.
+    fn exchange(
         mut self,
         request: UpstreamRequest,
         endpoint: &Arc<Endpoint>,
         age: Age,
         now: fn() -> Instant,
-    ) -> Result<Reply, Fault> {
-        let response = match self.head(request.for_http1()).await {
-            Ok(response) => response,
-            Err(error) => return Err(self.fault(&error, age)),
-        };
-        let (head, body) = response.into_parts();
-        let body = UpstreamBody::driven(self, body, Arc::clone(endpoint), now);
-        Ok(Reply {
-            status: head.status,
-            headers: head.headers,
-            body,
-        })
+    ) -> impl Future<Output = Result<Reply, Fault>> {
+        let response = self.sender.send_request(request.for_http1());
+        async move {
+            let response = match self.head(response).await {
+                Ok(response) => response,
+                Err(error) => return Err(self.fault(&error, age)),
+            };
+            let (head, body) = response.into_parts();
+            let body = UpstreamBody::driven(self, body, Arc::clone(endpoint), now);
+            Ok(Reply {
+                status: head.status,
+                headers: head.headers,
+                body,
+            })
+        }
     }
 
     /// Polls the connection and the response together: the connection does the work, the response tells. It can only
     /// come while the connection is polled, just before we look: woken for it, the task would be polled once for nothing.
     async fn head(
         &mut self,
-        request: http::Request<Chain>,
+        response: impl Future<Output = Result<http::Response<Incoming>, hyper::Error>>,
     ) -> Result<http::Response<Incoming>, hyper::Error> {
-        let mut response = pin!(self.sender.send_request(request));
+        let mut response = pin!(response);
         let (connection, latch) = (&mut *self.connection, &self.latch);
         let mut finished = false;
         poll_fn(move |cx| {
