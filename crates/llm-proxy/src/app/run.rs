@@ -87,11 +87,12 @@ impl Source {
 /// The config is wrong, an address cannot be opened, or a signal cannot be listened for.
 pub async fn run(options: Options) -> Result<(), Fatal> {
     let Loaded { config, warnings } = options.source.load().map_err(Fatal::Config)?;
-    let sink = Sink::to(std::io::stderr());
+    let form = log::form(config.logging.format);
+    let sink = Sink::to(std::io::stderr(), form);
     let level = log::install(&config.logging, &sink);
     panics::install();
     say_warnings(&warnings);
-    let access = Access::new(sink.clone(), log::form(config.logging.format));
+    let access = Access::new(sink.clone(), form);
     let live = Live::new(access, &config);
     let room = Room::new(room::for_connections(room::raised_file_limit()));
     let mut signals = Signals::listen().map_err(|error| Fatal::Runtime(error.to_string()))?;

@@ -93,6 +93,21 @@ where
     }
 }
 
+/// What the log says of itself: so many of its lines could not be written.
+pub(super) fn of_lost(form: Form, lines: u64) -> String {
+    let mut fields = Fields {
+        message: "lines of the log were lost: whoever reads it was too slow, or its disk was full".to_owned(),
+        ..Fields::default()
+    };
+    fields.rest.insert("lines".to_owned(), Value::from(lines));
+    let mut line = match form {
+        Form::Json => fields.json(Level::WARN),
+        Form::Pretty => fields.pretty(Level::WARN),
+    };
+    line.push('\n');
+    line
+}
+
 /// An event's fields, its message apart.
 #[derive(Default)]
 struct Fields {

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::log::{self, Form};
+
 /// What may wait to be written. Beyond it lines are dropped and counted.
 const MAX_WAITING: usize = 8 * 1024 * 1024;
 /// What the emptied buffer keeps for the next lines, in bytes: a burst's memory goes back.
@@ -29,18 +31,21 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Waiting {
     lines: Vec<u8>,
+    /// How many that came after these were lost, and nobody has been told.
+    lost: u64,
     writing: bool,
 }
 
 impl Sink {
-    /// A sink whose thread writes to `out` for as long as the program runs.
-    pub fn to(mut out: impl Write + Send + 'static) -> Self {
+    /// A sink whose thread writes to `out` for as long as the program runs. In which form it says what it could not write,
+    /// is `form`.
+    pub fn to(mut out: impl Write + Send + 'static, form: Form) -> Self {
         let sink = Self::default();
         let shared = Arc::clone(&sink.0);
         let mut spare = Vec::new();
         let body = move || loop {
             shared.gather();
-            shared.write(&mut out, &mut spare);
+            shared.write(&mut out, &mut spare, form);
         };
         // Without a thread the lines are dropped and counted, and the proxy serves on.
         let _ = std::thread::Builder::new().name("log".to_owned()).spawn(body);
@@ -51,6 +56,7 @@ impl Sink {
     pub fn line(&self, line: &[u8]) {
         let mut waiting = self.0.waiting.lock();
         if waiting.lines.len() + line.len() > MAX_WAITING {
+            waiting.lost += 1;
             self.0.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -90,21 +96,43 @@ impl Shared {
         std::thread::sleep(GATHER);
     }
 
-    /// Writes what is waiting. The two buffers change places, so that neither grows anew each time.
-    fn write(&self, out: &mut impl Write, spare: &mut Vec<u8>) {
+    /// Writes what is waiting, and behind it how much was lost. The two buffers change places, so that neither grows anew
+    /// each time.
+    fn write(&self, out: &mut impl Write, spare: &mut Vec<u8>, form: Form) {
         let mut waiting = self.waiting.lock();
         std::mem::swap(&mut waiting.lines, spare);
         waiting.writing = true;
+        let mut lost = std::mem::take(&mut waiting.lost);
         drop(waiting);
         // A closed pipe or a full disk loses lines, never requests.
-        if out.write_all(spare).and_then(|()| out.flush()).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        let failed = put(out, spare);
+        self.dropped.fetch_add(failed, Ordering::Relaxed);
+        if lost > 0 && failed == 0 && put(out, log::of_lost(form, lost).as_bytes()) == 0 {
+            lost = 0;
         }
         spare.clear();
         spare.shrink_to(KEPT);
-        self.waiting.lock().writing = false;
+        let mut waiting = self.waiting.lock();
+        waiting.lost += lost + failed;
+        waiting.writing = false;
+        drop(waiting);
         self.written.notify_all();
     }
+}
+
+/// Writes `lines`, and tells how many of them could not be.
+fn put(out: &mut impl Write, lines: &[u8]) -> u64 {
+    let mut left = lines;
+    while !left.is_empty() {
+        match out.write(left) {
+            Ok(0) => break,
+            Ok(count) => left = left.get(count..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    let _ = out.flush();
+    memchr::memchr_iter(b'\n', left).count() as u64
 }
 
 /// One log event on its way into the sink: `tracing` writes a line in pieces.
@@ -140,5 +168,75 @@ impl Drop for Line {
         if !self.text.is_empty() {
             self.sink.line(&self.text);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// A reader that takes a write when it is told to, and passes it on.
+    struct Reader {
+        may: mpsc::Receiver<io::Result<()>>,
+        read: mpsc::Sender<String>,
+    }
+
+    impl Write for Reader {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // Without a test that tells it, everything passes.
+            self.may.recv().unwrap_or(Ok(()))?;
+            let _ = self.read.send(String::from_utf8_lossy(bytes).into_owned());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn sink() -> (Sink, mpsc::Sender<io::Result<()>>, mpsc::Receiver<String>) {
+        let ((tell, may), (read, heard)) = (mpsc::channel(), mpsc::channel());
+        (Sink::to(Reader { may, read }, Form::Json), tell, heard)
+    }
+
+    #[test]
+    fn l22_what_does_not_fit_while_nobody_reads_is_counted_and_said_to_the_next_reader() {
+        let (sink, tell, heard) = sink();
+        let line = format!("{}\n", "x".repeat(1024 * 1024 - 1));
+        for _ in 0..30 {
+            sink.line(line.as_bytes());
+        }
+        let lost = sink.dropped();
+        assert!(
+            (14..=22).contains(&lost),
+            "8 MiB wait, and as much at most is being written: {lost}"
+        );
+        drop(tell);
+        let said = std::iter::from_fn(|| heard.recv_timeout(Duration::from_secs(10)).ok());
+        let mut kept = 0;
+        for text in said {
+            if !text.starts_with('x') {
+                assert!(text.contains(&format!("\"lines\":{lost}")), "{text}");
+                assert_eq!(kept + lost, 30, "it stands where the lines would have stood");
+                return;
+            }
+            kept += text.lines().count() as u64;
+        }
+        panic!("nobody said that lines were lost");
+    }
+
+    #[test]
+    fn l22_lines_that_a_full_disk_did_not_take_are_said_once_there_is_room() {
+        let (sink, tell, heard) = sink();
+        tell.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
+        sink.line(b"one\ntwo\n");
+        sink.flush(Duration::from_secs(10));
+        assert_eq!(sink.dropped(), 2);
+        drop(tell);
+        sink.line(b"three\n");
+        assert_eq!(heard.recv().unwrap(), "three\n");
+        assert!(heard.recv().unwrap().contains("\"lines\":2"));
     }
 }

@@ -25,5 +25,6 @@ mod hostile;
 mod identity;
 mod life;
 mod limits;
+mod logs;
 mod streams;
 mod upstream_h2;

@@ -82,7 +82,7 @@ impl Scene {
         let config = config.map(|loaded| loaded.config);
         let config = config.unwrap_or_else(|report| panic!("{}", report.render(false)));
         let page = Page::default();
-        let sink = Sink::to(page.clone());
+        let sink = Sink::to(page.clone(), Form::Json);
         let live = Live::new(Access::new(sink.clone(), Form::Json), &config);
         let snapshot = compile(config, 1, &live).unwrap();
         let entrance = Entrance {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
+use tokio::sync::OwnedMutexGuard;
 
 use super::{Client, until};
 
@@ -17,6 +18,8 @@ pub const CANARY: &str = "sk-canary-";
 pub struct Proxy {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
+    /// Whoever holds it keeps the log from being read.
+    reading: Arc<tokio::sync::Mutex<()>>,
     dir: PathBuf,
     address: String,
     admin: String,
@@ -46,11 +49,12 @@ impl Proxy {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let log = Arc::new(Mutex::new(Vec::new()));
-        collect(child.stderr.take().unwrap(), &log);
+        let (log, reading) = (Arc::default(), Arc::default());
+        collect(child.stderr.take().unwrap(), &log, &reading);
         let mut proxy = Self {
             child,
             log,
+            reading,
             dir,
             address: String::new(),
             admin: String::new(),
@@ -122,6 +126,11 @@ impl Proxy {
     /// The lines of its log so far.
     pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Nobody reads its log until this is dropped; at most a buffer of it.
+    pub async fn unread(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.reading).lock_owned().await
     }
 
     /// Waits for a log line that contains `text`.
@@ -263,10 +272,15 @@ impl Drop for Proxy {
     }
 }
 
-fn collect(stderr: impl std::io::Read + Send + 'static, log: &Arc<Mutex<Vec<String>>>) {
-    let log = Arc::clone(log);
+fn collect(
+    stderr: impl std::io::Read + Send + 'static,
+    log: &Arc<Mutex<Vec<String>>>,
+    reading: &Arc<tokio::sync::Mutex<()>>,
+) {
+    let (log, reading) = (Arc::clone(log), Arc::clone(reading));
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            drop(reading.blocking_lock());
             log.lock().unwrap().push(line);
         }
     });
