@@ -1,6 +1,7 @@
 //! The running program: it starts, reloads and drains, and says so.
 
 mod accept;
+mod memory;
 mod reload;
 mod room;
 mod run;

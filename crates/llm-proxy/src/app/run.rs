@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::accept::Front;
+use super::memory;
 use super::reload::{Reloader, opened};
 use super::room::{self, Room};
 use super::watch::{SETTLE, Watch};
@@ -207,6 +208,7 @@ async fn serve_until_told(reloader: &mut Reloader, signals: &mut Signals, live: 
             _ = sweep.tick() => {
                 live.pools.sweep(clock::now());
                 live.forget_unused();
+                memory::give_back();
             }
             _ = signals.terminate.recv() => return,
             _ = signals.interrupt.recv() => return,
