@@ -1,5 +1,5 @@
 //! The yard's own tool: `tidy` checks the repository's rules, `cases` writes the page of tested cases,
-//! `bench` measures the proxy beside nginx.
+//! `bench` measures the proxy beside nginx, `overload` what becomes of it under far too much.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,8 @@ mod files;
 mod out;
 mod tidy;
 
-const USAGE: &str = "usage: xtask tidy | cases | bench [--quick] [--rows WORD] [--proxy FILE] [--dir DIR]";
+const USAGE: &str = "usage: xtask tidy | cases | bench [--quick] [--rows WORD] [--proxy FILE] [--dir DIR]
+                  | overload [--seconds N] [--rest N] [--proxy FILE] [--dir DIR]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -33,6 +34,10 @@ fn run(words: &[String]) -> Result<bool> {
         Some((task, options)) if task == "bench" => {
             let options = bench::Options::parse(options).context(USAGE)?;
             bench::run(&options).map(|()| true)
+        }
+        Some((task, options)) if task == "overload" => {
+            let options = bench::overload::Options::parse(options).context(USAGE)?;
+            bench::overload::run(&options).map(|()| true)
         }
         _ => bail!(USAGE),
     }

@@ -56,6 +56,26 @@ pub(super) const LIMITED: (&str, &str) = (
     "rate_limit:\n  global: {rps: 1000000}\n  per_ip: {rps: 1000000}\n  per_model: {small: {rpm: 1000000000}}\n",
 );
 
+/// Requests at once that the proxy under overload has places for.
+pub(super) const PLACES: usize = 50;
+
+/// For how long a request may wait there for a place.
+pub(super) const QUEUE_SECONDS: f64 = 2.0;
+
+/// Few places before a backend that takes its time, and a queue that is served within a second or so.
+pub(super) fn overload(listen: SocketAddr, backend: SocketAddr) -> String {
+    format!(
+        "listen: {listen}
+admin: {{listen: \"off\"}}
+api_keys: {{name: bench, key: {KEY}}}
+backends: {{name: sim, protocol: openai, url: \"http://{backend}/v1\", api_key: backend-key-0123456789}}
+models: {{delayed: {{backend: sim, model: sim-slow-2-50}}}}
+concurrency: {{max_requests: {PLACES}, per_ip: 20000, queue_size: 250, queue_timeout: {QUEUE_SECONDS}s}}
+logging: {{format: json, access: true}}
+"
+    )
+}
+
 /// Authentication, limits, routing, cooldowns, usage and the access log, all on.
 pub(super) fn proxy(listen: SocketAddr, backend: SocketAddr, (of_key, all): (&str, &str)) -> String {
     let bystanders: Vec<String> = (0..BYSTANDERS)

@@ -87,27 +87,34 @@ pub(super) fn added_latency(rig: &Rig, options: &Options) -> Result<Vec<Line>> {
 /// The median answer time at the fixed rate, in microseconds.
 fn p50(rig: &Rig, target: Target, span: Duration) -> Result<f64> {
     let request = Ask::small().for_target(target);
-    let plan = Plan {
-        next: AtomicU32::new(0),
-        start: clock::now(),
-        span,
-    };
+    let plan = Plan::new(f64::from(RATE), span);
     let times = together(CALLERS, |_| on_schedule(rig, target, &request, &plan))?;
     let times: Vec<f64> = times.into_iter().flatten().collect();
     median(&times).context("no answers")
 }
 
 /// The moments of an open loop: fixed beforehand, whatever the answers do.
-struct Plan {
+pub(super) struct Plan {
     next: AtomicU32,
-    start: Instant,
+    pub(super) start: Instant,
+    every: Duration,
     span: Duration,
 }
 
 impl Plan {
+    /// So many a second for `span`, from now on.
+    pub(super) fn new(rate: f64, span: Duration) -> Self {
+        Self {
+            next: AtomicU32::new(0),
+            start: clock::now(),
+            every: Duration::from_secs_f64(1.0 / rate),
+            span,
+        }
+    }
+
     /// The next moment that nobody has taken; `None` once the span is over.
-    fn take(&self) -> Option<Instant> {
-        let after = Duration::from_secs(1) / RATE * self.next.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn take(&self) -> Option<Instant> {
+        let after = self.every * self.next.fetch_add(1, Ordering::Relaxed);
         (after < self.span).then_some(self.start + after)
     }
 }
@@ -126,7 +133,7 @@ fn on_schedule(rig: &Rig, target: Target, request: &[u8], plan: &Plan) -> Result
 }
 
 /// Runs `work` on `count` threads and gathers what each gave.
-fn together<T: Send>(count: usize, work: impl Fn(usize) -> Result<T> + Sync) -> Result<Vec<T>> {
+pub(super) fn together<T: Send>(count: usize, work: impl Fn(usize) -> Result<T> + Sync) -> Result<Vec<T>> {
     thread::scope(|scope| {
         let work = &work;
         let threads: Vec<_> = (0..count).map(|n| scope.spawn(move || work(n))).collect();
@@ -147,14 +154,9 @@ mod tests {
 
     #[test]
     fn moments_are_evenly_spaced_and_each_is_taken_once() {
-        let start = clock::now();
-        let plan = Plan {
-            next: AtomicU32::new(0),
-            start,
-            span: Duration::from_millis(20),
-        };
+        let plan = Plan::new(200.0, Duration::from_millis(20));
         let taken: Vec<u128> = std::iter::from_fn(|| plan.take())
-            .map(|moment| moment.duration_since(start).as_millis())
+            .map(|moment| moment.duration_since(plan.start).as_millis())
             .collect();
         assert_eq!(taken, [0, 5, 10, 15], "200 a second for 20 ms");
     }

@@ -15,6 +15,7 @@ mod client;
 mod clock;
 mod configs;
 mod load;
+pub(crate) mod overload;
 mod process;
 mod rig;
 mod rows;

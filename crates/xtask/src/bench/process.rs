@@ -79,9 +79,18 @@ impl Process {
 
     /// Resident memory of the process and its children, in KiB.
     pub(super) fn memory(&self) -> Result<u64> {
+        self.resident("VmRSS:")
+    }
+
+    /// The most that it has been.
+    pub(super) fn peak(&self) -> Result<u64> {
+        self.resident("VmHWM:")
+    }
+
+    fn resident(&self, field: &str) -> Result<u64> {
         self.family()
             .iter()
-            .map(|pid| resident(&read(*pid, "status")?))
+            .map(|pid| resident(&read(*pid, "status")?, field))
             .sum()
     }
 
@@ -123,12 +132,12 @@ fn ticks(stat: &str) -> Result<u32> {
     Ok(times.iter().sum())
 }
 
-/// `VmRSS` of `/proc/PID/status`, in KiB.
-fn resident(status: &str) -> Result<u64> {
+/// That field of `/proc/PID/status`, in KiB.
+fn resident(status: &str, field: &str) -> Result<u64> {
     let line = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .context("no VmRSS")?;
+        .find_map(|line| line.strip_prefix(field))
+        .with_context(|| format!("no {field}"))?;
     Ok(line.trim().trim_end_matches("kB").trim().parse()?)
 }
 
@@ -149,12 +158,11 @@ mod tests {
 
     #[test]
     fn resident_memory_is_read_in_kib() {
-        assert_eq!(
-            resident("Name:\tx\nVmRSS:\t   1234 kB\n").expect("well formed"),
-            1234
-        );
+        let status = "Name:\tx\nVmHWM:\t  5678 kB\nVmRSS:\t   1234 kB\n";
+        assert_eq!(resident(status, "VmRSS:").expect("well formed"), 1234);
+        assert_eq!(resident(status, "VmHWM:").expect("well formed"), 5678);
         assert!(
-            resident("Name:\tx\n").is_err(),
+            resident("Name:\tx\n", "VmRSS:").is_err(),
             "a zombie has no memory to tell of"
         );
     }

@@ -13,19 +13,16 @@ use super::rows::{Ask, Target};
 /// Where the load and the backend run, and where the target runs.
 const CORES: (usize, usize) = (0, 1);
 
-/// The processes of a run, ready to answer.
-pub(super) struct Rig {
+/// The simulated backend, and where targets are started before it.
+pub(super) struct Yard {
     proxy_binary: PathBuf,
     dir: PathBuf,
-    backend: SocketAddr,
-    nginx: (Process, SocketAddr),
-    proxy: (Process, SocketAddr),
-    unlimited: (Process, SocketAddr),
+    pub(super) backend: SocketAddr,
     simulator: Process,
 }
 
-impl Rig {
-    /// Starts all and waits for an answer of each.
+impl Yard {
+    /// Starts the backend and waits for its first answer.
     pub(super) fn start(proxy_binary: &Path, dir: &Path) -> Result<Self> {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let dir = dir.canonicalize()?;
@@ -43,24 +40,53 @@ impl Rig {
         simulator
             .first_answer(backend, &Ask::small().for_target(Target::Direct))
             .context("the simulator")?;
-        let nginx = start(Target::Nginx, &proxy_binary, backend, &dir)?;
-        let proxy = start(Target::Proxy, &proxy_binary, backend, &dir)?;
-        let unlimited = start(Target::Unlimited, &proxy_binary, backend, &dir)?;
         Ok(Self {
             proxy_binary,
             dir,
             backend,
+            simulator,
+        })
+    }
+
+    /// Starts the proxy on an address of its own with what `config` says for that, and does not wait for it.
+    pub(super) fn proxy(
+        &self,
+        name: &str,
+        config: impl FnOnce(SocketAddr) -> String,
+    ) -> Result<(Process, SocketAddr)> {
+        let listen = free_address()?;
+        let words = vec![path(&self.proxy_binary), "serve".into()];
+        Ok((run(words, &config(listen), name, &self.dir)?, listen))
+    }
+}
+
+/// The processes of a run, ready to answer.
+pub(super) struct Rig {
+    yard: Yard,
+    nginx: (Process, SocketAddr),
+    proxy: (Process, SocketAddr),
+    unlimited: (Process, SocketAddr),
+}
+
+impl Rig {
+    /// Starts all and waits for an answer of each.
+    pub(super) fn start(proxy_binary: &Path, dir: &Path) -> Result<Self> {
+        let yard = Yard::start(proxy_binary, dir)?;
+        let nginx = start(Target::Nginx, &yard)?;
+        let proxy = start(Target::Proxy, &yard)?;
+        let unlimited = start(Target::Unlimited, &yard)?;
+        Ok(Self {
+            yard,
             nginx,
             proxy,
             unlimited,
-            simulator,
         })
     }
 
     /// Where requests for `target` go.
     pub(super) fn addr(&self, target: Target) -> SocketAddr {
         match target {
-            Target::Direct => self.backend,
+            Target::Direct => self.yard.backend,
             Target::Nginx => self.nginx.1,
             Target::Proxy => self.proxy.1,
             Target::Unlimited => self.unlimited.1,
@@ -70,7 +96,7 @@ impl Rig {
     /// The process of `target`; the backend itself is nobody's target.
     pub(super) fn process(&self, target: Target) -> &Process {
         match target {
-            Target::Direct => &self.simulator,
+            Target::Direct => &self.yard.simulator,
             Target::Nginx => &self.nginx.0,
             Target::Proxy => &self.proxy.0,
             Target::Unlimited => &self.unlimited.0,
@@ -79,36 +105,35 @@ impl Rig {
 
     /// Starts one more of `target`, beside the one in use, and does not wait for it.
     pub(super) fn another(&self, target: Target) -> Result<(Process, SocketAddr)> {
-        launch(target, &self.proxy_binary, self.backend, &self.dir.join("cold"))
+        launch(target, &self.yard, &self.yard.dir.join("cold"))
     }
 }
 
-fn start(target: Target, binary: &Path, backend: SocketAddr, dir: &Path) -> Result<(Process, SocketAddr)> {
-    let (mut process, addr) = launch(target, binary, backend, dir)?;
+fn start(target: Target, yard: &Yard) -> Result<(Process, SocketAddr)> {
+    let (mut process, addr) = launch(target, yard, &yard.dir)?;
     let ready = process.first_answer(addr, &Ask::small().for_target(target));
-    ready.with_context(|| format!("{} did not start, see {}", target.name(), dir.display()))?;
+    ready.with_context(|| format!("{} did not start, see {}", target.name(), yard.dir.display()))?;
     Ok((process, addr))
 }
 
-fn launch(target: Target, binary: &Path, backend: SocketAddr, dir: &Path) -> Result<(Process, SocketAddr)> {
+fn launch(target: Target, yard: &Yard, dir: &Path) -> Result<(Process, SocketAddr)> {
     fs::create_dir_all(dir)?;
-    let listen = free_address()?;
-    let config = dir.join(format!("{}.config", target.name()));
-    let (text, mut words) = match target {
+    let (listen, backend) = (free_address()?, yard.backend);
+    let ours = || vec![path(&yard.proxy_binary), "serve".into()];
+    let (text, words) = match target {
         Target::Nginx => (configs::nginx(listen, backend, dir), vec!["nginx".into()]),
-        Target::Proxy | Target::Direct => (
-            configs::proxy(listen, backend, configs::LIMITED),
-            vec![path(binary), "serve".into()],
-        ),
-        Target::Unlimited => (
-            configs::proxy(listen, backend, ("", "")),
-            vec![path(binary), "serve".into()],
-        ),
+        Target::Proxy | Target::Direct => (configs::proxy(listen, backend, configs::LIMITED), ours()),
+        Target::Unlimited => (configs::proxy(listen, backend, ("", "")), ours()),
     };
+    Ok((run(words, &text, target.name(), dir)?, listen))
+}
+
+/// Starts a server with that config.
+fn run(mut words: Vec<String>, text: &str, name: &str, dir: &Path) -> Result<Process> {
+    let config = dir.join(format!("{name}.config"));
     fs::write(&config, text)?;
     words.extend(["-c".into(), path(&config)]);
-    let process = Process::start(&words, CORES.1, &dir.join(format!("{}.log", target.name())))?;
-    Ok((process, listen))
+    Process::start(&words, CORES.1, &dir.join(format!("{name}.log")))
 }
 
 fn path(path: &Path) -> String {

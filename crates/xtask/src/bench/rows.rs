@@ -69,6 +69,15 @@ impl Ask {
         }
     }
 
+    /// A stream of a few events with pauses: what it takes is the backend's doing.
+    pub(super) fn delayed() -> Self {
+        Self {
+            alias: "delayed",
+            stream: true,
+            ..Self::small()
+        }
+    }
+
     /// The same work for a client of another dialect than the backend's: only the proxy can do this.
     pub(super) fn converted(self) -> Self {
         Self {

@@ -45,7 +45,7 @@ fn text(line: &Line) -> String {
 }
 
 /// Three digits say all that a bench on a shared machine knows.
-fn figure(value: Option<f64>) -> String {
+pub(super) fn figure(value: Option<f64>) -> String {
     match value {
         None => "-".to_owned(),
         Some(value) if value.abs() < 10.0 => format!("{value:.2}"),
