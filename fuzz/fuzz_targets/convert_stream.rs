@@ -9,10 +9,15 @@ use libfuzzer_sys::fuzz_target;
 use llm_dialect::Dialect;
 use llm_dialect::canon::Terms;
 use llm_dialect::grammar::{self, State};
-use llm_dialect::transcode::{Passing, Transcoder};
+use llm_dialect::transcode::{Bounds, Passing, Transcoder};
 
 fn convert(from: Dialect, to: Dialect, pieces: &[&[u8]]) -> (Vec<u8>, Passing) {
-    let mut transcoder = Transcoder::new(from, to, &Arc::new(Terms::default()), 1 << 20);
+    // So little that some streams run into it: where, no cut may decide.
+    let bounds = Bounds {
+        event: 1 << 20,
+        kept: 1 << 10,
+    };
+    let mut transcoder = Transcoder::new(from, to, &Arc::new(Terms::default()), bounds);
     let mut out = Vec::new();
     for piece in pieces {
         transcoder.feed(Bytes::copy_from_slice(piece), &mut out);

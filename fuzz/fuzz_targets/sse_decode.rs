@@ -16,8 +16,8 @@ fn decode(pieces: &[&[u8]]) -> Vec<Event> {
     let mut decoder = Decoder::new(MAX_EVENT);
     let (mut raw, mut events) = (Vec::new(), Vec::new());
     for piece in pieces {
-        let fed = decoder.feed(Bytes::copy_from_slice(piece), &mut |event| {
-            raw.extend_from_slice(&event.raw);
+        let fed = decoder.feed(&Bytes::copy_from_slice(piece), &mut |event| {
+            raw.extend_from_slice(event.raw);
             if !event.is_comment() {
                 events.push((event.name().map(<[u8]>::to_vec), event.data().into_owned()));
             }

@@ -5,7 +5,8 @@
 //! ones several, marks one each, and characters outside Latin letters about one each.
 
 use crate::canon::{
-    Block, Document, DocumentSource, Format, Reasoning, Request, Source, ThinkMode, Tool, ToolKind, Turn,
+    Block, Document, DocumentSource, Format, Image, Reasoning, Request, Source, ThinkMode, Tool, ToolKind,
+    Turn,
 };
 
 /// What a request costs before it says anything.
@@ -44,6 +45,36 @@ pub fn input_tokens(request: &Request<'_>) -> u64 {
     let sum = FRAME + said + tools + offered + asked(request);
     // A quarter on top: newer tokenizers cut finer, and nobody says how.
     sum + sum / 4
+}
+
+/// The same by the length of its body in the backend's dialect alone, which costs next to nothing. What is in it as base64
+/// counts as what it is.
+pub fn by_length(request: &Request<'_>, body: usize) -> u64 {
+    let turns = request.system.iter().chain(&request.turns);
+    let files = turns.flat_map(|turn| &turn.blocks).map(file);
+    let (bytes, tokens) = files.fold((0, 0), add);
+    body.saturating_sub(bytes) as u64 / LETTERS + tokens
+}
+
+/// How many bytes of a body are a picture or a file, and what those cost.
+fn file(block: &Block<'_>) -> (usize, u64) {
+    match block {
+        Block::Image(Image {
+            source: Source::Data { data, .. },
+            ..
+        })
+        | Block::Document(Document {
+            source: DocumentSource::File(Source::Data { data, .. }),
+            ..
+        }) => (data.spelling().len(), self::block(block)),
+        Block::Audio(it) => (it.get().len(), self::block(block)),
+        Block::ToolResult(result) => result.content.iter().map(file).fold((0, 0), add),
+        _ => (0, 0),
+    }
+}
+
+fn add(one: (usize, u64), other: (usize, u64)) -> (usize, u64) {
+    (one.0 + other.0, one.1 + other.1)
 }
 
 /// What the settings of a request put before a model.
@@ -174,5 +205,27 @@ mod tests {
         ] {
             assert_eq!(text(said), tokens, "{said}");
         }
+    }
+
+    #[test]
+    fn pictures_and_files_do_not_count_by_their_bytes() {
+        let body = |data: &str| {
+            let source = serde_json::json!({"type": "base64", "media_type": "image/png", "data": data});
+            let image = serde_json::json!({"type": "image", "source": source});
+            let result = serde_json::json!({"type": "tool_result", "tool_use_id": "t", "content": [image]});
+            let content = serde_json::json!([{"type": "text", "text": "Hello"}, image, result]);
+            serde_json::json!({"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": content}]})
+                .to_string()
+        };
+        let estimated = |body: &str| {
+            let request = crate::messages::request_in(body, &mut crate::canon::Losses::default()).unwrap();
+            by_length(&request, body.len())
+        };
+        let (small, large) = (body("AAAA"), body(&"AAAA".repeat(100_000)));
+        assert_eq!(estimated(&small), estimated(&large));
+        assert_eq!(
+            estimated(&small),
+            2 * PICTURE + (small.len() as u64 - 8) / LETTERS
+        );
     }
 }

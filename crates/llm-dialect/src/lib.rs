@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock or starts a task: bytes go in, facts and bytes come out. That
 //! is what makes this crate easy to fuzz and to use elsewhere.
 
+mod alike;
 pub mod answer;
 pub mod canon;
 pub mod chat;

@@ -9,10 +9,12 @@
 //! of lone surrogates are grammatical, so they pass.
 
 mod plain;
+mod string;
 
 use std::fmt;
 
 use plain::plain_run;
+pub(crate) use string::{inside, is_plain};
 
 /// The deepest nesting that can be asked for: one bit a level is kept in a `u128`.
 pub const DEEPEST: usize = 128;
@@ -363,11 +365,10 @@ impl Cursor<'_> {
     fn escape(&mut self) -> Step {
         let rest = self.bytes.get(self.at + 1..).unwrap_or_default();
         self.has_escapes = true;
-        self.at += match rest {
-            [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
-            [b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => 6,
-            _ => return Err(self.wrong("a string holds an escape that JSON does not know")),
+        let Some(length) = string::escape(rest) else {
+            return Err(self.wrong("a string holds an escape that JSON does not know"));
         };
+        self.at += length;
         Ok(())
     }
 

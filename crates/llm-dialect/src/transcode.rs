@@ -16,7 +16,7 @@ use crate::dialect::Dialect;
 use crate::fault::BackendError;
 use crate::sse::{self, RawEvent};
 use crate::watch::StreamPosition;
-use crate::{chat, messages, responses};
+use crate::{chat, estimate, messages, responses};
 
 /// A request in the backend's terms.
 #[derive(Debug)]
@@ -63,6 +63,11 @@ pub fn write(
         model: request.model.clone().into_owned(),
         stream: request.stream,
         include_usage: request.include_usage,
+        input_tokens: if request.stream {
+            estimate::by_length(request, body.len())
+        } else {
+            0
+        },
         echo: if request.echo.is_empty() {
             String::new()
         } else {
@@ -164,6 +169,16 @@ pub enum Passing {
     Fault(BackendError),
 }
 
+/// What a stream on its way may take of the memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Largest event of the backend's, in bytes.
+    pub event: usize,
+    /// Most bytes that are kept of the stream for what is still to come of it, about. Most streams keep next to nothing;
+    /// one in the Responses dialect repeats all of itself at its end.
+    pub kept: usize,
+}
+
 /// A backend's stream as deltas in the client's terms.
 #[derive(Debug)]
 struct Reader {
@@ -177,37 +192,72 @@ struct Deltas {
     decode: Box<dyn Decode>,
     restore: Option<Restore>,
     passing: Passing,
+    /// Most bytes that this and the sink may keep.
+    most_kept: usize,
 }
 
 /// Who the deltas are for.
-type Sink<'s> = &'s mut dyn FnMut(&Delta<'_>);
+trait Sink {
+    fn delta(&mut self, delta: &Delta<'_>);
+
+    /// About how many bytes it keeps of them.
+    fn held(&self) -> usize;
+}
+
+/// Writes them in the client's dialect.
+struct Writer<'w> {
+    encode: &'w mut dyn Encode,
+    out: &'w mut Vec<u8>,
+}
+
+impl Sink for Writer<'_> {
+    fn delta(&mut self, delta: &Delta<'_>) {
+        self.encode.delta(delta, self.out);
+    }
+
+    fn held(&self) -> usize {
+        self.encode.held()
+    }
+}
+
+impl Sink for Gather {
+    fn delta(&mut self, delta: &Delta<'_>) {
+        self.delta(delta);
+    }
+
+    /// It is there to keep all, and whoever feeds it counts what goes in.
+    fn held(&self) -> usize {
+        0
+    }
+}
 
 impl Reader {
-    fn new(from: Dialect, terms: &Arc<Terms>, max_event: usize) -> Self {
+    fn new(from: Dialect, terms: &Arc<Terms>, bounds: Bounds) -> Self {
         Self {
-            events: sse::Decoder::new(max_event),
+            events: sse::Decoder::new(bounds.event),
             deltas: Deltas {
                 decode: decoder(from),
                 restore: Restore::is_needed(terms).then(|| Restore::new(Arc::clone(terms))),
                 passing: Passing::Going,
+                most_kept: bounds.kept,
             },
         }
     }
 
-    fn feed(&mut self, chunk: Bytes, sink: Sink<'_>) -> Passing {
+    fn feed(&mut self, chunk: Bytes, sink: &mut dyn Sink) -> Passing {
         let deltas = &mut self.deltas;
-        let fed = self.events.feed(chunk, &mut |event| deltas.event(&event, sink));
+        let fed = self.events.feed(&chunk, &mut |event| deltas.event(event, sink));
         if fed.is_err() {
             deltas.broken("an event of the stream is too large");
         }
         deltas.passing.clone()
     }
 
-    fn finish(&mut self, sink: Sink<'_>) -> Passing {
+    fn finish(&mut self, sink: &mut dyn Sink) -> Passing {
         let events = std::mem::replace(&mut self.events, sse::Decoder::new(0));
         if let Some(rest) = events.finish() {
             // Some hosts close before the blank line of their last event.
-            self.deltas.event(&RawEvent::unfinished(rest), sink);
+            self.deltas.event(&RawEvent::unfinished(&rest), sink);
         }
         self.deltas.end(sink);
         self.deltas.passing.clone()
@@ -215,22 +265,36 @@ impl Reader {
 }
 
 impl Deltas {
-    fn event(&mut self, event: &RawEvent, sink: Sink<'_>) {
-        if self.passing != Passing::Going || event.is_comment() {
+    fn event(&mut self, event: &RawEvent<'_>, sink: &mut dyn Sink) {
+        if self.passing != Passing::Going {
             return;
         }
-        let (name, data) = event.parts();
-        let name = name.and_then(|name| std::str::from_utf8(name).ok());
-        let Ok(data) = std::str::from_utf8(&data) else {
-            return self.broken("the stream is not UTF-8");
-        };
-        let (restore, passing) = (&mut self.restore, &mut self.passing);
-        self.decode.event(WireEvent { name, data }, &mut |delta| {
-            pass(delta, restore, passing, sink);
-        });
+        self.read(event, sink);
+        // Event by event, so that no cut of the bytes decides what is written.
+        if self.held(sink) > self.most_kept {
+            self.broken("more of the stream would have to be kept than `limits.max_response` allows");
+        }
     }
 
-    fn end(&mut self, sink: Sink<'_>) {
+    fn read(&mut self, event: &RawEvent<'_>, sink: &mut dyn Sink) {
+        let (name, data) = event.parts();
+        let (restore, passing) = (&mut self.restore, &mut self.passing);
+        let out: &mut dyn FnMut(Delta<'_>) = &mut |delta| pass(delta, restore, passing, sink);
+        if name != Some(b"error") && self.decode.again(&data, out) {
+            return;
+        }
+        let name = name.and_then(|name| std::str::from_utf8(name).ok());
+        match std::str::from_utf8(&data) {
+            Ok(data) => self.decode.event(WireEvent { name, data }, out),
+            Err(_) => self.broken("the stream is not UTF-8"),
+        }
+    }
+
+    fn held(&self, sink: &dyn Sink) -> usize {
+        self.decode.held().saturating_add(sink.held())
+    }
+
+    fn end(&mut self, sink: &mut dyn Sink) {
         if self.passing == Passing::Going {
             let (restore, passing) = (&mut self.restore, &mut self.passing);
             self.decode.end(&mut |delta| pass(delta, restore, passing, sink));
@@ -251,7 +315,7 @@ impl Deltas {
 }
 
 /// Hands a delta on, unless the stream is over.
-fn pass(delta: Delta<'_>, restore: &mut Option<Restore>, passing: &mut Passing, sink: Sink<'_>) {
+fn pass(delta: Delta<'_>, restore: &mut Option<Restore>, passing: &mut Passing, sink: &mut dyn Sink) {
     if *passing != Passing::Going {
         return;
     }
@@ -261,13 +325,13 @@ fn pass(delta: Delta<'_>, restore: &mut Option<Restore>, passing: &mut Passing, 
         _ => {}
     }
     match restore {
-        Some(restore) => restore.delta(delta, &mut |delta| sink(&delta)),
-        None => sink(&delta),
+        Some(restore) => restore.delta(delta, &mut |delta| sink.delta(&delta)),
+        None => sink.delta(&delta),
     }
 }
 
-/// A stream on its way from one dialect into another. Holds at most one unfinished event and what the target's grammar
-/// makes it hold.
+/// A stream on its way from one dialect into another. Holds at most one unfinished event and what the grammars make it
+/// hold, both within [`Bounds`].
 #[derive(Debug)]
 pub struct Transcoder {
     reader: Reader,
@@ -276,23 +340,28 @@ pub struct Transcoder {
 
 impl Transcoder {
     /// A transcoder of the answer to a request with these terms.
-    pub fn new(from: Dialect, to: Dialect, terms: &Arc<Terms>, max_event: usize) -> Self {
+    pub fn new(from: Dialect, to: Dialect, terms: &Arc<Terms>, bounds: Bounds) -> Self {
         Self {
-            reader: Reader::new(from, terms, max_event),
+            reader: Reader::new(from, terms, bounds),
             encode: encoder(to, terms),
         }
     }
 
     /// Takes the backend's next bytes, cut anywhere, and writes what they mean.
     pub fn feed(&mut self, chunk: Bytes, out: &mut Vec<u8>) -> Passing {
-        let encode = &mut self.encode;
-        self.reader.feed(chunk, &mut |delta| encode.delta(delta, out))
+        let encode = &mut *self.encode;
+        self.reader.feed(chunk, &mut Writer { encode, out })
     }
 
     /// The backend's bytes are over.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Passing {
-        let encode = &mut self.encode;
-        self.reader.finish(&mut |delta| encode.delta(delta, out))
+        let encode = &mut *self.encode;
+        self.reader.finish(&mut Writer { encode, out })
+    }
+
+    /// About how many bytes it keeps of what has come, but for an unfinished event.
+    pub fn held(&self) -> usize {
+        self.reader.deltas.decode.held() + self.encode.held()
     }
 
     /// Where an event that ends the stream early would go.
@@ -310,10 +379,14 @@ pub struct Gatherer {
 }
 
 impl Gatherer {
-    /// A gatherer of the answer to a request with these terms.
+    /// A gatherer of the answer to a request with these terms. It keeps all that it is fed.
     pub fn new(from: Dialect, terms: &Arc<Terms>, max_event: usize) -> Self {
+        let bounds = Bounds {
+            event: max_event,
+            kept: usize::MAX,
+        };
         Self {
-            reader: Reader::new(from, terms, max_event),
+            reader: Reader::new(from, terms, bounds),
             gather: Gather::default(),
             terms: Arc::clone(terms),
         }
@@ -321,8 +394,7 @@ impl Gatherer {
 
     /// Takes the backend's next bytes, cut anywhere.
     pub fn feed(&mut self, chunk: Bytes) -> Passing {
-        let gather = &mut self.gather;
-        self.reader.feed(chunk, &mut |delta| gather.delta(delta))
+        self.reader.feed(chunk, &mut self.gather)
     }
 
     /// The backend's bytes are over: the answer for a client that speaks `to`.
@@ -330,8 +402,7 @@ impl Gatherer {
     /// # Errors
     /// The stream broke.
     pub fn finish(mut self, to: Dialect, losses: &mut Losses) -> Result<Vec<u8>, BackendError> {
-        let gather = &mut self.gather;
-        match self.reader.finish(&mut |delta| gather.delta(delta)) {
+        match self.reader.finish(&mut self.gather) {
             Passing::Fault(error) => Err(error),
             Passing::Going | Passing::Ended => {
                 let (response, lost) = self.gather.finish();

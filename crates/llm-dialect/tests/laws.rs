@@ -7,14 +7,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use llm_dialect::canon::{
-    Block, Delta, Encode, Gather, JsonStr, Losses, Reasoning, Response, Seal, Stop, StopReason, Terms,
-    ToolCall, ToolInput,
+    Block, Decode, Delta, Encode, Gather, JsonStr, Losses, Reasoning, Response, Seal, Stop, StopReason,
+    Terms, ToolCall, ToolInput, WireEvent,
 };
 use llm_dialect::grammar::{self, State, Transcript};
-use llm_dialect::transcode::{Passing, Transcoder};
+use llm_dialect::transcode::{Bounds, Passing, Transcoder};
 use llm_dialect::usage::Usage;
 use llm_dialect::{Dialect, chat, messages, responses};
 use proptest::prelude::*;
+
+const BOUNDS: Bounds = Bounds {
+    event: 1 << 20,
+    kept: 1 << 20,
+};
 
 fn terms() -> Arc<Terms> {
     Arc::new(Terms {
@@ -281,7 +286,7 @@ proptest! {
             }
         }
         for to in Dialect::ALL.into_iter().filter(|to| to != from) {
-            let mut transcoder = Transcoder::new(*from, to, &terms(), 1 << 20);
+            let mut transcoder = Transcoder::new(*from, to, &terms(), BOUNDS);
             let mut out = Vec::new();
             transcoder.feed(Bytes::from(events.concat()), &mut out);
             let passing = transcoder.finish(&mut out);
@@ -296,6 +301,141 @@ proptest! {
                 _ => prop_assert!(state != Ok(State::Whole), "{} to {}: looks whole", from, to),
             }
         }
+    }
+}
+
+/// Events of streams, with a place for words or for anything else.
+const EVENTS: [(Dialect, &str); 18] = [
+    (
+        Dialect::Chat,
+        r#"{"id":"c","choices":[{"index":0,"delta":{"content":"~"},"finish_reason":null}],"obfuscation":"~"}"#,
+    ),
+    (
+        Dialect::Chat,
+        r#"{"id":"c","choices":[{"index":0,"delta":{"role":"~","content":"a","refusal":null}}],"created":5}"#,
+    ),
+    (
+        Dialect::Chat,
+        r#"{"choices":[{"index":0,"delta":{"content":"","reasoning_content":"~"}}],"usage":null}"#,
+    ),
+    (
+        Dialect::Chat,
+        r#"{"choices":[{"delta":{"reasoning":"~","reasoning_details":[{"type":"reasoning.text","text":"~"}]}}]}"#,
+    ),
+    (
+        Dialect::Chat,
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"~","function":{"name":"f","arguments":""}}]}}]}"#,
+    ),
+    (
+        Dialect::Chat,
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"~"}}]}}]}"#,
+    ),
+    (
+        Dialect::Chat,
+        r#"{"choices":[{"delta":{"content":"~"},"finish_reason":"~"}]}"#,
+    ),
+    (
+        Dialect::Chat,
+        r#"{"choices":[{"delta":{"content":"~"}}],"usage":{"prompt_tokens":1}}"#,
+    ),
+    (
+        Dialect::Messages,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":"~"}}"#,
+    ),
+    (
+        Dialect::Messages,
+        r#"{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"~","name":"f","input":{}}}"#,
+    ),
+    (
+        Dialect::Messages,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"~"}}"#,
+    ),
+    (
+        Dialect::Messages,
+        r#"{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"~"}}"#,
+    ),
+    (Dialect::Messages, r#"{"type":"content_block_stop","index":0}"#),
+    (
+        Dialect::Responses,
+        r#"{"type":"response.output_item.added","output_index":1,"item":{"type":"function_call","id":"~","name":"f","arguments":""}}"#,
+    ),
+    (
+        Dialect::Responses,
+        r#"{"type":"response.output_text.delta","sequence_number":7,"output_index":0,"delta":"~","logprobs":[],"obfuscation":"~"}"#,
+    ),
+    (
+        Dialect::Responses,
+        r#"{"type":"response.function_call_arguments.delta","sequence_number":~,"output_index":1,"delta":"~"}"#,
+    ),
+    (
+        Dialect::Responses,
+        r#"{"type":"response.reasoning_summary_text.delta","summary_index":0,"output_index":2,"delta":"~"}"#,
+    ),
+    (
+        Dialect::Responses,
+        r#"{"type":"response.output_item.done","output_index":0,"item":{"type":"message","content":[]}}"#,
+    ),
+];
+
+/// What stands in such a place.
+const FILLS: [&str; 14] = [
+    "a",
+    "b c",
+    "",
+    "1",
+    "20",
+    "01",
+    "-1",
+    "\\n",
+    "\\u00e9",
+    "\\ud800",
+    "\\x",
+    "é",
+    "\"",
+    "\",\"x\":\"",
+];
+
+/// What a decoder says of events; `quick` takes what it can without a parse.
+fn decoded(from: Dialect, events: &[String], quick: bool) -> Vec<Delta<'static>> {
+    let mut decode: Box<dyn Decode> = match from {
+        Dialect::Chat => Box::new(chat::StreamIn::default()),
+        Dialect::Messages => Box::new(messages::StreamIn::default()),
+        Dialect::Responses => Box::new(responses::StreamIn::default()),
+    };
+    let mut all = Vec::new();
+    for data in events {
+        let out = &mut |delta: Delta<'_>| all.push(owned(delta));
+        if !(quick && decode.again(data.as_bytes(), out)) {
+            decode.event(WireEvent { name: None, data }, out);
+        }
+    }
+    decode.end(&mut |delta| all.push(owned(delta)));
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn what_is_taken_without_a_parse_is_what_a_parse_would_say(
+        from in prop::sample::select(&Dialect::ALL[..]),
+        picks in prop::collection::vec((any::<prop::sample::Index>(), 1..4_usize, prop::collection::vec(prop::sample::select(&FILLS[..]), 8)), 1..6),
+    ) {
+        let own: Vec<&str> = EVENTS.iter().filter(|(of, _)| *of == from).map(|(_, event)| *event).collect();
+        let mut events = Vec::new();
+        for (pick, times, fills) in picks {
+            let mut fills = fills.iter().cycle();
+            for _ in 0..times {
+                let parts: Vec<&str> = own[pick.index(own.len())].split('~').collect();
+                let mut event = parts[0].to_owned();
+                for part in &parts[1..] {
+                    event.push_str(fills.next().unwrap());
+                    event.push_str(part);
+                }
+                events.push(event);
+            }
+        }
+        prop_assert_eq!(decoded(from, &events, true), decoded(from, &events, false), "{:?}", events);
     }
 }
 

@@ -8,6 +8,7 @@ pub mod base;
 pub mod cli;
 pub mod config;
 pub mod health;
+pub mod limits;
 pub mod observe;
 pub mod pipeline;
 pub mod routing;

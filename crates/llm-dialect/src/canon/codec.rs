@@ -19,11 +19,18 @@ pub struct WireEvent<'a> {
 ///
 /// There is no `Result`: whatever a backend sends has an answer here. What breaks the answer is [`Delta::Fault`].
 pub trait Decode: fmt::Debug + Send {
+    /// Takes the next event if it is like the one before but for its words, says these, and is true; else nothing has
+    /// happened, and [`event`](Self::event) takes it. Both come to the same; this one is quick.
+    fn again(&mut self, data: &[u8], out: &mut dyn FnMut(Delta<'_>)) -> bool;
+
     /// Takes the next event and says what it brought: nothing, one delta or many.
     fn event(&mut self, event: WireEvent<'_>, out: &mut dyn FnMut(Delta<'_>));
 
     /// The backend's bytes are over. Says [`Delta::Fault`] unless the answer had come to its end.
     fn end(&mut self, out: &mut dyn FnMut(Delta<'_>));
+
+    /// About how many bytes of what has come it keeps for what is still to come.
+    fn held(&self) -> usize;
 }
 
 /// Deltas as a dialect's events.
@@ -31,6 +38,9 @@ pub trait Encode: fmt::Debug + Send {
     /// Writes what a delta means: nothing, one event or many. After [`Delta::End`] the stream is whole. A
     /// [`Delta::Fault`] writes nothing: what the client is told of it is decided elsewhere.
     fn delta(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>);
+
+    /// About how many bytes of what has come it keeps for what is still to come.
+    fn held(&self) -> usize;
 
     /// Where an event that ends the stream early would go.
     fn position(&self) -> StreamPosition;

@@ -77,7 +77,10 @@ fn add(block: &mut Block<'static>, piece: &Piece<'_>) {
     match (block, piece) {
         (Block::Text(text), Piece::Words(words)) => text.text.push(words),
         (Block::Text(text), Piece::Citation(citation)) => text.citations.push(citation.clone().into_owned()),
-        (Block::Text(text), Piece::Logprobs(more)) => add_logprobs(text, more),
+        (Block::Text(text), Piece::Logprobs(more)) => {
+            let all = text.logprobs.get_or_insert_with(|| Json::spelled_so("[]"));
+            all.push_items(more);
+        }
         (Block::Refusal(text), Piece::Words(words)) => text.push(words),
         (Block::Reasoning(reasoning), Piece::Words(words)) => match reasoning.parts.last_mut() {
             Some(part) => part.push(words),
@@ -91,18 +94,6 @@ fn add(block: &mut Block<'static>, piece: &Piece<'_>) {
         },
         _ => {}
     }
-}
-
-fn add_logprobs(text: &mut Text<'static>, more: &str) {
-    let before = text
-        .logprobs
-        .take()
-        .map(|all| all.get().trim_end_matches(']').to_owned());
-    let all = match before {
-        Some(before) if before.len() > 1 => format!("{before},{more}]"),
-        _ => format!("[{more}]"),
-    };
-    text.logprobs = Some(Json::spelled_so(all));
 }
 
 impl Response<'_> {

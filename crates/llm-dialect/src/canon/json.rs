@@ -23,6 +23,19 @@ impl<'a> Json<'a> {
             .map(|raw| Self(Cow::Borrowed(raw.get())))
     }
 
+    /// Adds items, which are not to be none, to the end of an array.
+    pub fn push_items(&mut self, items: &str) {
+        let all = self.0.to_mut();
+        if all.ends_with(']') {
+            all.pop();
+        }
+        if all.len() > 1 {
+            all.push(',');
+        }
+        all.push_str(items);
+        all.push(']');
+    }
+
     /// Its spelling.
     pub fn get(&self) -> &str {
         &self.0

@@ -33,6 +33,7 @@ pub mod restore;
 pub mod schema;
 pub mod seal;
 pub mod shim;
+mod size;
 mod target;
 mod terms;
 mod text;

@@ -17,6 +17,8 @@ pub struct Terms {
     pub json_tool: bool,
     /// Members of a Responses request that its answer repeats: `"name":value` in order, joined by commas.
     pub echo: String,
+    /// About how many tokens the model reads, for a stream whose dialect says so before any backend has counted.
+    pub input_tokens: u64,
     /// Whose models the backend serves, for the envelope of sealed reasoning.
     pub family: String,
     /// The backend's name of the model, likewise.

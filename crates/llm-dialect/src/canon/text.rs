@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use memchr::memmem;
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::value::RawValue;
+
+use crate::scan;
 
 /// A JSON string without its quotes, still escaped as its sender spelled it.
 ///
@@ -19,10 +22,7 @@ impl<'a> JsonStr<'a> {
 
     /// A plain text, escaped where it must be.
     pub fn of(plain: &'a str) -> Self {
-        if plain
-            .bytes()
-            .all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
-        {
+        if scan::is_plain(plain) {
             return Self(Cow::Borrowed(plain));
         }
         let quoted = serde_json::to_string(plain).unwrap_or_default();
@@ -74,7 +74,7 @@ impl<'a> JsonStr<'a> {
     pub fn is_sound(&self) -> bool {
         let mut rest = &*self.0;
         // Nearly no text has such an escape; only then is it decoded.
-        while let Some(at) = rest.find("\\u") {
+        while let Some(at) = memmem::find(rest.as_bytes(), b"\\u") {
             let tail = rest.get(at + 2..).unwrap_or_default();
             if tail.starts_with(['d', 'D']) {
                 return serde_json::from_str::<String>(&format!("\"{}\"", self.0)).is_ok();

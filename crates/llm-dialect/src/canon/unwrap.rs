@@ -6,6 +6,9 @@ use super::text::JsonStr;
 /// The one member of the arguments.
 const KEY: &str = "\"input\"";
 
+/// No stand-in begins with more than this before its text: what does is something else.
+const LONGEST_HEAD: usize = 1024;
+
 /// Takes the text out of the arguments of a call.
 #[derive(Debug, Default)]
 pub(crate) struct Unwrap {
@@ -43,12 +46,12 @@ impl Unwrap {
         self.pending.push_str(&piece.read());
         if self.state == State::Head {
             match head(&self.pending) {
-                Head::Open => return JsonStr::EMPTY,
+                Head::Open if self.pending.len() <= LONGEST_HEAD => return JsonStr::EMPTY,
                 Head::Text(rest) => {
                     self.pending = rest.to_owned();
                     self.state = State::Inside;
                 }
-                Head::Other => self.state = State::Raw,
+                Head::Open | Head::Other => self.state = State::Raw,
             }
         }
         match self.state {
@@ -171,6 +174,15 @@ mod tests {
         ] {
             assert_eq!(unwrapped(pieces), expected, "{pieces:?}");
         }
+    }
+
+    #[test]
+    fn a_head_that_does_not_end_is_not_waited_for() {
+        let mut unwrap = Unwrap::default();
+        let blank = JsonStr::spelled_so(" ".repeat(100));
+        let told: usize = (0..100).map(|_| unwrap.feed(&blank).spelling().len()).sum();
+        assert_eq!(told, 10_000, "it is the text, and nothing of it is kept");
+        assert!(unwrap.pending.is_empty());
     }
 
     proptest! {

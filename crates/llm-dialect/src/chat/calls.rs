@@ -13,6 +13,8 @@ use crate::names::made_call_id;
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     all: Vec<Call>,
+    /// Bytes of what is kept of them: their ids, and what came before its time.
+    held: usize,
 }
 
 /// A call whose arguments come.
@@ -67,6 +69,11 @@ impl Call {
 }
 
 impl Calls {
+    /// About how many bytes are kept.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
     /// Whether there is one that the client sees.
     pub(super) fn any(&self) -> bool {
         self.all.iter().any(|call| call.stage != Stage::Nameless)
@@ -113,6 +120,7 @@ impl Calls {
     }
 
     fn begin(&mut self, index: Option<u64>, id: &str, custom: bool) -> usize {
+        self.held += size_of::<Call>() + id.len();
         self.all.push(Call {
             index,
             id: id.to_owned(),
@@ -156,14 +164,20 @@ impl Calls {
             custom: call.custom,
         };
         out(Delta::Open { at, head });
+        // Nobody asks for the name again.
+        call.name = String::new();
         let early = std::mem::take(&mut call.early);
+        self.held = self.held.saturating_sub(early.spelling().len());
         call.words(early, out);
     }
 
     /// Takes further arguments of a call.
     pub(super) fn words(&mut self, place: usize, words: JsonStr<'_>, out: &mut dyn FnMut(Delta<'_>)) {
         match self.all.get_mut(place) {
-            Some(call) if call.stage == Stage::Nameless => call.early.push(&words),
+            Some(call) if call.stage == Stage::Nameless => {
+                self.held += words.spelling().len();
+                call.early.push(&words);
+            }
             Some(call) => call.words(words, out),
             None => {}
         }

@@ -12,6 +12,8 @@ pub(super) struct Details {
     all: Vec<Entry>,
     /// The array itself while it is the only one: it goes back word for word.
     only: Option<String>,
+    /// Bytes of what came.
+    held: usize,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +56,7 @@ impl Details {
             return None;
         }
         self.only = self.all.is_empty().then(|| raw.to_owned());
+        self.held += raw.len() + size_of::<Entry>() * pieces.len();
         let mut told = JsonStr::EMPTY;
         for piece in pieces {
             piece
@@ -87,6 +90,11 @@ impl Details {
         entry.signature = owned(piece.signature).or(entry.signature.take());
         grow(&mut entry.text, piece.text);
         grow(&mut entry.summary, piece.summary);
+    }
+
+    /// About how many bytes are kept.
+    pub(super) fn held(&self) -> usize {
+        self.held
     }
 
     /// Whether there is anything that the text of the reasoning does not say by itself.

@@ -7,6 +7,7 @@ mod asked;
 mod calls;
 mod details;
 mod marks;
+mod mere_words;
 mod parts_in;
 mod parts_out;
 mod plan;

@@ -4,9 +4,11 @@ use std::borrow::Cow;
 
 use super::calls::Calls;
 use super::details::Details;
+use super::mere_words::{Mere, mere_words};
 use super::wire_answer::{
     Called, Choice, Completion, Content, Finish, Logprobs, Said, citations, finish, plain, string, whole,
 };
+use crate::alike::Alike;
 use crate::canon::{Decode, Delta, Head, JsonStr, Piece, Seal, Stop, StopReason, WireEvent};
 use crate::dialect::Dialect;
 use crate::fault::{self, BackendError};
@@ -34,6 +36,15 @@ pub struct StreamIn {
     refused: bool,
     finish: Option<Finish>,
     usage: Reported,
+    /// The last chunk of mere words.
+    alike: Alike<Of>,
+}
+
+/// What mere words belong to.
+#[derive(Clone, Copy, Debug)]
+enum Of {
+    Block(Kind),
+    Call(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +55,18 @@ enum Kind {
 }
 
 impl Decode for StreamIn {
+    fn again(&mut self, data: &[u8], out: Out<'_>) -> bool {
+        let Some((of, words)) = self.alike.words(data) else {
+            return false;
+        };
+        let words = JsonStr::spelled_so(words);
+        match of {
+            Of::Block(kind) => self.words(kind, words, out),
+            Of::Call(place) => self.calls.words(place, words, out),
+        }
+        true
+    }
+
     fn event(&mut self, event: WireEvent<'_>, out: Out<'_>) {
         let data = event.data.trim();
         if self.over {
@@ -52,6 +75,7 @@ impl Decode for StreamIn {
         if event.name == Some("error") {
             return self.fault(fault::read(data.as_bytes()), out);
         }
+        self.alike.forget();
         match data {
             "" => {}
             "[DONE]" if self.started => self.finish(out),
@@ -71,6 +95,10 @@ impl Decode for StreamIn {
             Some(_) => self.finish(out),
             None => self.fault(broken("The stream ended before the answer did."), out),
         }
+    }
+
+    fn held(&self) -> usize {
+        self.id.len() + self.calls.held() + self.details.held()
     }
 }
 
@@ -113,8 +141,25 @@ impl StreamIn {
             let index = whole(choice.index).unwrap_or(0);
             if *self.choice.get_or_insert(index) == index && !self.over {
                 self.choice(choice, out);
+                self.keep(chunk, data);
             }
         }
+    }
+
+    /// Nearly all chunks differ from the one before in their words alone.
+    fn keep(&mut self, chunk: &Completion<'_>, data: &str) {
+        let Some((mere, words)) = mere_words(chunk) else {
+            return;
+        };
+        let of = match mere {
+            Mere::Text => Of::Block(Kind::Text),
+            Mere::Thought => Of::Block(Kind::Thought),
+            // It is known by now.
+            Mere::Call(call) => Of::Call(self.calls.place(call)),
+        };
+        let padding = chunk.obfuscation.map(|raw| raw.get().as_bytes());
+        let words = words.spelling().as_bytes();
+        self.alike.keep(of, data.as_bytes(), words, &[padding]);
     }
 
     fn count(&mut self, usage: &str) {

@@ -33,6 +33,8 @@ pub struct StreamOut {
 struct Block {
     at: u32,
     kind: Kind,
+    /// Bytes of what is kept of it.
+    kept: usize,
 }
 
 #[derive(Debug)]
@@ -147,7 +149,7 @@ impl StreamOut {
             }
             Head::WebSearch(_) => Kind::Silent,
         };
-        self.blocks.push(Block { at, kind });
+        self.blocks.push(Block { at, kind, kept: 0 });
     }
 
     fn call_head(&self, out: &mut Vec<u8>, index: u64, (id, name): (&JsonStr<'_>, &str), custom: bool) {
@@ -190,11 +192,17 @@ impl StreamOut {
             return;
         };
         match piece {
-            Piece::Words(words) => self.words(place, words, out),
+            Piece::Words(words) => {
+                if matches!(self.kind(place), Some(Kind::Thought(_))) {
+                    self.keep(place, piece);
+                }
+                self.words(place, words, out);
+            }
             Piece::NextPart => {
                 let pause = JsonStr::spelled_so("\\n\\n");
                 if let Some(Kind::Thought(reasoning)) = self.kind(place) {
                     reasoning.parts.push(JsonStr::EMPTY);
+                    self.keep(place, piece);
                     self.text_chunk(out, "reasoning_content", &pause);
                 }
             }
@@ -204,6 +212,7 @@ impl StreamOut {
                     && is_of_the_web(citation)
                 {
                     citations.push(citation.clone().into_owned());
+                    self.keep(place, piece);
                 }
             }
             Piece::Logprobs(items) => {
@@ -215,6 +224,12 @@ impl StreamOut {
                 out.extend_from_slice(b"],\"refusal\":null},\"finish_reason\":null}]");
                 self.end(out);
             }
+        }
+    }
+
+    fn keep(&mut self, place: usize, piece: &Piece<'_>) {
+        if let Some(block) = self.blocks.get_mut(place) {
+            block.kept += piece.size();
         }
     }
 
@@ -251,6 +266,9 @@ impl StreamOut {
         };
         let mut sealed = std::mem::take(reasoning);
         sealed.seal = Some(seal.clone().into_owned());
+        if let Some(block) = self.blocks.get_mut(place) {
+            block.kept = 0;
+        }
         let mut details = Vec::new();
         let mut index = self.details;
         write::array(&mut details, |list| {
@@ -321,6 +339,11 @@ impl Encode for StreamOut {
             Delta::End => self.finish(out),
             Delta::Fault(_) | Delta::Lost(_) => {}
         }
+    }
+
+    fn held(&self) -> usize {
+        let blocks = self.blocks.iter();
+        blocks.map(|block| size_of::<Block>() + block.kept).sum()
     }
 
     fn position(&self) -> StreamPosition {

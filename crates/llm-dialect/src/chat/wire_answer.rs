@@ -28,6 +28,9 @@ pub(super) struct Completion<'a> {
     pub(super) service_tier: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) error: Option<&'a RawValue>,
+    /// Padding of chunks.
+    #[serde(borrow)]
+    pub(super) obfuscation: Option<&'a RawValue>,
 }
 
 /// Groq's own corner.
@@ -76,7 +79,11 @@ impl<T> Default for Lenient<T> {
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Lenient<T> {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let raw = <&'de RawValue>::deserialize(from)?;
-        Ok(Self(serde_json::from_str(raw.get()).ok()))
+        match raw.get() {
+            // To find that it is no value of the type takes longer than to read one.
+            "null" => Ok(Self(None)),
+            value => Ok(Self(serde_json::from_str(value).ok())),
+        }
     }
 }
 

@@ -231,13 +231,13 @@ pub fn beginning(dialect: Dialect, bytes: &[u8]) -> Result<State, Fault> {
 fn read(dialect: Dialect, bytes: &[u8]) -> Result<Checker, Fault> {
     let (mut checker, mut verdict) = (Checker::new(dialect), Ok(()));
     let mut decoder = Decoder::new(usize::MAX / 2);
-    let mut take = |event: RawEvent| {
+    let mut take = |event: &RawEvent<'_>| {
         if verdict.is_ok() && !event.is_comment() {
-            verdict = take_raw(&mut checker, &event);
+            verdict = take_raw(&mut checker, event);
         }
     };
     // The bound is out of reach.
-    let _ = decoder.feed(Bytes::copy_from_slice(bytes), &mut take);
+    let _ = decoder.feed(&Bytes::copy_from_slice(bytes), &mut take);
     verdict?;
     match decoder.finish() {
         Some(_) => value::fault("the last event has no blank line after it"),
@@ -245,7 +245,7 @@ fn read(dialect: Dialect, bytes: &[u8]) -> Result<Checker, Fault> {
     }
 }
 
-fn take_raw(checker: &mut Checker, event: &RawEvent) -> Result<(), Fault> {
+fn take_raw(checker: &mut Checker, event: &RawEvent<'_>) -> Result<(), Fault> {
     let (name, data) = event.parts();
     let name = name.map(str::from_utf8).transpose();
     match (name, str::from_utf8(&data)) {

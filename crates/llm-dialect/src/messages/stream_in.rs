@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::answer_in::{call_id, citation, found, reason};
 use super::wire::{Block, Event, Piece as WirePiece, StopDetails};
+use crate::alike::Alike;
 use crate::canon::{Decode, Delta, Head, JsonStr, Piece, Seal, Stop, StopReason, WebSearch, WireEvent};
 use crate::dialect::Dialect;
 use crate::fault::{self, BackendError};
@@ -28,6 +29,8 @@ pub struct StreamIn {
     stop: Option<Stop<'static>>,
     /// How many calls have begun.
     calls: usize,
+    /// The last piece of words, by the index of its block.
+    alike: Alike<u64>,
 }
 
 /// An open block.
@@ -60,10 +63,19 @@ struct Search {
 }
 
 impl Decode for StreamIn {
+    fn again(&mut self, data: &[u8], out: Out<'_>) -> bool {
+        let Some((index, words)) = self.alike.words(data) else {
+            return false;
+        };
+        self.say(index, Piece::Words(JsonStr::spelled_so(words)), out);
+        true
+    }
+
     fn event(&mut self, event: WireEvent<'_>, out: Out<'_>) {
         if self.over || event.data.is_empty() {
             return;
         }
+        self.alike.forget();
         let Ok(wire) = serde_json::from_str::<Event<'_>>(event.data) else {
             return self.fault(fault::read(event.data.as_bytes()), out);
         };
@@ -73,7 +85,7 @@ impl Decode for StreamIn {
             &wire.kind
         };
         match kind {
-            "content_block_delta" => self.piece(&wire, out),
+            "content_block_delta" => self.piece(&wire, event.data, out),
             "content_block_start" => self.block(&wire, out),
             "content_block_stop" => self.close(wire.index.unwrap_or(0), out),
             "message_start" => self.start(&wire, out),
@@ -88,6 +100,12 @@ impl Decode for StreamIn {
         if !self.over {
             self.broken("The stream ended before the answer did.", out);
         }
+    }
+
+    fn held(&self) -> usize {
+        let id = self.started.as_ref().map_or(0, String::len);
+        let search = self.search.as_ref().map_or(0, |search| search.input.len());
+        id + search + size_of::<Open>() * self.open.len()
     }
 }
 
@@ -257,7 +275,7 @@ impl StreamIn {
         out(Delta::Close { at });
     }
 
-    fn piece(&mut self, wire: &Event<'_>, out: Out<'_>) {
+    fn piece(&mut self, wire: &Event<'_>, data: &str, out: Out<'_>) {
         let (Some(delta), index) = (&wire.delta, wire.index.unwrap_or(0)) else {
             return;
         };
@@ -281,6 +299,13 @@ impl StreamIn {
         };
         match piece {
             Some(Piece::Words(words)) if words.is_empty() => {}
+            Some(Piece::Words(words)) => {
+                if !wire.kind.is_empty() {
+                    self.alike
+                        .keep(index, data.as_bytes(), words.spelling().as_bytes(), &[]);
+                }
+                self.say(index, Piece::Words(words), out);
+            }
             Some(piece) => self.say(index, piece, out),
             None => {}
         }

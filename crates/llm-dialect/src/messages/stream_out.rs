@@ -38,6 +38,8 @@ struct Block {
     citations: Vec<Citation<'static>>,
     seal: Option<Seal<'static>>,
     closed: bool,
+    /// Bytes of all that waits.
+    kept: usize,
 }
 
 #[derive(Debug)]
@@ -74,7 +76,12 @@ impl StreamOut {
                     .str("role", "assistant")
                     .str("model", &self.terms.model);
                 it.raw("content", "[]").null("stop_reason").null("stop_sequence");
-                it.object("usage", |it| usage(it, &Usage::default()));
+                // Nobody has counted yet; some clients take the input from here alone. `message_delta` corrects it.
+                let about = Usage {
+                    input: Some(self.terms.input_tokens),
+                    ..Usage::default()
+                };
+                it.object("usage", |it| usage(it, &about));
             });
         });
     }
@@ -102,6 +109,7 @@ impl StreamOut {
             citations: Vec::new(),
             seal: None,
             closed: false,
+            kept: head.size(),
         });
         if self.blocks.len() == 1 {
             self.tell(out);
@@ -121,12 +129,13 @@ impl StreamOut {
             Piece::Words(words) if is_open && block.started && block.words.is_empty() => {
                 return delta_of(&block.kind, self.next, words, out);
             }
+            Piece::Logprobs(_) => return,
             Piece::Words(words) => block.words.push(words),
             Piece::NextPart => block.words.push(&JsonStr::spelled_so("\\n\\n")),
             Piece::Seal(seal) => block.seal = Some(seal.clone().into_owned()),
             Piece::Citation(citation) => block.citations.push(citation.clone().into_owned()),
-            Piece::Logprobs(_) => {}
         }
+        block.kept += piece.size();
         if is_open {
             self.tell(out);
         }
@@ -169,6 +178,7 @@ impl StreamOut {
             });
         }
         let words = std::mem::take(&mut block.words);
+        block.kept = 0;
         if !words.is_empty() {
             delta_of(&block.kind, index, &words, out);
         }
@@ -291,10 +301,10 @@ fn delta(out: &mut Vec<u8>, index: u64, kind: &str, fill: impl FnOnce(&mut Objec
 
 /// A delta with words: written by hand, since a stream is made of them.
 fn delta_of(kind: &Kind, index: u64, words: &JsonStr<'_>, out: &mut Vec<u8>) {
-    let (name, member) = match kind {
-        Kind::Text => ("text_delta", "text"),
-        Kind::Thought => ("thinking_delta", "thinking"),
-        Kind::Call { .. } => ("input_json_delta", "partial_json"),
+    let head: &[u8] = match kind {
+        Kind::Text => b",\"delta\":{\"type\":\"text_delta\",\"text\":\"",
+        Kind::Thought => b",\"delta\":{\"type\":\"thinking_delta\",\"thinking\":\"",
+        Kind::Call { .. } => b",\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"",
         Kind::Search(_) => return,
     };
     // Free text is JSON's text within JSON's text here.
@@ -302,17 +312,9 @@ fn delta_of(kind: &Kind, index: u64, words: &JsonStr<'_>, out: &mut Vec<u8>) {
     let words = inner.as_ref().unwrap_or(words);
     out.extend_from_slice(b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":");
     write::number(out, index);
-    for part in [
-        ",\"delta\":{\"type\":\"",
-        name,
-        "\",\"",
-        member,
-        "\":\"",
-        words.spelling(),
-        "\"}}\n\n",
-    ] {
-        out.extend_from_slice(part.as_bytes());
-    }
+    out.extend_from_slice(head);
+    out.extend_from_slice(words.spelling().as_bytes());
+    out.extend_from_slice(b"\"}}\n\n");
 }
 
 impl Encode for StreamOut {
@@ -327,6 +329,11 @@ impl Encode for StreamOut {
             Delta::End => self.finish(out),
             Delta::Fault(_) | Delta::Lost(_) => {}
         }
+    }
+
+    fn held(&self) -> usize {
+        let blocks = self.blocks.iter();
+        blocks.map(|block| size_of::<Block>() + block.kept).sum()
     }
 
     fn position(&self) -> StreamPosition {

@@ -12,7 +12,7 @@ use crate::usage::Usage;
 /// Writes an answer.
 pub fn answer_out(response: &Response<'_>, terms: &Terms, losses: &mut Losses) -> Vec<u8> {
     let id = answer_id("resp_", &response.id, &terms.request_id);
-    let mut output: Vec<u8> = Vec::new();
+    let mut output: Vec<Vec<u8>> = Vec::new();
     let mut refused = false;
     let mut index = 0;
     for block in &response.blocks {
@@ -21,19 +21,19 @@ pub fn answer_out(response: &Response<'_>, terms: &Terms, losses: &mut Losses) -
         }
         refused |= matches!(block, Block::Refusal(_));
         let Some(item) = item(block, terms) else { continue };
-        push(&mut output, &rendered(&item, &item.id(&id, index), terms));
+        output.push(rendered(&item, &item.id(&id, index), terms));
         index += 1;
     }
     if let Some(words) = refusal(&response.stop, refused) {
         let item = Item::Refusal(words);
-        push(&mut output, &rendered(&item, &item.id(&id, index), terms));
+        output.push(rendered(&item, &item.id(&id, index), terms));
     }
     let head = Head {
         id: &id,
         created: response.created.unwrap_or(terms.now),
         terms,
     };
-    let mut out = Vec::with_capacity(output.len() + 512);
+    let mut out = Vec::with_capacity(output.iter().map(Vec::len).sum::<usize>() + 512);
     write::object(&mut out, |it| {
         head.whole(it, &response.stop, &output, &response.usage);
     });
@@ -41,14 +41,6 @@ pub fn answer_out(response: &Response<'_>, terms: &Terms, losses: &mut Losses) -
         losses.note("usage:unknown");
     }
     out
-}
-
-/// Adds an item to those of an output.
-pub(super) fn push(output: &mut Vec<u8>, item: &[u8]) {
-    if !output.is_empty() {
-        output.push(b',');
-    }
-    output.extend_from_slice(item);
 }
 
 fn item(block: &Block<'_>, terms: &Terms) -> Option<Item> {
@@ -102,9 +94,10 @@ impl Head<'_> {
     }
 
     /// A response that is whole.
-    pub(super) fn whole(&self, it: &mut Object<'_>, stop: &Stop<'_>, output: &[u8], usage: &Usage) {
-        let in_words = stop.explanation.as_ref().is_some_and(|it| !it.is_empty());
-        let incomplete = incomplete(stop, in_words || output.windows(9).any(|it| it == b"\"refusal\""));
+    pub(super) fn whole(&self, it: &mut Object<'_>, stop: &Stop<'_>, output: &[Vec<u8>], usage: &Usage) {
+        let explained = stop.explanation.as_ref().is_some_and(|it| !it.is_empty());
+        let refuses = |item: &Vec<u8>| item.windows(9).any(|it| it == b"\"refusal\"");
+        let incomplete = incomplete(stop, explained || output.iter().any(refuses));
         self.write(
             it,
             if incomplete.is_some() {
@@ -114,9 +107,12 @@ impl Head<'_> {
             },
             incomplete,
         );
-        let output = String::from_utf8_lossy(output);
-        it.raw("output", &format!("[{output}]"))
-            .object("usage", |it| counted(it, usage));
+        it.array("output", |list| {
+            for item in output {
+                list.raw(std::str::from_utf8(item).unwrap_or("null"));
+            }
+        });
+        it.object("usage", |it| counted(it, usage));
     }
 
     fn write(&self, it: &mut Object<'_>, status: &str, incomplete: Option<&str>) {

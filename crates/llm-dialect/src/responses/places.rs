@@ -3,7 +3,7 @@
 //! An item is where its `output_index` says and what its type says. Ids alone do not tell: some hosts change them from
 //! event to event. Places alone do not either: some hosts count them wrongly, or leave items out of the whole response.
 
-use super::wire::Item;
+use super::wire::{Event, Item};
 
 /// What an item is, as far as items of one place must be told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,24 @@ impl Kind {
     }
 }
 
+/// What a piece of words is, by the type of its event; nothing if it is no such event.
+pub(super) fn spoken(name: &str, wire: &Event<'_>) -> Option<Kind> {
+    Some(match name {
+        "response.output_text.delta" => Kind::Text(wire.part()),
+        "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => Kind::Call,
+        "response.reasoning_summary_text.delta" => Kind::Thought {
+            part: wire.summary_index.0.unwrap_or(0),
+            summary: true,
+        },
+        "response.reasoning_text.delta" => Kind::Thought {
+            part: wire.part(),
+            summary: false,
+        },
+        "response.refusal.delta" => Kind::Refusal(wire.part()),
+        _ => return None,
+    })
+}
+
 /// An item of the output.
 #[derive(Debug)]
 pub(super) struct Seen {
@@ -71,24 +89,34 @@ pub(super) struct Seen {
 
 /// All of them, in the order in which they came.
 #[derive(Debug, Default)]
-pub(super) struct Places(Vec<Seen>);
+pub(super) struct Places {
+    all: Vec<Seen>,
+    /// Bytes of their ids.
+    ids: usize,
+}
 
 impl Places {
+    /// About how many bytes are kept.
+    pub(super) fn held(&self) -> usize {
+        self.ids + size_of::<Seen>() * self.all.len()
+    }
+
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     pub(super) fn get(&self, place: usize) -> Option<&Seen> {
-        self.0.get(place)
+        self.all.get(place)
     }
 
     pub(super) fn get_mut(&mut self, place: usize) -> Option<&mut Seen> {
-        self.0.get_mut(place)
+        self.all.get_mut(place)
     }
 
     fn add(&mut self, index: Option<u64>, class: Class, id: &str) -> usize {
-        let place = self.0.len();
-        self.0.push(Seen {
+        let place = self.all.len();
+        self.ids += id.len();
+        self.all.push(Seen {
             index: index.unwrap_or(place as u64),
             class,
             id: id.to_owned(),
@@ -102,7 +130,7 @@ impl Places {
 
     /// The item of that class that claimed the place last; without a place, the last one that is not whole yet.
     fn find(&self, index: Option<u64>, class: Class) -> Option<usize> {
-        self.0
+        self.all
             .iter()
             .rposition(|seen| seen.class == class && index.map_or(!seen.done, |index| seen.index == index))
     }
@@ -117,7 +145,8 @@ impl Places {
         let Some(place) = known else {
             return self.add(index, class, id);
         };
-        if let Some(seen) = self.get_mut(place) {
+        if let Some(seen) = self.all.get_mut(place) {
+            self.ids = self.ids.saturating_sub(seen.id.len()) + id.len();
             id.clone_into(&mut seen.id);
         }
         place
@@ -137,7 +166,7 @@ impl Places {
     /// A call is known by its id, an item by its place, and whatever is left over by its class alone: nothing that was
     /// said is said again.
     pub(super) fn matched(&mut self, output: &[Item<'_>]) -> Vec<usize> {
-        let mut taken = vec![false; self.0.len()];
+        let mut taken = vec![false; self.all.len()];
         let mut places: Vec<Option<usize>> = vec![None; output.len()];
         for by in [Self::same_call, Self::same_place, Self::same_class] {
             for (at, (item, place)) in output.iter().zip(&mut places).enumerate() {

@@ -4,11 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::places::{Class, Kind, Places};
+use super::places::{Class, Kind, Places, spoken};
 use super::wire::{Annotation, Event, Item, Part, Response};
-use crate::canon::{
-    Citation, Decode, Delta, Head, JsonStr, Piece, Seal, Stop, StopReason, WebSearch, WireEvent,
-};
+use crate::alike::Alike;
+use crate::canon::{Citation, Decode, Delta, Head, JsonStr, Piece, Seal, Stop, StopReason, WireEvent};
 use crate::dialect::Dialect;
 use crate::fault::{self, BackendError};
 use crate::names::made_call_id;
@@ -28,13 +27,24 @@ pub struct StreamIn {
     /// How many calls have begun.
     calls: usize,
     refused: bool,
+    /// The last piece of words, by the place that it named and what it was.
+    alike: Alike<(Option<u64>, Kind)>,
 }
 
 impl Decode for StreamIn {
+    fn again(&mut self, data: &[u8], out: Out<'_>) -> bool {
+        let Some(((index, kind), words)) = self.alike.words(data) else {
+            return false;
+        };
+        self.speak(index, kind, JsonStr::spelled_so(words), out);
+        true
+    }
+
     fn event(&mut self, event: WireEvent<'_>, out: Out<'_>) {
         if self.over || event.data.is_empty() || event.data.trim() == "[DONE]" {
             return;
         }
+        self.alike.forget();
         let Ok(wire) = serde_json::from_str::<Event<'_>>(event.data) else {
             return self.fault(fault::read(event.data.as_bytes()), out);
         };
@@ -43,20 +53,10 @@ impl Decode for StreamIn {
         } else {
             &wire.kind
         };
+        if let Some(kind) = spoken(kind, &wire) {
+            return self.words(&wire, kind, event.data, out);
+        }
         match kind {
-            "response.output_text.delta" => self.words(&wire, Kind::Text(wire.part()), out),
-            "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
-                self.words(&wire, Kind::Call, out);
-            }
-            "response.reasoning_summary_text.delta" => {
-                let part = wire.summary_index.0.unwrap_or(0);
-                self.words(&wire, Kind::Thought { part, summary: true }, out);
-            }
-            "response.reasoning_text.delta" => {
-                let part = wire.part();
-                self.words(&wire, Kind::Thought { part, summary: false }, out);
-            }
-            "response.refusal.delta" => self.words(&wire, Kind::Refusal(wire.part()), out),
             "response.output_text.annotation.added" => self.annotation(&wire, out),
             "response.content_part.done" => self.part_done(&wire, out),
             "response.function_call_arguments.done" | "response.custom_tool_call_input.done" => {
@@ -74,6 +74,10 @@ impl Decode for StreamIn {
             };
             self.fault(error, out);
         }
+    }
+
+    fn held(&self) -> usize {
+        self.started.as_ref().map_or(0, String::len) + self.items.held()
     }
 }
 
@@ -184,19 +188,28 @@ impl StreamIn {
         });
     }
 
-    fn words(&mut self, wire: &Event<'_>, kind: Kind, out: Out<'_>) {
+    fn words(&mut self, wire: &Event<'_>, kind: Kind, data: &str, out: Out<'_>) {
         let text = wire.delta.and_then(|raw| JsonStr::from_raw(raw.get()));
         let Some(words) = text.filter(|words| !words.is_empty()) else {
             return;
         };
         self.begin(&Response::default(), out);
-        let Some(place) = self.items.speaking(wire.output_index.0, kind) else {
-            return;
-        };
-        self.say(place, kind, words, out);
-        if let (Kind::Text(_), Some(items)) = (kind, wire.logprobs) {
+        let index = wire.output_index.0;
+        if wire.is_mere() {
+            let (event, words) = (data.as_bytes(), words.spelling().as_bytes());
+            self.alike.keep((index, kind), event, words, &wire.varying());
+        }
+        let place = self.speak(index, kind, words, out);
+        if let (Some(place), Kind::Text(_), Some(items)) = (place, kind, wire.logprobs) {
             self.logprobs(place, items.get(), out);
         }
+    }
+
+    /// Says words of the item that is speaking, and which one that is.
+    fn speak(&mut self, index: Option<u64>, kind: Kind, words: JsonStr<'_>, out: Out<'_>) -> Option<usize> {
+        let place = self.items.speaking(index, kind)?;
+        self.say(place, kind, words, out);
+        Some(place)
     }
 
     /// What a call is called with, whole: for those who send no pieces of it.
@@ -407,22 +420,8 @@ impl StreamIn {
 
     fn searched(&mut self, item: &Item<'_>, out: Out<'_>) {
         let at = self.next();
-        let action = item.action.as_ref();
-        let sources = action
-            .and_then(|action| action.sources.as_ref())
-            .into_iter()
-            .flatten();
-        let search = WebSearch {
-            id: item.id.clone().unwrap_or_default(),
-            query: action.and_then(|action| action.query.clone()).unwrap_or_default(),
-            sources: sources
-                .filter_map(|found| Some((found.url.clone()?, found.title.clone().unwrap_or_default())))
-                .collect(),
-        };
-        out(Delta::Open {
-            at,
-            head: Head::WebSearch(search),
-        });
+        let head = Head::WebSearch(item.search());
+        out(Delta::Open { at, head });
         out(Delta::Close { at });
     }
 

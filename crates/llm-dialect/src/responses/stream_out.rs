@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::answer_out::{Head as ResponseHead, push, refusal};
+use super::answer_out::{Head as ResponseHead, refusal};
 use super::items::{Call, CallKind, Item, annotation, refusal_part, rendered, text_part};
 use crate::canon::write::{self, Object};
 use crate::canon::{Delta, Encode, Head, Json, JsonStr, Piece, Stop, Terms};
@@ -20,8 +20,10 @@ pub struct StreamOut {
     created: u64,
     /// The number of the next event.
     sequence: u64,
-    /// Items that are whole, by their place in the output.
+    /// Items that are whole, by their place in the output: the last event repeats them.
     done: Vec<Option<Vec<u8>>>,
+    /// Bytes of those.
+    kept: usize,
     open: Vec<Open>,
     refused: bool,
     usage: Usage,
@@ -38,6 +40,8 @@ struct Open {
     item: Item,
     /// Whether it has been announced: words and thoughts are with their first word.
     announced: bool,
+    /// Bytes of what came of it: its end repeats them.
+    kept: usize,
 }
 
 impl StreamOut {
@@ -49,6 +53,7 @@ impl StreamOut {
             id: String::new(),
             sequence: 0,
             done: Vec::new(),
+            kept: 0,
             open: Vec::new(),
             refused: false,
             usage: Usage::default(),
@@ -106,6 +111,7 @@ impl StreamOut {
             id: String::new(),
             item: item(head, &self.terms),
             announced: false,
+            kept: size_of::<Open>() + head.size(),
         };
         if matches!(open.item, Item::Call(_) | Item::Search(_)) {
             self.announce(&mut open, out);
@@ -148,6 +154,7 @@ impl StreamOut {
         };
         // Taken out while it is told, and put back where it was.
         let mut open = self.open.swap_remove(place);
+        open.kept += piece.size();
         self.tell(&mut open, piece, out);
         self.open.push(open);
         let last = self.open.len() - 1;
@@ -173,7 +180,12 @@ impl StreamOut {
                     citations.push(citation.clone().into_owned());
                 }
             }
-            Piece::Logprobs(items) => add_logprobs(&mut open.item, items),
+            Piece::Logprobs(items) => {
+                if let Item::Message { logprobs, .. } = &mut open.item {
+                    let all = logprobs.get_or_insert_with(|| Json::spelled_so("[]"));
+                    all.push_items(items);
+                }
+            }
         }
     }
 
@@ -282,12 +294,16 @@ impl StreamOut {
             }
             self.announce(&mut open, out);
         }
+        make_room(out, open.kept.saturating_mul(3));
         self.whole(&mut open, out);
         let item = rendered(&open.item, &open.id, &self.terms);
-        let (index, written) = (open.index, String::from_utf8_lossy(&item).into_owned());
+        let index = open.index;
+        drop(open);
         self.event(out, "response.output_item.done", |it| {
-            it.number("output_index", index).raw("item", &written);
+            let written = std::str::from_utf8(&item).unwrap_or("null");
+            it.number("output_index", index).raw("item", written);
         });
+        self.kept += item.len();
         let place = usize::try_from(index)
             .ok()
             .and_then(|index| self.done.get_mut(index));
@@ -363,10 +379,9 @@ impl StreamOut {
             self.more(at, &Piece::Words(words), out);
             self.close(at, out);
         }
-        let mut output = Vec::new();
-        for item in std::mem::take(&mut self.done).iter().flatten() {
-            push(&mut output, item);
-        }
+        let done = std::mem::take(&mut self.done);
+        let output: Vec<Vec<u8>> = done.into_iter().flatten().collect();
+        make_room(out, self.kept);
         let in_words = self.refused || self.stop.explanation.is_some();
         let incomplete = super::answer_out::incomplete(&self.stop, in_words).is_some();
         let name = if incomplete {
@@ -386,6 +401,14 @@ impl StreamOut {
                 .whole(it, &stop, &output, &usage);
             });
         });
+    }
+}
+
+/// Room for what repeats much. A vector that grows by doubling would take as much again.
+fn make_room(out: &mut Vec<u8>, bytes: usize) {
+    const MUCH: usize = 64 * 1024;
+    if bytes > MUCH {
+        out.reserve_exact(bytes + MUCH);
     }
 }
 
@@ -438,20 +461,6 @@ fn begun(it: &mut Object<'_>, item: &Item, id: &str) {
     }
 }
 
-fn add_logprobs(item: &mut Item, items: &str) {
-    let Item::Message { logprobs, .. } = item else {
-        return;
-    };
-    let before = logprobs
-        .take()
-        .map(|all| all.get().trim_end_matches(']').to_owned());
-    let all = match before {
-        Some(before) if before.len() > 1 => format!("{before},{items}]"),
-        _ => format!("[{items}]"),
-    };
-    *logprobs = Some(Json::spelled_so(all));
-}
-
 impl Encode for StreamOut {
     fn delta(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) {
         match delta {
@@ -464,6 +473,10 @@ impl Encode for StreamOut {
             Delta::End => self.finish(out),
             Delta::Fault(_) | Delta::Lost(_) => {}
         }
+    }
+
+    fn held(&self) -> usize {
+        self.kept + self.open.iter().map(|open| open.kept).sum::<usize>()
     }
 
     fn position(&self) -> StreamPosition {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::canon::reading::Silent;
-use crate::canon::{Citation, JsonStr};
+use crate::canon::{Citation, JsonStr, WebSearch};
 use crate::lenient::Count;
 use crate::openai::Breakpoint;
 
@@ -162,6 +162,23 @@ pub(super) struct Item<'a> {
     pub(super) _execution: Option<Silent>,
     #[serde(rename = "internal_chat_message_metadata_passthrough")]
     pub(super) _passthrough: Option<Silent>,
+}
+
+impl<'a> Item<'a> {
+    /// The search that it is.
+    pub(super) fn search(&self) -> WebSearch<'a> {
+        let action = self.action.as_ref();
+        let sources = action.and_then(|action| action.sources.as_ref());
+        WebSearch {
+            id: self.id.clone().unwrap_or_default(),
+            query: action.and_then(|action| action.query.clone()).unwrap_or_default(),
+            sources: sources
+                .into_iter()
+                .flatten()
+                .filter_map(|found| Some((found.url.clone()?, found.title.clone().unwrap_or_default())))
+                .collect(),
+        }
+    }
 }
 
 /// What a search did.
@@ -427,9 +444,23 @@ pub(super) struct Event<'a> {
     pub(super) logprobs: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) response: Option<&'a RawValue>,
+    #[serde(borrow)]
+    sequence_number: Option<&'a RawValue>,
+    #[serde(borrow)]
+    obfuscation: Option<&'a RawValue>,
 }
 
 impl<'a> Event<'a> {
+    /// What is another one in each event, and is not read.
+    pub(super) fn varying(&self) -> [Option<&'a [u8]>; 2] {
+        [self.sequence_number, self.obfuscation].map(|raw| raw.map(|raw| raw.get().as_bytes()))
+    }
+
+    /// Whether its delta are mere words.
+    pub(super) fn is_mere(&self) -> bool {
+        !self.kind.is_empty() && self.logprobs.is_none_or(|raw| raw.get() == "[]")
+    }
+
     /// The number of the part of a message that it is about.
     pub(super) fn part(&self) -> u64 {
         self.content_index.0.unwrap_or(0)

@@ -19,37 +19,51 @@ pub struct TooLarge;
 
 /// One event as it stood in the stream: its lines and the blank line that ends it.
 #[derive(Clone, Debug)]
-pub struct RawEvent {
+pub struct RawEvent<'c> {
     /// The exact bytes, with the blank line.
-    pub raw: Bytes,
+    pub raw: &'c [u8],
+    /// What they are a part of: the chunk last fed, or what was joined from several ones.
+    within: &'c Bytes,
     /// Where in the chunk last fed these bytes lie; nothing if they had to be joined from several chunks.
     pub(crate) span: Option<Range<usize>>,
+    /// How many lines there are before the blank one, where they were counted.
+    lines: Option<usize>,
     marked: bool,
 }
 
-impl RawEvent {
+impl<'c> RawEvent<'c> {
     /// What was left of a stream when it ended, read as if its blank line had come.
-    pub(crate) fn unfinished(raw: Bytes) -> Self {
-        let marked = raw.starts_with(BYTE_ORDER_MARK);
+    pub(crate) fn unfinished(raw: &'c Bytes) -> Self {
         Self {
             raw,
+            within: raw,
             span: None,
-            marked,
+            lines: None,
+            marked: raw.starts_with(BYTE_ORDER_MARK),
         }
     }
 
+    /// The exact bytes, for those who keep them. They are not copied.
+    pub fn bytes(&self) -> Bytes {
+        self.within.slice_ref(self.raw)
+    }
+
     /// The value of the `event` field, unless it is absent or empty. The last one counts.
-    pub fn name(&self) -> Option<&[u8]> {
+    pub fn name(&self) -> Option<&'c [u8]> {
         self.parts().0
     }
 
     /// The `data` lines, joined by line feeds; empty if there is none.
-    pub fn data(&self) -> Cow<'_, [u8]> {
+    pub fn data(&self) -> Cow<'c, [u8]> {
         self.parts().1
     }
 
     /// [`name`](Self::name) and [`data`](Self::data), read in one go.
-    pub fn parts(&self) -> (Option<&[u8]>, Cow<'_, [u8]>) {
+    pub fn parts(&self) -> (Option<&'c [u8]>, Cow<'c, [u8]>) {
+        if let (Some(1), Some(line)) = (self.lines, self.raw.strip_prefix(b"data: ")) {
+            // By far the commonest.
+            return (None, Cow::Borrowed(without_line_ends(line)));
+        }
         let (mut name, mut data) = (None, None);
         for (field, value) in self.fields() {
             match field {
@@ -67,9 +81,13 @@ impl RawEvent {
     }
 
     /// The fields in order, comments left out; a line without a colon is a name with an empty value.
-    pub(crate) fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&'c [u8], &'c [u8])> + use<'c> {
         let text = self.raw.strip_prefix(BYTE_ORDER_MARK).filter(|_| self.marked);
-        Lines(text.unwrap_or(&self.raw)).filter_map(field)
+        let lines = Lines {
+            text: text.unwrap_or(self.raw),
+            left: self.lines,
+        };
+        lines.filter_map(field)
     }
 }
 
@@ -87,30 +105,56 @@ fn append<'a>(data: &mut Option<Cow<'a, [u8]>>, line: &'a [u8]) {
 
 /// A line's name and value; nothing for a blank line or a comment.
 fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let colon = memchr(b':', line).unwrap_or(line.len());
+    // Nearly every line is such a one, and is not searched.
+    let colon = if line.starts_with(b"data:") {
+        b"data".len()
+    } else {
+        memchr(b':', line).unwrap_or(line.len())
+    };
     let (name, rest) = line.split_at_checked(colon)?;
     let value = rest.strip_prefix(b":").unwrap_or_default();
     (!name.is_empty()).then(|| (name, value.strip_prefix(b" ").unwrap_or(value)))
 }
 
 /// The lines of a finished text, without their ends: LF, CR LF or CR.
-struct Lines<'a>(&'a [u8]);
+struct Lines<'a> {
+    text: &'a [u8],
+    /// How many are left before blank ones, where somebody counted.
+    left: Option<usize>,
+}
 
 impl<'a> Iterator for Lines<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
-        if self.0.is_empty() {
+        match &mut self.left {
+            Some(0) => return None,
+            // Only line ends follow the last one: they are not searched for.
+            Some(left @ 1) => {
+                *left = 0;
+                return Some(without_line_ends(self.text));
+            }
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        if self.text.is_empty() {
             return None;
         }
-        let end = memchr2(b'\n', b'\r', self.0).unwrap_or(self.0.len());
-        let (line, rest) = self.0.split_at_checked(end)?;
-        self.0 = rest
+        let end = memchr2(b'\n', b'\r', self.text).unwrap_or(self.text.len());
+        let (line, rest) = self.text.split_at_checked(end)?;
+        self.text = rest
             .strip_prefix(b"\r\n")
             .or_else(|| rest.get(1..))
             .unwrap_or_default();
         Some(line)
     }
+}
+
+fn without_line_ends(mut text: &[u8]) -> &[u8] {
+    while let [line @ .., b'\n' | b'\r'] = text {
+        text = line;
+    }
+    text
 }
 
 /// The incremental splitter. It holds at most one unfinished event.
@@ -125,6 +169,8 @@ pub struct Decoder {
     after_cr: bool,
     begun: bool,
     burst: bool,
+    /// How many lines of the unfinished event are whole.
+    lines: usize,
 }
 
 impl Decoder {
@@ -137,6 +183,7 @@ impl Decoder {
             after_cr: false,
             begun: false,
             burst: false,
+            lines: 0,
         }
     }
 
@@ -147,19 +194,21 @@ impl Decoder {
     ///
     /// # Errors
     /// [`TooLarge`] once an event, finished or not, is over the bound, and at every call thereafter.
-    pub fn feed(&mut self, chunk: Bytes, emit: &mut dyn FnMut(RawEvent)) -> Result<(), TooLarge> {
-        let (mut start, mut at) = (0, self.rest_of_line_end(&chunk));
+    pub fn feed(&mut self, chunk: &Bytes, emit: &mut dyn FnMut(&RawEvent<'_>)) -> Result<(), TooLarge> {
+        let (mut start, mut at) = (0, self.rest_of_line_end(chunk));
         if at > 0 && self.pending.is_empty() {
-            emit(self.cut(&chunk, 0..at)?);
+            self.cut(chunk, 0..at, emit)?;
             start = at;
         }
-        while let Some((line_end, next)) = self.line_end(&chunk, at) {
+        while let Some((line_end, next)) = self.line_end(chunk, at) {
             let blank = self.at_line_start && line_end == at;
             self.at_line_start = true;
             at = next;
             if blank {
-                emit(self.cut(&chunk, start..at)?);
+                self.cut(chunk, start..at, emit)?;
                 start = at;
+            } else {
+                self.lines += 1;
             }
         }
         self.at_line_start &= at == chunk.len();
@@ -181,25 +230,40 @@ impl Decoder {
     /// Where the line at `from` ends and where the next one begins, if the chunk holds a line end.
     fn line_end(&mut self, chunk: &Bytes, from: usize) -> Option<(usize, usize)> {
         let rest = chunk.get(from..)?;
-        let length = memchr2(b'\n', b'\r', rest)?;
+        let length = match rest.first()? {
+            b'\n' | b'\r' => 0,
+            _ => memchr2(b'\n', b'\r', rest)?,
+        };
         let ending = rest.get(length..)?;
         self.after_cr = ending == b"\r";
         let next = length + if ending.starts_with(b"\r\n") { 2 } else { 1 };
         Some((from + length, from + next))
     }
 
-    fn cut(&mut self, chunk: &Bytes, span: Range<usize>) -> Result<RawEvent, TooLarge> {
+    fn cut(
+        &mut self,
+        chunk: &Bytes,
+        span: Range<usize>,
+        emit: &mut dyn FnMut(&RawEvent<'_>),
+    ) -> Result<(), TooLarge> {
         self.admit(span.len())?;
-        let part = chunk.slice(span.clone());
-        let (raw, span) = if self.pending.is_empty() {
-            (part, Some(span))
+        let part = chunk.get(span.clone()).unwrap_or_default();
+        let joined;
+        let (raw, within, span) = if self.pending.is_empty() {
+            (part, chunk, Some(span))
         } else {
-            self.pending.extend_from_slice(&part);
-            (Bytes::from(std::mem::take(&mut self.pending)), None)
+            self.pending.extend_from_slice(part);
+            joined = Bytes::from(std::mem::take(&mut self.pending));
+            (&*joined, &joined, None)
         };
-        let marked = !self.begun && raw.starts_with(BYTE_ORDER_MARK);
-        self.begun = true;
-        Ok(RawEvent { raw, span, marked })
+        emit(&RawEvent {
+            raw,
+            within,
+            span,
+            lines: Some(std::mem::take(&mut self.lines)),
+            marked: !std::mem::replace(&mut self.begun, true) && raw.starts_with(BYTE_ORDER_MARK),
+        });
+        Ok(())
     }
 
     fn keep(&mut self, rest: &[u8]) -> Result<(), TooLarge> {
@@ -227,13 +291,13 @@ mod tests {
         let mut decoder = Decoder::new(1 << 20);
         let (mut seen, mut raw) = (Vec::new(), Vec::new());
         for chunk in chunks {
-            let mut emit = |event: RawEvent| {
-                raw.extend_from_slice(&event.raw);
+            let mut emit = |event: &RawEvent<'_>| {
+                raw.extend_from_slice(event.raw);
                 if !event.is_comment() {
                     seen.push((event.name().map(<[u8]>::to_vec), event.data().into_owned()));
                 }
             };
-            decoder.feed(Bytes::copy_from_slice(chunk), &mut emit).unwrap();
+            decoder.feed(&Bytes::copy_from_slice(chunk), &mut emit).unwrap();
         }
         raw.extend_from_slice(&decoder.finish().unwrap_or_default());
         (seen, raw)
@@ -283,16 +347,17 @@ mod tests {
         let chunk = Bytes::from_static(b"data: 1\n\ndata: 2\n\nda");
         let mut decoder = Decoder::new(64);
         let mut spans = Vec::new();
-        let mut emit = |event: RawEvent| spans.push((event.span.clone(), event.raw.as_ptr() as usize));
-        decoder.feed(chunk.clone(), &mut emit).unwrap();
+        let mut emit =
+            |event: &RawEvent<'_>| spans.push((event.span.clone(), event.bytes().as_ptr() as usize));
+        decoder.feed(&chunk, &mut emit).unwrap();
         let base = chunk.as_ptr() as usize;
         assert_eq!(spans, [(Some(0..9), base), (Some(9..18), base + 9)]);
         let mut joined = Vec::new();
+        let mut emit = |event: &RawEvent<'_>| joined.push((event.span.clone(), event.bytes()));
         decoder
-            .feed(Bytes::from_static(b"ta: 3\n\n"), &mut |event| joined.push(event))
+            .feed(&Bytes::from_static(b"ta: 3\n\n"), &mut emit)
             .unwrap();
-        assert_eq!(joined[0].raw, "data: 3\n\n");
-        assert_eq!(joined[0].span, None);
+        assert_eq!(joined, [(None, Bytes::from_static(b"data: 3\n\n"))]);
     }
 
     #[test]
@@ -301,7 +366,9 @@ mod tests {
         let mut raws = Vec::new();
         for chunk in ["data: 1\r\n\r", "\n", "data: 2\r", "\n\r", "\n"] {
             let chunk = Bytes::from(chunk);
-            decoder.feed(chunk, &mut |event| raws.push(event.raw)).unwrap();
+            decoder
+                .feed(&chunk, &mut |event| raws.push(event.bytes()))
+                .unwrap();
         }
         assert_eq!(raws, ["data: 1\r\n\r", "\n", "data: 2\r\n\r", "\n"]);
     }
@@ -310,18 +377,18 @@ mod tests {
     fn an_event_over_the_bound_ends_the_decoding() {
         let mut decoder = Decoder::new(9);
         let mut count = 0;
-        let mut emit = |_| count += 1;
+        let mut emit = |_: &RawEvent<'_>| count += 1;
         assert_eq!(
-            decoder.feed(Bytes::from_static(b"data: 1\n\n"), &mut emit),
+            decoder.feed(&Bytes::from_static(b"data: 1\n\n"), &mut emit),
             Ok(())
         );
-        assert_eq!(decoder.feed(Bytes::from_static(b"data: 12"), &mut emit), Ok(()));
+        assert_eq!(decoder.feed(&Bytes::from_static(b"data: 12"), &mut emit), Ok(()));
         assert_eq!(
-            decoder.feed(Bytes::from_static(b"\n\n"), &mut emit),
+            decoder.feed(&Bytes::from_static(b"\n\n"), &mut emit),
             Err(TooLarge)
         );
         assert_eq!(
-            decoder.feed(Bytes::from_static(b"data: 1\n\n"), &mut emit),
+            decoder.feed(&Bytes::from_static(b"data: 1\n\n"), &mut emit),
             Err(TooLarge)
         );
         assert_eq!(count, 1);
@@ -332,7 +399,7 @@ mod tests {
         let mut decoder = Decoder::new(100);
         let fed = (0..).take_while(|_| {
             decoder
-                .feed(Bytes::from_static(b"0123456789"), &mut |_| ())
+                .feed(&Bytes::from_static(b"0123456789"), &mut |_| ())
                 .is_ok()
         });
         assert_eq!(fed.count(), 10);

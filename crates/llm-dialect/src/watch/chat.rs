@@ -7,8 +7,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::reading::{Notes, Word};
+use crate::alike::Alike;
 use crate::fault;
 use crate::lenient::{Filled, Substance};
+use crate::scan;
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
@@ -90,21 +92,54 @@ struct Keys {
     finish_reason: Finder<'static>,
     usage: Finder<'static>,
     error: Finder<'static>,
+    /// What is said, and what is put beside it to hide its length.
+    words: [Finder<'static>; 4],
+    obfuscation: Finder<'static>,
 }
 
 static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys {
     finish_reason: Finder::new(b"\"finish_reason\""),
     usage: Finder::new(b"\"usage\""),
     error: Finder::new(b"\"error\""),
+    words: [
+        Finder::new(b"\"content\""),
+        Finder::new(b"\"reasoning_content\""),
+        Finder::new(b"\"reasoning\""),
+        Finder::new(b"\"arguments\""),
+    ],
+    obfuscation: Finder::new(b"\"obfuscation\""),
 });
 
-/// Whether a chunk neither ends, nor fails, nor counts.
-pub(crate) fn is_dull(data: &[u8]) -> bool {
+/// Whether a chunk neither ends, nor fails, nor counts. One that differs from a dull one in its words alone is dull.
+pub(crate) fn is_dull(data: &[u8], alike: &mut Alike<()>) -> bool {
+    if alike.words(data).is_some() {
+        return true;
+    }
     let keys = &*KEYS;
-    data.first() == Some(&b'{')
+    let dull = data.first() == Some(&b'{')
         && !may_hold(data, &keys.finish_reason)
         && !may_hold(data, &keys.usage)
-        && keys.error.find(data).is_none()
+        && keys.error.find(data).is_none();
+    if dull {
+        keep(data, alike, keys);
+    }
+    dull
+}
+
+/// What makes a chunk dull are its keys and what is no text: other words leave it so.
+fn keep(data: &[u8], alike: &mut Alike<()>, keys: &Keys) {
+    let words = keys.words.iter().find_map(|key| text(data, key));
+    if let Some([b'"', words @ .., b'"']) = words {
+        alike.keep((), data, words, &[text(data, &keys.obfuscation)]);
+    }
+}
+
+/// The text that some object in `data` has as its member `key`, with its quotes; nothing if it is empty.
+fn text<'d>(data: &'d [u8], key: &Finder<'_>) -> Option<&'d [u8]> {
+    let rest = data.get(key.find(data)? + key.needle().len()..)?;
+    let value = rest.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+    let length = scan::inside(value.strip_prefix(b"\"")?)?;
+    value.get(..length + 2).filter(|_| length > 0)
 }
 
 /// Whether some object in `data` may have the member `key` with a value other than null.
@@ -182,7 +217,21 @@ mod tests {
 
     #[test]
     fn only_bytes_that_can_matter_are_parsed() {
+        // Whether it is judged first or after one that is like it.
+        let mut alike = Alike::default();
+        is_dull(
+            br#"{"choices":[{"delta":{"content":"b"},"finish_reason":null}],"usage":null}"#,
+            &mut alike,
+        );
         for (data, dull) in [
+            (
+                r#"{"choices":[{"delta":{"content":"usage"},"finish_reason":null}],"usage":null}"#,
+                true,
+            ),
+            (
+                r#"{"choices":[{"delta":{"content":"b"},"finish_reason":null}],"usage":7}"#,
+                false,
+            ),
             (
                 r#"{"choices":[{"delta":{"content":"a"},"finish_reason":null}],"usage":null}"#,
                 true,
@@ -200,7 +249,8 @@ mod tests {
             (r#"{"error":{"message":"m"}}"#, false),
             ("[DONE]", false),
         ] {
-            assert_eq!(is_dull(data.as_bytes()), dull, "{data}");
+            assert_eq!(is_dull(data.as_bytes(), &mut Alike::default()), dull, "{data}");
+            assert_eq!(is_dull(data.as_bytes(), &mut alike), dull, "{data}");
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Eye {
     /// The beginning of a body that is no event stream.
     foreign: Option<Vec<u8>>,
     /// The event last pushed; it knows the sequence number that it had.
-    last: Option<RawEvent>,
+    last: Option<Bytes>,
 }
 
 impl Eye {
@@ -74,33 +74,33 @@ impl Eye {
         self.stopped || self.ended
     }
 
-    pub(super) fn take(&mut self, event: RawEvent, out: &mut Sender<'_>) {
-        if self.stopped || self.is_foreign(&event) {
+    pub(super) fn take(&mut self, event: &RawEvent<'_>, out: &mut Sender<'_>) {
+        if self.stopped || self.is_foreign(event) {
             return;
         }
         // What follows the end is none of our business, but it is the backend's answer.
         if self.ended {
-            return out.push(&event);
+            return out.push(event);
         }
         let look = if self.committed {
             reading::skim
         } else {
             reading::read
         };
-        let word = look(self.api, &event, &mut self.notes);
-        if self.admit(word, &event) {
-            out.push(&event);
+        let word = look(self.api, event, &mut self.notes);
+        if self.admit(word, event) {
+            out.push(event);
             self.remember(event);
         }
     }
 
     /// Draws the conclusions from a word. Tells whether the event goes to the client.
-    fn admit(&mut self, word: Word, event: &RawEvent) -> bool {
+    fn admit(&mut self, word: Word, event: &RawEvent<'_>) -> bool {
         self.events += usize::from(word != Word::Quiet);
         match word {
             Word::Fault(error) => {
                 self.stopped = true;
-                self.fault = Some((error, event.raw.clone()));
+                self.fault = Some((error, event.bytes()));
                 return false;
             }
             Word::UsageOnly if self.strip_usage => return false,
@@ -113,9 +113,9 @@ impl Eye {
         true
     }
 
-    fn remember(&mut self, event: RawEvent) {
+    fn remember(&mut self, event: &RawEvent<'_>) {
         if self.api == Api::Responses && !event.is_comment() {
-            self.last = Some(event);
+            self.last = Some(event.bytes());
         }
     }
 
@@ -130,19 +130,19 @@ impl Eye {
 
     /// Sorts out a body that does not begin as an event stream does: HTML, JSON, text. It is never an
     /// event, so nothing of it is pushed.
-    fn is_foreign(&mut self, event: &RawEvent) -> bool {
+    fn is_foreign(&mut self, event: &RawEvent<'_>) -> bool {
         if self.foreign.is_none() && (self.events > 0 || is_event_stream(event)) {
             return false;
         }
         let kept = self.foreign.get_or_insert_default();
         let room = FOREIGN_KEPT.saturating_sub(kept.len());
-        kept.extend_from_slice(head(&event.raw, room));
+        kept.extend_from_slice(head(event.raw, room));
         true
     }
 
     pub(super) fn end_with(&mut self, rest: Bytes, out: &mut Vec<Bytes>) -> End {
         let blank = rest.trim_ascii().is_empty();
-        let event = RawEvent::unfinished(rest.clone());
+        let event = RawEvent::unfinished(&rest);
         if self.stopped || (!blank && self.is_foreign(&event)) {
             return self.end();
         }
@@ -154,7 +154,7 @@ impl Eye {
     }
 
     /// Whether an event that lacks only its blank line makes the stream whole.
-    fn completes(&mut self, event: &RawEvent) -> bool {
+    fn completes(&mut self, event: &RawEvent<'_>) -> bool {
         let word = reading::read(self.api, event, &mut self.notes);
         let whole = match &word {
             Word::Quiet | Word::Opaque => false,
@@ -186,7 +186,7 @@ impl Eye {
         let last = self
             .last
             .as_ref()
-            .and_then(|event| responses::sequence_number(&event.data()));
+            .and_then(|last| responses::sequence_number(&RawEvent::unfinished(last).data()));
         // Hosts that do not number their events are numbered by counting.
         position.sequence_number = last.map_or(self.events as u64, |last| last.saturating_add(1));
         position
@@ -194,7 +194,7 @@ impl Eye {
 }
 
 /// Whether an event has a field that event streams have, or no field at all.
-fn is_event_stream(event: &RawEvent) -> bool {
+fn is_event_stream(event: &RawEvent<'_>) -> bool {
     let known = |name: &[u8]| matches!(name, b"data" | b"event" | b"id" | b"retry");
     event.is_comment() || event.fields().any(|(name, _)| known(name))
 }

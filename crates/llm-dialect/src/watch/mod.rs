@@ -106,7 +106,7 @@ impl Watch {
         let eye = &mut self.eye;
         let fed = self
             .decoder
-            .feed(chunk, &mut |event| eye.take(event, &mut sender));
+            .feed(&chunk, &mut |event| eye.take(event, &mut sender));
         sender.flush();
         if fed.is_err() && !self.eye.is_over() {
             self.eye.stopped = true;

@@ -8,6 +8,7 @@ use memchr::memmem;
 use serde_json::value::RawValue;
 
 use super::{StreamPosition, chat, messages, responses};
+use crate::alike::Alike;
 use crate::dialect::Api;
 use crate::fault::{self, BackendError};
 use crate::sse::RawEvent;
@@ -41,6 +42,8 @@ pub(crate) struct Notes {
     pub(crate) usage: Reported,
     /// Whether a chat choice has given its reason to finish.
     pub(crate) finished: bool,
+    /// The last chunk of a chat stream that was dull.
+    pub(crate) alike: Alike<()>,
     /// Where a Responses stream stands, but for the number of the event last seen.
     pub(crate) head: StreamPosition,
 }
@@ -56,18 +59,18 @@ impl Notes {
 }
 
 /// Judges an event with care.
-pub(crate) fn read(api: Api, event: &RawEvent, notes: &mut Notes) -> Word {
+pub(crate) fn read(api: Api, event: &RawEvent<'_>, notes: &mut Notes) -> Word {
     let (name, data) = event.parts();
     judge(api, name, &data, notes)
 }
 
 /// Judges an event after the commit point: content does not matter any more, so most need no parse.
-pub(crate) fn skim(api: Api, event: &RawEvent, notes: &mut Notes) -> Word {
+pub(crate) fn skim(api: Api, event: &RawEvent<'_>, notes: &mut Notes) -> Word {
     let (name, data) = event.parts();
     let dull = match api {
         Api::Messages => messages::is_dull(name, &data),
         Api::Responses => responses::is_dull(name, &data),
-        _ => name.is_none() && chat::is_dull(&data),
+        _ => name.is_none() && chat::is_dull(&data, &mut notes.alike),
     };
     if dull {
         Word::Content

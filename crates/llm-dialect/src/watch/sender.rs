@@ -22,7 +22,7 @@ impl<'a> Sender<'a> {
         }
     }
 
-    pub(super) fn push(&mut self, event: &RawEvent) {
+    pub(super) fn push(&mut self, event: &RawEvent<'_>) {
         match &event.span {
             Some(span) if span.start == self.run.end => self.run.end = span.end,
             Some(span) => {
@@ -31,7 +31,7 @@ impl<'a> Sender<'a> {
             }
             None => {
                 self.flush();
-                self.out.push(event.raw.clone());
+                self.out.push(event.bytes());
             }
         }
     }

@@ -16,12 +16,15 @@ use llm_dialect::canon::{Losses, Target, Terms, Tool, ToolKind};
 use llm_dialect::estimate;
 use llm_dialect::grammar::{self, State};
 use llm_dialect::traits::Traits;
-use llm_dialect::transcode::{self, Passing, Transcoder};
+use llm_dialect::transcode::{self, Bounds, Passing, Transcoder};
 
 use case::{Case, cases};
 
-/// The limit of an event in tests.
-const MAX_EVENT: usize = 8 << 20;
+/// What a stream may take of the memory in tests.
+const BOUNDS: Bounds = Bounds {
+    event: 8 << 20,
+    kept: 8 << 20,
+};
 
 fn target(dialect: Dialect) -> Target<'static> {
     let (model, family) = match dialect {
@@ -177,7 +180,7 @@ fn plain(mut transcript: grammar::Transcript) -> grammar::Transcript {
 }
 
 fn convert(case: &Case, bytes: &[u8], to: Dialect, terms: &Arc<Terms>) -> (Vec<u8>, Passing) {
-    let mut transcoder = Transcoder::new(case.dialect, to, terms, MAX_EVENT);
+    let mut transcoder = Transcoder::new(case.dialect, to, terms, BOUNDS);
     let mut out = Vec::new();
     transcoder.feed(Bytes::copy_from_slice(bytes), &mut out);
     let passing = transcoder.finish(&mut out);
@@ -221,7 +224,7 @@ fn no_cut_changes_what_is_written() {
                 &[997]
             };
             for size in sizes {
-                let mut transcoder = Transcoder::new(case.dialect, to, &terms, MAX_EVENT);
+                let mut transcoder = Transcoder::new(case.dialect, to, &terms, BOUNDS);
                 let mut out = Vec::new();
                 for piece in bytes.chunks(*size) {
                     transcoder.feed(Bytes::copy_from_slice(piece), &mut out);

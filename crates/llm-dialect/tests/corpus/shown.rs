@@ -1,8 +1,7 @@
 //! Converted bodies and streams as a person can read them, without the prose of the recordings.
 
+use llm_dialect::names::digest;
 use serde_json::Value;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
 
 /// Strings up to this length are shown whole.
 const SHORT: usize = 60;
@@ -40,13 +39,11 @@ pub(super) fn events(bytes: &[u8]) -> String {
 fn shorten(value: &mut Value) {
     match value {
         Value::String(text) if text.chars().count() > SHORT => {
-            let mut hasher = DefaultHasher::new();
-            text.hash(&mut hasher);
             let head: String = text.chars().take(HEAD).collect();
             *text = format!(
-                "{head}… ({} characters, {:08x})",
+                "{head}… ({} characters, {})",
                 text.chars().count(),
-                hasher.finish() & 0xffff_ffff
+                digest(text, 8)
             );
         }
         Value::Array(items) => items.iter_mut().for_each(shorten),

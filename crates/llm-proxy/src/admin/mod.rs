@@ -1,6 +1,7 @@
 //! The admin listener: what the program knows of itself, for its operator. Separate from the main one, read-only, and
 //! without a secret anywhere.
 
+mod limits;
 mod status;
 
 use std::sync::Arc;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use llm_dialect::Api;
 use serde_json::{Value, json};
 
+use super::limits;
 use crate::base::clock;
 use crate::observe::panics;
 use crate::state::{Backend, Live, Phase, Route, Snapshot};
@@ -26,6 +27,8 @@ pub(super) fn status(snapshot: &Snapshot, live: &Live) -> Value {
             "generation": snapshot.generation,
             "last_reload_error": live.last_reload_error.load().as_deref(),
         },
+        "concurrency": limits::places(live),
+        "limits": limits::standing(snapshot),
         "backends": backends,
     })
 }

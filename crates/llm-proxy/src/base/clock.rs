@@ -1,11 +1,12 @@
 //! The only place that reads a clock. Decisions take the time as an argument.
 
+use std::sync::OnceLock;
 use std::time::{Instant, SystemTime};
 
-/// Now, on the clock that never steps.
+/// Now, on the clock that never steps: tokio's, which is the system's, but that a test can pause it.
 #[expect(clippy::disallowed_methods, reason = "this is the clock's home")]
 pub fn now() -> Instant {
-    Instant::now()
+    tokio::time::Instant::now().into_std()
 }
 
 /// Now, on the wall clock: for logs and for reset times that backends state as dates.
@@ -18,4 +19,11 @@ pub fn wall() -> SystemTime {
 pub fn unix_seconds() -> u64 {
     let since = wall().duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
+}
+
+/// A point in time as nanoseconds since the program's first look at its clock; earlier ones are 0.
+pub fn nanos(at: Instant) -> u64 {
+    static ORIGIN: OnceLock<Instant> = OnceLock::new();
+    let since = at.saturating_duration_since(*ORIGIN.get_or_init(now));
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,5 +1,6 @@
-//! What every layer may use: the clock, the environment, secrets, units, patterns and the classes of failure.
+//! What every layer may use: the clock, the environment, addresses, secrets, units, patterns and the classes of failure.
 
+pub mod address;
 pub mod class;
 pub mod clock;
 pub mod env;
@@ -10,5 +11,6 @@ pub mod rarely;
 pub mod secret;
 pub mod units;
 
+pub use address::Address;
 pub use class::Class;
 pub use secret::Secret;

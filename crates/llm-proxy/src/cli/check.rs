@@ -95,12 +95,12 @@ mod tests {
 
     #[test]
     fn warnings_do_not_fail() {
-        let outcome = check(&format!("{GOOD}concurrency: {{}}\n"));
+        let outcome = check(&format!("{GOOD}logging: {{mask: strict}}\n"));
         assert_eq!(outcome.code, 0);
         assert_eq!(
             outcome.err,
-            "warning: the section `concurrency` is read and checked, but has no effect in this version\n \
-             --> config.yaml:3:1\n  |\n3 | concurrency: {}\n  | ^^^^^^^^^^^\n\n"
+            "warning: the key `logging.mask` is read and checked, but has no effect in this version\n \
+             --> config.yaml:3:11\n  |\n3 | logging: {mask: strict}\n  |           ^^^^\n\n"
         );
     }
 

@@ -7,6 +7,8 @@ use llm_dialect::{Api, Dialect};
 
 use super::Outcome;
 use super::args::Asked;
+use super::limits;
+use crate::base::clock;
 use crate::config::{self, Config};
 use crate::observe::Sink;
 use crate::observe::access::Access;
@@ -40,7 +42,13 @@ fn explained(asked: &Asked, config: Config) -> Result<String, String> {
     let live = Live::new(Access::new(Sink::default(), Form::Json), &config);
     let snapshot = compile(config, 1, &live)?;
     let client = client(asked, &snapshot)?;
-    let may_use = |alias: &str| client.as_ref().is_none_or(|client| client.may_use(alias));
+    if let Some(client) = client.filter(|client| !client.is_valid(clock::wall())) {
+        return Ok(format!(
+            "the key `{}` is disabled or has expired: 401\n",
+            client.name
+        ));
+    }
+    let may_use = |alias: &str| client.is_none_or(|client| client.may_use(alias));
     let alias = snapshot.alias(&asked.model);
     let alias = alias.ok_or_else(|| {
         format!(
@@ -68,17 +76,21 @@ fn explained(asked: &Asked, config: Config) -> Result<String, String> {
         "at most {} attempts; nothing is cooling in this fresh process",
         snapshot.config.fallback.max_attempts
     );
+    let mut keys = snapshot.config.api_keys.iter();
+    let key = asked
+        .key
+        .as_ref()
+        .and_then(|name| keys.find(|key| key.name == *name));
+    limits::describe(&snapshot.config, key, &alias.name, &mut text);
     Ok(text)
 }
 
-fn client(asked: &Asked, snapshot: &Snapshot) -> Result<Option<Client>, String> {
+fn client<'a>(asked: &Asked, snapshot: &'a Snapshot) -> Result<Option<&'a Arc<Client>>, String> {
     let Some(name) = &asked.key else { return Ok(None) };
-    let key = snapshot.config.api_keys.iter().find(|key| key.name == *name);
-    let key = key.ok_or_else(|| format!("there is no key named `{name}`"))?;
-    Ok(Some(Client {
-        name: Arc::from(name.as_str()),
-        models: key.models.clone(),
-    }))
+    let client = snapshot.keys.named(name);
+    client
+        .map(Some)
+        .ok_or_else(|| format!("there is no key named `{name}`"))
 }
 
 fn describe(plan: &[Candidate], dialect: Dialect, text: &mut String) {

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod init;
+mod limits;
 pub mod schema;
 
 mod args;

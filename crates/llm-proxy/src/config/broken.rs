@@ -75,11 +75,10 @@ fn every_broken_config_is_refused_with_all_of_its_errors_each_at_its_place() {
 }
 
 /// Configs that load, and what their owner is told.
-const WARNED: [(&str, &str); 13] = [
+const WARNED: [(&str, &str); 15] = [
     (
         "trusted_proxies: [0.0.0.0/0]\n",
-        "c.yaml:1:1: the key `trusted_proxies` is read and checked, but has no effect in this version\n\
-         c.yaml:1:19: this believes anybody's `X-Forwarded-For`",
+        "c.yaml:1:19: this believes anybody's `X-Forwarded-For`",
     ),
     (
         "api_keys: {name: k, key: 0123456789abcdef, models: [n]}\n",
@@ -98,8 +97,8 @@ const WARNED: [(&str, &str); 13] = [
         "",
     ),
     (
-        "concurrency: {}\n",
-        "c.yaml:1:1: the section `concurrency` is read and checked, but has no effect in this version",
+        "telemetry: {otlp: 'http://127.0.0.1:4317'}\n",
+        "c.yaml:1:1: the section `telemetry` is read and checked, but has no effect in this version",
     ),
     (
         "ledger: {url: off}\nlogging: {bodies: off, mask: standard}\nstream: {early_heartbeat_after: off, heartbeat: off}\n",
@@ -109,17 +108,22 @@ const WARNED: [(&str, &str); 13] = [
         "trusted_proxies: []\napi_keys: {name: k, key: 0123456789abcdef, priority: 0}\n",
         "",
     ),
+    ("trusted_proxies: 10.0.0.0/8\n", ""),
     (
-        "trusted_proxies: 10.0.0.0/8\n",
-        "c.yaml:1:1: the key `trusted_proxies` is read and checked, but has no effect in this version",
+        "api_keys: {name: k, key: 0123456789abcdef, expires: 2025-12-31}\n",
+        "c.yaml:1:53: this key has expired, so nobody can use it",
+    ),
+    (
+        "api_keys: {name: k, key: 0123456789abcdef, enabled: false, expires: 9999-12-30T00:00:00Z}\n",
+        "",
     ),
     (
         "logging: {mask: strict}\n",
         "c.yaml:1:11: the key `logging.mask` is read and checked, but has no effect in this version",
     ),
     (
-        "api_keys: [{name: k, key: 0123456789abcdef, priority: 5}]\n",
-        "c.yaml:1:45: the key `api_keys.priority` is read and checked, but has no effect in this version",
+        "api_keys: [{name: k, key: 0123456789abcdef, budget: {usd: 5}}]\n",
+        "c.yaml:1:45: the key `api_keys.budget` is read and checked, but has no effect in this version",
     ),
     ("fallback:\n# nothing but a comment\n", ""),
     ("api_keys: {name: k, key: 0123456789abcdef, models: 'm*'}\n", ""),

@@ -157,16 +157,12 @@ fn what_has_no_effect_yet_is_warned_of_once_each() {
         .collect();
     let all = warnings.join("\n");
     for what in [
-        "section `rate_limit`",
-        "section `concurrency`",
         "section `system_prompts`",
         "key `ledger.url`",
         "section `cluster`",
         "section `telemetry`",
         "section `prices`",
         "key `logging.file`",
-        "key `api_keys.rate_limit`",
-        "key `api_keys.max_concurrent`",
         "key `api_keys.budget`",
         "key `models.affinity`",
     ] {
@@ -189,7 +185,15 @@ fn a_config_of_the_least_has_every_default() {
     assert_eq!(config.detection.error_codes.len(), 7);
     assert_eq!(config.timeout.total, Duration::from_mins(30));
     assert_eq!(config.limits.max_json_depth, 128);
-    assert!(config.concurrency.is_none() && config.rate_limit.is_none() && config.logging.file.is_none());
+    assert_eq!(
+        (
+            config.concurrency.max_requests,
+            config.concurrency.per_ip,
+            config.concurrency.queue_size
+        ),
+        (500, 50, 1000)
+    );
+    assert!(config.rate_limit.is_none() && config.logging.file.is_none());
     assert!(config.models["m"].affinity && config.models["m"].enabled && config.logging.access);
     assert_eq!(config.shutdown_grace, Duration::from_secs(30));
 }

@@ -2,11 +2,15 @@
 //!
 //! Each has one function that reads it. The check of the file and the decoding both use that one.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use http::{HeaderName, HeaderValue, Uri};
 use ipnet::IpNet;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use regex::{Regex, RegexBuilder};
 
 use super::types::{Listen, OutboundProxy, StatusPattern, TextPattern};
@@ -42,6 +46,12 @@ pub(crate) static NETWORK: Format = Format {
 pub(crate) static SHA256: Format = Format {
     expects: "a SHA-256 as 64 hex digits",
     fits: |text| sha256(text).is_some(),
+};
+
+/// The end of a key.
+pub(crate) static MOMENT: Format = Format {
+    expects: "a date such as `2026-12-31`, or a time with its zone such as `2026-12-31T18:00:00Z`",
+    fits: |text| moment(text).is_some(),
 };
 
 /// A status of `detection`.
@@ -152,11 +162,14 @@ pub(crate) fn address(text: &str) -> Option<SocketAddr> {
     text.parse().ok()
 }
 
-/// A network, or one address as a network of its own.
+/// A network, or one address as a network of its own. An IPv4 address inside an IPv6 one is IPv4, as peers' are.
 pub(crate) fn network(text: &str) -> Option<IpNet> {
-    text.parse()
-        .ok()
-        .or_else(|| text.parse().ok().map(|address: std::net::IpAddr| address.into()))
+    let lone = || {
+        text.parse()
+            .ok()
+            .map(|address: IpAddr| address.to_canonical().into())
+    };
+    text.parse().ok().or_else(lone)
 }
 
 /// 64 hex digits, perhaps behind `sha256:`.
@@ -170,6 +183,16 @@ pub(crate) fn sha256(text: &str) -> Option<[u8; 32]> {
         *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
     }
     Some(digest)
+}
+
+/// A moment as RFC 3339 writes it. A date alone is its end in UTC: whoever reads "until the 31st" means the 31st too.
+pub(crate) fn moment(text: &str) -> Option<SystemTime> {
+    let date = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    if !date {
+        return text.parse::<Timestamp>().ok().map(SystemTime::from);
+    }
+    let next_day = text.parse::<Date>().ok()?.tomorrow().ok()?;
+    Some(next_day.to_zoned(TimeZone::UTC).ok()?.timestamp().into())
 }
 
 /// `429`, `5xx`.
@@ -305,6 +328,33 @@ mod tests {
             for text in bad {
                 assert!(!(format.fits)(text), "`{text}` is not {}", format.expects);
             }
+        }
+    }
+
+    #[test]
+    fn a_date_ends_with_its_day_in_utc_and_a_time_is_itself() {
+        for (date, time) in [
+            ("2026-12-31", "2027-01-01T00:00:00Z"),
+            ("2028-02-29", "2028-03-01T00:00:00Z"),
+            ("2026-12-31T18:00:00+08:00", "2026-12-31T10:00:00Z"),
+        ] {
+            assert_eq!(moment(date), moment(time), "{date}");
+        }
+        for good in ["2026-12-31T18:00:00.5+08:00", "2026-12-31 18:00:00Z"] {
+            assert!((MOMENT.fits)(good), "{good}");
+        }
+        for bad in [
+            "",
+            "2026-12-32",
+            "2026-02-29",
+            "2026-W53-4",
+            "20261231",
+            "31.12.2026",
+            "tomorrow",
+            "2026-12-31T18:00:00",
+            "1798739999",
+        ] {
+            assert!(!(MOMENT.fits)(bad), "{bad}");
         }
     }
 

@@ -4,25 +4,14 @@ use super::findings::Findings;
 use super::tree::{Node, Span, Value};
 
 /// Whole sections of the file.
-const SECTIONS: [&[&str]; 6] = [
-    &["rate_limit"],
-    &["concurrency"],
-    &["system_prompts"],
-    &["cluster"],
-    &["telemetry"],
-    &["prices"],
-];
+const SECTIONS: [&[&str]; 4] = [&["system_prompts"], &["cluster"], &["telemetry"], &["prices"]];
 /// Single keys; `*` stands for the items of a list or the entries of a map. Only what the file says is warned of:
 /// `affinity` is on by default, so only one who writes it down expects it.
-const KEYS: [&[&str]; 11] = [
-    &["trusted_proxies"],
+const KEYS: [&[&str]; 7] = [
     &["ledger", "url"],
     &["logging", "file"],
     &["logging", "bodies"],
     &["logging", "mask"],
-    &["api_keys", "*", "rate_limit"],
-    &["api_keys", "*", "max_concurrent"],
-    &["api_keys", "*", "priority"],
     &["api_keys", "*", "budget"],
     &["models", "*", "affinity"],
     &["stream", "early_heartbeat_after"],

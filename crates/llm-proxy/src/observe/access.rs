@@ -102,6 +102,8 @@ pub struct Record {
     pub class: Option<Class>,
     /// Its attempts, in order.
     pub attempts: Vec<Attempt>,
+    /// How long it waited for a place; none where it did not.
+    pub queued: Option<Duration>,
     /// From its arrival to the first byte of the answer.
     pub first_byte: Option<Duration>,
     /// Tokens.

@@ -66,6 +66,9 @@ impl<'a> Line<'a> {
         out.number(name!("status"), Some(u64::from(self.status)));
         out.string(name!("class"), self.class);
         out.attempts(&record.attempts);
+        if record.queued.is_some() {
+            out.milliseconds(name!("queue_ms"), record.queued);
+        }
         out.milliseconds(name!("first_byte_ms"), record.first_byte);
         out.milliseconds(name!("duration_ms"), Some(self.elapsed));
         out.number(name!("input_tokens"), record.usage.input);
@@ -106,6 +109,13 @@ impl<'a> Line<'a> {
             );
         }
         let _ = write!(line, " {:.0} ms", self.elapsed.as_secs_f64() * 1e3);
+        if let Some(queued) = record.queued {
+            let _ = write!(
+                line,
+                " \x1b[33m({:.0} ms in the queue)\x1b[0m",
+                queued.as_secs_f64() * 1e3
+            );
+        }
         if let (Some(input), Some(output)) = (record.usage.input, record.usage.output) {
             let _ = write!(line, " \x1b[2m{input}+{output} tokens\x1b[0m");
         }

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use llm_dialect::envelope::{self, BodyError, Envelope};
@@ -11,6 +11,7 @@ use llm_dialect::wire_error::ErrorKind;
 use llm_dialect::{Api, Dialect, multipart, path};
 use tokio::time::timeout_at;
 
+use super::admission::length;
 use super::decode::{self, Undecodable};
 use super::failure::Failure;
 use super::journey::Call;
@@ -107,10 +108,6 @@ async fn collect(mut body: Incoming, announced: Option<u64>, max: usize) -> Resu
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())
-}
-
-fn length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn too_large(max: usize) -> Failure {

@@ -8,10 +8,11 @@ use std::task::{Context as Task, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::rates;
 use super::stream::{Flow, Opaque, Stream};
 use crate::base::Class;
 use crate::observe::Entry;
-use crate::state::Context;
+use crate::state::{Context, Held};
 
 /// A response body.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct AnswerBody {
     kind: Kind,
     /// The request's record; written when this is dropped.
     entry: Option<Entry>,
+    /// What the request holds; given back when this is dropped.
+    held: Held,
 }
 
 #[derive(Debug)]
@@ -42,32 +45,44 @@ impl AnswerBody {
         } else {
             Kind::Whole(bytes)
         };
-        Self { kind, entry: None }
+        Self::of(kind)
     }
 
     /// A stream of events.
     pub(super) fn stream(stream: Stream) -> Self {
-        Self {
-            kind: Kind::Stream(Box::new(stream)),
-            entry: None,
-        }
+        Self::of(Kind::Stream(Box::new(stream)))
     }
 
     /// A body that passes unseen.
     pub(super) fn opaque(flow: Flow) -> Self {
+        Self::of(Kind::Opaque(Box::new(Opaque::new(flow))))
+    }
+
+    fn of(kind: Kind) -> Self {
         Self {
-            kind: Kind::Opaque(Box::new(Opaque::new(flow))),
+            kind,
             entry: None,
+            held: Held::default(),
         }
     }
 
-    /// Ties the request's record to this body.
+    /// Ties the request's record to this body, and what it holds.
     #[must_use]
     pub fn with_entry(mut self, ctx: Context) -> Self {
         let mut entry = ctx.entry;
         entry.record.complete = matches!(self.kind, Kind::Done);
         self.entry = Some(entry);
+        self.held = ctx.held;
         self
+    }
+
+    /// The request is over, and its record says all that will be known of it.
+    fn release(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        if let (Some(mut rated), Some(entry)) = (held.rated, &self.entry) {
+            rates::settle(&mut rated, &entry.record);
+        }
+        self.entry = None;
     }
 
     /// The last byte is out.
@@ -80,7 +95,7 @@ impl AnswerBody {
             entry.record.class = entry.record.class.or(class);
         }
         self.kind = Kind::Done;
-        self.entry = None;
+        self.release();
     }
 }
 
@@ -148,9 +163,15 @@ impl Body for AnswerBody {
 impl Drop for AnswerBody {
     /// The client left: what it has read is counted; a backend that wants it is read on to its end.
     fn drop(&mut self) {
-        let Kind::Stream(mut stream) = std::mem::replace(&mut self.kind, Kind::Done) else {
-            return;
-        };
+        if let Kind::Stream(stream) = std::mem::replace(&mut self.kind, Kind::Done) {
+            self.leave(stream);
+        }
+        self.release();
+    }
+}
+
+impl AnswerBody {
+    fn leave(&mut self, mut stream: Box<Stream>) {
         if stream.is_whole() {
             // Common: clients close at the terminal marker, before the body's own end.
             stream.remember();
@@ -160,7 +181,9 @@ impl Drop for AnswerBody {
             entry.record.complete = stream.is_whole();
         }
         if stream.reads_on_alone() {
-            tokio::spawn(stream.drain(self.entry.take()));
+            // Its place is free at once: whoever waits for it does not care for exact usage.
+            let rated = self.held.rated.take();
+            tokio::spawn(stream.drain(self.entry.take(), rated));
         }
     }
 }

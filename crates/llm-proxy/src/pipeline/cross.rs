@@ -11,7 +11,7 @@ use llm_dialect::edit;
 use llm_dialect::envelope::Envelope;
 use llm_dialect::fault::BackendError;
 use llm_dialect::traits::Traits;
-use llm_dialect::transcode::{self, Passing, Transcoder};
+use llm_dialect::transcode::{self, Bounds, Passing, Transcoder};
 use llm_dialect::watch::Sight;
 use llm_dialect::wire_error::ErrorKind;
 
@@ -34,8 +34,8 @@ pub(super) struct Crossing {
     pub terms: Arc<Terms>,
     /// What could not be carried.
     pub losses: Losses,
-    /// Largest event of the backend's stream.
-    max_event: usize,
+    /// What a stream of the backend's may take of the memory.
+    bounds: Bounds,
 }
 
 /// Names under which an alias may set the most tokens of an answer: each dialect spells that differently, so the encoder
@@ -73,12 +73,16 @@ pub(super) fn request(
     let target = target(candidate);
     let converted = transcode::write(&request, &target, terms, &mut losses).map_err(refused)?;
     let body = settled(ctx, candidate, converted.body.into());
+    let limits = &ctx.snapshot.config.limits;
     let crossing = Crossing {
         from: target.dialect,
         to: ask.api.dialect(),
         terms: Arc::new(converted.terms),
         losses,
-        max_event: ctx.snapshot.config.limits.max_event,
+        bounds: Bounds {
+            event: limits.max_event,
+            kept: limits.max_response,
+        },
     };
     Ok((body, crossing))
 }
@@ -162,8 +166,7 @@ impl Crossing {
                 rest,
                 ..
             } => {
-                let mut transcoder =
-                    Box::new(Transcoder::new(self.from, self.to, &self.terms, self.max_event));
+                let mut transcoder = Box::new(Transcoder::new(self.from, self.to, &self.terms, self.bounds));
                 let mut out = Vec::new();
                 for piece in held {
                     check(transcoder.feed(piece, &mut out), &sight)?;

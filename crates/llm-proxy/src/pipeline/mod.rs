@@ -1,5 +1,6 @@
 //! A request's way from its headers to its last byte. `journey` is the place to begin reading.
 
+pub mod admission;
 mod answer;
 mod ask;
 mod attempt;
@@ -15,7 +16,9 @@ mod headers;
 pub mod journey;
 mod outgoing;
 mod plan;
+pub mod rates;
 mod relay;
+mod standing;
 mod stream;
 mod verdict;
 mod walk;

@@ -47,6 +47,8 @@ impl Candidate {
 /// Candidates in order, and how strictly they are bound.
 #[derive(Debug)]
 pub(super) struct Plan {
+    /// The alias that was asked for.
+    pub alias: Arc<Alias>,
     /// Where to go, the first choice first.
     pub candidates: Vec<Candidate>,
     /// The request goes on from an earlier response, which no other backend knows: no fallback.
@@ -87,6 +89,7 @@ pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
         }
     }
     Ok(Plan {
+        alias: Arc::clone(alias),
         candidates,
         pinned,
         sole,

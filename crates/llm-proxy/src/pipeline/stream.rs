@@ -19,12 +19,12 @@ use super::Candidate;
 use super::attempt::{scrub, scrubbed_text};
 use super::body::Piece;
 use super::clocks::{Clocks, Tick};
-use super::verdict;
+use super::{rates, verdict};
 use crate::base::{Class, clock};
 use crate::config::types::OnDisconnect;
 use crate::health::{self, Sole};
 use crate::observe::Entry;
-use crate::state::{Context, Follower, InFlight, Live};
+use crate::state::{Context, Follower, InFlight, Live, Rated};
 use crate::upstream::{Fault, UpstreamBody};
 
 /// After the terminal marker the backend has this long to close the body; the answer is whole all the same.
@@ -407,7 +407,7 @@ impl Stream {
     }
 
     /// Reads on to the end for the sake of exact usage. Bounded by the flow's own clocks.
-    pub(super) async fn drain(mut self: Box<Self>, mut entry: Option<Entry>) {
+    pub(super) async fn drain(mut self: Box<Self>, mut entry: Option<Entry>, rated: Option<Box<Rated>>) {
         self.flow.clocks.beat(None);
         loop {
             self.ready.clear();
@@ -416,8 +416,10 @@ impl Stream {
                 break;
             }
         }
-        if let Some(entry) = &mut entry {
-            entry.record.usage = self.usage();
+        let Some(entry) = &mut entry else { return };
+        entry.record.usage = self.usage();
+        if let Some(mut rated) = rated {
+            rates::settle(&mut rated, &entry.record);
         }
     }
 }

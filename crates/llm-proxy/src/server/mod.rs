@@ -3,6 +3,7 @@
 mod bind;
 mod chunks;
 mod connection;
+mod forwarded;
 mod framing;
 mod guard;
 mod plain;

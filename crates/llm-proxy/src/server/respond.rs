@@ -89,9 +89,9 @@ fn ours(wire: Wire<'_>, kind: ErrorKind, response: &mut Response<AnswerBody>) {
     }
 }
 
-/// Whole seconds, rounded up, and milliseconds beside them.
+/// Whole seconds, rounded up, and milliseconds beside them: no wait is rounded to none.
 fn set_retry_after(response: &mut Response<AnswerBody>, wait: Duration) {
-    let milliseconds = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    let milliseconds = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
     let headers = response.headers_mut();
     headers.insert(RETRY_AFTER, HeaderValue::from(milliseconds.div_ceil(1_000)));
     headers.insert(RETRY_AFTER_MS, HeaderValue::from(milliseconds));
@@ -106,4 +106,26 @@ pub(super) fn wrong_method(wire: Wire<'_>, allowed: &[&str]) -> Response<AnswerB
         response.headers_mut().insert(ALLOW, allow);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_rounded_up_to_the_next_millisecond_and_second() {
+        for (nanoseconds, seconds, milliseconds) in [
+            (0, "0", "0"),
+            (1, "1", "1"),
+            (300_000, "1", "1"),
+            (999_999_999, "1", "1000"),
+            (1_000_000_001, "2", "1001"),
+        ] {
+            let mut response = Response::new(AnswerBody::whole(Bytes::new()));
+            set_retry_after(&mut response, Duration::from_nanos(nanoseconds));
+            let header = |name: &HeaderName| response.headers()[name].clone();
+            assert_eq!(header(&RETRY_AFTER), seconds, "{nanoseconds} ns");
+            assert_eq!(header(&RETRY_AFTER_MS), milliseconds, "{nanoseconds} ns");
+        }
+    }
 }

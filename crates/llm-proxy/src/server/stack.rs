@@ -14,12 +14,12 @@ use llm_dialect::{Api, Dialect};
 
 use super::connection::{Peer, Service};
 use super::respond::{Wire, refusal};
-use super::{plain, refused, respond};
+use super::{forwarded, plain, refused, respond};
 use crate::base::{Class, clock};
 use crate::observe::Record;
 use crate::pipeline::journey::{Call, journey};
-use crate::pipeline::{AnswerBody, Failure};
-use crate::state::{Context, Live, Phase, Refusal, Snapshot};
+use crate::pipeline::{AnswerBody, Failure, admission, rates};
+use crate::state::{Context, Held, Live, Phase, Refusal, Snapshot};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
@@ -115,14 +115,14 @@ impl Visit {
             refused,
         }
     }
+}
 
-    /// Health probes and the like leave no access line.
-    fn is_probe(&self, method: &Method) -> bool {
-        match self.place {
-            Some(Place::Health(_) | Place::Hello) => true,
-            Some(Place::Root) => method == Method::HEAD,
-            _ => false,
-        }
+/// Health probes and the like leave no access line, and no limit counts them.
+fn is_probe(place: Option<&Place>, method: &Method) -> bool {
+    match place {
+        Some(Place::Health(_) | Place::Hello) => true,
+        Some(Place::Root) => method == Method::HEAD,
+        _ => false,
     }
 }
 
@@ -163,14 +163,15 @@ impl Entrance {
         }
         let (head, body) = request.into_parts();
         let visit = Visit::new(head.uri.path(), &head.headers, peer.refused);
+        let trusted = &snapshot.config.trusted_proxies;
         let record = Record {
             request_id: request_id(&head.headers),
-            ip: peer.ip,
+            ip: peer.ip.map(|ip| forwarded::client(ip, &head.headers, trusted)),
             dialect: visit.dialect,
             generation: snapshot.generation,
             ..Record::default()
         };
-        let quiet = visit.is_probe(&head.method) || !snapshot.config.logging.access;
+        let quiet = is_probe(visit.place.as_ref(), &head.method) || !snapshot.config.logging.access;
         let ctx = Context {
             entry: self.live.access.begin(record, quiet),
             live: Arc::clone(&self.live),
@@ -179,6 +180,7 @@ impl Entrance {
             connection: peer.signals.follow(),
             headers: head.headers,
             query: head.uri.query().map(str::to_owned),
+            held: Held::default(),
         };
         Arrival {
             ctx,
@@ -203,7 +205,10 @@ async fn admit(arrival: Arrival) -> Response<AnswerBody> {
         None => respond_to(&mut ctx, &method, visit.place, body).await,
     };
     let response = match answered {
-        Ok(response) => response,
+        Ok(mut response) => {
+            rates::announce(&ctx, response.headers_mut());
+            response
+        }
         Err(Told::Failure(failure)) => {
             ctx.entry.record.class = Some(failure.class);
             refusal(wire(&ctx), failure)
@@ -243,6 +248,10 @@ async fn respond_to(
     place: Option<Place>,
     body: Incoming,
 ) -> Result<Response<AnswerBody>, Told> {
+    // Health probes do not count.
+    if !is_probe(place.as_ref(), method) {
+        rates::enter(ctx)?;
+    }
     // An unknown path and a wrong method need no key: they tell nothing but what the documentation tells.
     let place = place.ok_or_else(unknown_path)?;
     if !place.methods().contains(&method.as_str()) {
@@ -272,10 +281,13 @@ async fn respond_to(
     }
 }
 
-/// The journey, as long as the program lets it run.
+/// A place, and then the journey, as long as the program lets it run.
 async fn within_phase(ctx: &mut Context, call: Call, body: Incoming) -> Result<Response<AnswerBody>, Told> {
     let connection = ctx.connection.clone();
-    let mut journey = std::pin::pin!(journey(ctx, call, body));
+    let mut journey = std::pin::pin!(async {
+        admission::wait(ctx).await?;
+        journey(ctx, call, body).await
+    });
     let done = std::future::poll_fn(move |cx| {
         if connection.must_end(cx) {
             let message = "The proxy is shutting down; send the request again.";
@@ -290,13 +302,29 @@ async fn within_phase(ctx: &mut Context, call: Call, body: Incoming) -> Result<R
 
 fn authenticate(ctx: &mut Context) -> Result<(), Failure> {
     let snapshot = Arc::clone(&ctx.snapshot);
-    let Ok(client) = snapshot.keys.identify(&ctx.headers) else {
-        let message = "No valid API key; send one as `authorization: Bearer ...` or `x-api-key`.";
-        return Err(Failure::local(ErrorKind::InvalidApiKey, message).closing());
+    let Ok(client) = snapshot.keys.identify(&ctx.headers, clock::wall()) else {
+        return Err(stranger(ctx).closing());
     };
     ctx.entry.record.key = client.map(|client| Arc::clone(&client.name));
     ctx.client = client.cloned();
     Ok(())
+}
+
+/// What somebody without a valid key is told, whatever is wrong with it; who tries too often is told to wait. A valid
+/// key is never asked how often others have tried.
+fn stranger(ctx: &Context) -> Failure {
+    let counted = ctx.live.guesses.lock().refused(ctx.entry.record.ip, clock::now());
+    match counted {
+        Ok(()) => {
+            let message = "No valid API key; send one as `authorization: Bearer ...` or `x-api-key`.";
+            Failure::local(ErrorKind::InvalidApiKey, message)
+        }
+        Err(wait) => {
+            let message =
+                "Too many requests without a valid API key from this address; wait before the next one.";
+            Failure::local(ErrorKind::RateLimited, message).after(Some(wait))
+        }
+    }
 }
 
 fn unknown_path() -> Failure {

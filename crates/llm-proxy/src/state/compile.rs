@@ -15,9 +15,11 @@ use parking_lot::Mutex;
 use super::auth::Keys;
 use super::backend::{Backend, BackendKey};
 use super::live::Live;
+use super::rates::{Addresses, Level};
 use crate::base::Secret;
 use crate::base::identity::identity;
 use crate::config::types::{self, Auth, ClientTls, Config, Protocol, Strategy, Timeouts};
+use crate::limits::Buckets;
 use crate::routing::{Aliases, Smooth};
 use crate::upstream::{Address, Tls};
 
@@ -40,6 +42,10 @@ pub struct Snapshot {
     pub needs_usage: bool,
     /// Whether backends speak different dialects, so that a conversation may hold another dialect's reasoning.
     pub converts: bool,
+    /// The rates of everybody together.
+    pub global_rates: Option<Arc<Buckets>>,
+    /// The rates of each address.
+    pub address_rates: Option<Arc<Addresses>>,
 }
 
 /// An alias with its routes resolved.
@@ -57,6 +63,8 @@ pub struct Alias {
     pub overrides: Vec<(String, Bytes)>,
     /// Whether it may be used.
     pub enabled: bool,
+    /// Its own rates.
+    pub rates: Option<Arc<Buckets>>,
 }
 
 /// Routes of one priority.
@@ -127,13 +135,20 @@ pub fn compile(config: Config, generation: u64, live: &Live) -> Result<Snapshot,
         .iter()
         .map(|backend| (backend.config.name.as_str(), backend))
         .collect();
+    let rates = config.rate_limit.as_ref();
     let alias = |(name, model): (&String, &types::Model)| {
-        let alias = compile_alias(name, model, &by_name, config.timeout, live);
+        let mut alias = compile_alias(name, model, &by_name, config.timeout, live);
+        let own = rates.and_then(|rates| rates.per_model.get(name));
+        alias.rates = own.map(|rate| live.rates.shared((Level::Model, name), rate));
         (name.clone(), Arc::new(alias))
     };
     let aliases = config.models.iter().map(alias).collect();
     let needs_usage = config.ledger.is_some() || limits_tokens(&config);
-    let keys = Keys::new(&config.api_keys);
+    let keys = Keys::new(&config.api_keys, &live.rates);
+    let global = rates.and_then(|rates| rates.global.as_ref());
+    let global_rates = global.map(|rate| live.rates.shared((Level::Global, ""), rate));
+    let per_ip = rates.and_then(|rates| rates.per_ip.as_ref());
+    let address_rates = per_ip.map(|rate| live.rates.addresses(rate));
     let names = Aliases::new(&config.models);
     let converts = !backends.iter().all(|backend| backend.speaks(Api::Messages));
     Ok(Snapshot {
@@ -145,6 +160,8 @@ pub fn compile(config: Config, generation: u64, live: &Live) -> Result<Snapshot,
         aliases,
         needs_usage,
         converts,
+        global_rates,
+        address_rates,
     })
 }
 
@@ -152,8 +169,12 @@ fn limits_tokens(config: &Config) -> bool {
     let rates = config.rate_limit.as_ref();
     let of_key =
         |key: &types::ApiKey| key.budget.is_some() || key.rate_limit.is_some_and(|rate| rate.tpm.is_some());
-    rates.is_some_and(|rates| rates.per_model.values().any(|rate| rate.tpm.is_some()))
-        || config.api_keys.iter().any(of_key)
+    rates.is_some_and(|rates| {
+        let levels = rates.global.iter().chain(&rates.per_ip);
+        levels
+            .chain(rates.per_model.values())
+            .any(|rate| rate.tpm.is_some())
+    }) || config.api_keys.iter().any(of_key)
 }
 
 fn compile_alias(
@@ -195,6 +216,7 @@ fn compile_alias(
         defaults: raw(&model.defaults),
         overrides: raw(&model.overrides),
         enabled: model.enabled,
+        rates: None,
     }
 }
 

@@ -6,6 +6,7 @@ use http::HeaderMap;
 
 use super::auth::Client;
 use super::compile::Snapshot;
+use super::held::Held;
 use super::live::Live;
 use super::signals::Follower;
 use crate::observe::Entry;
@@ -27,6 +28,8 @@ pub struct Context {
     pub headers: HeaderMap,
     /// Its query, without the question mark.
     pub query: Option<String>,
+    /// What it holds until its last byte.
+    pub held: Held,
 }
 
 impl Context {

@@ -11,9 +11,12 @@ use super::backend::Vitals;
 use super::compile::Snapshot;
 use super::lifecycle::Lifecycle;
 use super::pins::Pins;
+use super::places::Places;
+use super::rates::Rates;
 use crate::base::clock;
 use crate::config::types::Config;
 use crate::health::{Policy, Registry, RetryBudget};
+use crate::limits::Guesses;
 use crate::observe::access::Access;
 use crate::routing::Smooth;
 use crate::upstream::Pools;
@@ -30,10 +33,16 @@ pub struct Live {
     pub recovered: Notify,
     /// Extra attempts.
     pub budget: Mutex<RetryBudget>,
+    /// Who guesses keys.
+    pub guesses: Mutex<Guesses>,
     /// Connections to backends.
     pub pools: Pools,
     /// Who made which response.
     pub pins: Pins,
+    /// Who is served, and who waits.
+    pub places: Arc<Places>,
+    /// What has been taken from the rate limits.
+    pub rates: Rates,
     /// Access records, and the count of requests in flight.
     pub access: Arc<Access>,
     /// The program's phase.
@@ -51,8 +60,11 @@ impl Live {
             health: Mutex::new(Registry::new(Policy::from(&config.fallback))),
             recovered: Notify::new(),
             budget: Mutex::new(RetryBudget::new(config.fallback.retry_budget, clock::now())),
+            guesses: Mutex::default(),
             pools: Pools::default(),
             pins: Pins::default(),
+            places: Places::new(config.concurrency),
+            rates: Rates::default(),
             access,
             lifecycle: Lifecycle::default(),
             last_reload_error: ArcSwapOption::empty(),
@@ -69,6 +81,7 @@ impl Live {
         health.retain(|backend, key| snapshot.has(backend, key));
         drop(health);
         self.budget.lock().set_share(fallback.retry_budget);
+        self.places.set_bounds(snapshot.config.concurrency);
         self.last_reload_error.store(None);
     }
 
@@ -87,8 +100,9 @@ impl Live {
         )
     }
 
-    /// Forgets the state of backends and aliases that no config holds any longer.
+    /// Forgets the state of backends, aliases and limits that no config holds any longer.
     pub fn forget_unused(&self) {
+        self.rates.forget_unused();
         self.vitals
             .lock()
             .retain(|_, vitals| Arc::strong_count(vitals) > 1);

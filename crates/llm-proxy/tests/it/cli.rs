@@ -109,7 +109,7 @@ fn wrong_usage_ends_with_2_and_says_so_on_standard_error() {
 
 #[test]
 fn k01_check_tells_every_error_at_once_each_with_its_place_and_exits_with_2() {
-    let bad = format!("{LEAST}lisen: x\nwatch: maybe\ntimeout: {{idle: soon}}\nconcurrency: {{}}\n");
+    let bad = format!("{LEAST}lisen: x\nwatch: maybe\ntimeout: {{idle: soon}}\nlogging: {{mask: strict}}\n");
     let folder = Folder::new().with("config.yaml", &bad);
     let output = folder.run(&["check"]);
     let text = err(&output);
@@ -126,7 +126,7 @@ fn k01_check_tells_every_error_at_once_each_with_its_place_and_exits_with_2() {
         "config.yaml:4:8",
         "watch: maybe",
         "config.yaml:5:17",
-        "config.yaml:6:1",
+        "config.yaml:6:11",
     ] {
         assert!(text.contains(words), "no {words:?} in {text}");
     }
@@ -137,7 +137,7 @@ fn k01_check_tells_every_error_at_once_each_with_its_place_and_exits_with_2() {
 fn check_of_a_good_file_says_what_it_holds_and_exits_with_0() {
     let folder = Folder::new()
         .with("config.yaml", LEAST)
-        .with("other.yaml", &format!("{LEAST}concurrency: {{}}\n"));
+        .with("other.yaml", &format!("{LEAST}logging: {{mask: strict}}\n"));
     let good = folder.run(&["check"]);
     assert_eq!((good.status.code(), err(&good).as_str()), (Some(0), ""));
     assert!(

@@ -20,8 +20,10 @@ mod cooldown;
 #[cfg(test)]
 mod docs;
 mod faults;
+mod guards;
 mod hostile;
 mod identity;
 mod life;
+mod limits;
 mod streams;
 mod upstream_h2;

@@ -50,8 +50,14 @@ http {{
     )
 }
 
-/// Authentication, limits, routing, cooldowns, usage and the access log, all on; limits high enough never to refuse.
-pub(super) fn proxy(listen: SocketAddr, backend: SocketAddr) -> String {
+/// The rate limits of the key and of everybody, high enough never to refuse.
+pub(super) const LIMITED: (&str, &str) = (
+    "    rate_limit: {rpm: 1000000000, tpm: 1000000000000}\n",
+    "rate_limit:\n  global: {rps: 1000000}\n  per_ip: {rps: 1000000}\n  per_model: {small: {rpm: 1000000000}}\n",
+);
+
+/// Authentication, limits, routing, cooldowns, usage and the access log, all on.
+pub(super) fn proxy(listen: SocketAddr, backend: SocketAddr, (of_key, all): (&str, &str)) -> String {
     let bystanders: Vec<String> = (0..BYSTANDERS)
         .map(|n| {
             format!(
@@ -67,8 +73,7 @@ admin: {{listen: \"off\"}}
 api_keys:
   - name: bench
     key: {KEY}
-    rate_limit: {{rpm: 1000000000, tpm: 1000000000000}}
-    max_concurrent: 100000
+{of_key}    max_concurrent: 100000
 backends:
   - name: sim
     protocol: openai
@@ -90,10 +95,7 @@ fallback:
   cooldown_max: 1ms
   trip: {{consecutive: 1000000000, error_rate: 1, min_requests: 1000000000}}
   retry_budget: 1
-rate_limit:
-  global: {{rps: 1000000}}
-  per_ip: {{rps: 1000000}}
-concurrency: {{max_requests: 20000, per_ip: 20000}}
+{all}concurrency: {{max_requests: 20000, per_ip: 20000}}
 logging: {{format: json, access: true}}
 "
     )

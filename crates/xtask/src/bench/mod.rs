@@ -84,6 +84,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for line in rows::measure(&rig, options)? {
         table::row(&line);
     }
+    for line in rows::limits(&rig, options)? {
+        table::row(&line);
+    }
     for line in load::added_latency(&rig, options)? {
         table::row(&line);
     }

@@ -13,18 +13,19 @@ use super::rows::{Ask, Target};
 /// Where the load and the backend run, and where the target runs.
 const CORES: (usize, usize) = (0, 1);
 
-/// The three processes of a run, ready to answer.
+/// The processes of a run, ready to answer.
 pub(super) struct Rig {
     proxy_binary: PathBuf,
     dir: PathBuf,
     backend: SocketAddr,
     nginx: (Process, SocketAddr),
     proxy: (Process, SocketAddr),
+    unlimited: (Process, SocketAddr),
     simulator: Process,
 }
 
 impl Rig {
-    /// Starts all three and waits for an answer of each.
+    /// Starts all and waits for an answer of each.
     pub(super) fn start(proxy_binary: &Path, dir: &Path) -> Result<Self> {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let dir = dir.canonicalize()?;
@@ -44,12 +45,14 @@ impl Rig {
             .context("the simulator")?;
         let nginx = start(Target::Nginx, &proxy_binary, backend, &dir)?;
         let proxy = start(Target::Proxy, &proxy_binary, backend, &dir)?;
+        let unlimited = start(Target::Unlimited, &proxy_binary, backend, &dir)?;
         Ok(Self {
             proxy_binary,
             dir,
             backend,
             nginx,
             proxy,
+            unlimited,
             simulator,
         })
     }
@@ -60,6 +63,7 @@ impl Rig {
             Target::Direct => self.backend,
             Target::Nginx => self.nginx.1,
             Target::Proxy => self.proxy.1,
+            Target::Unlimited => self.unlimited.1,
         }
     }
 
@@ -69,6 +73,7 @@ impl Rig {
             Target::Direct => &self.simulator,
             Target::Nginx => &self.nginx.0,
             Target::Proxy => &self.proxy.0,
+            Target::Unlimited => &self.unlimited.0,
         }
     }
 
@@ -92,7 +97,11 @@ fn launch(target: Target, binary: &Path, backend: SocketAddr, dir: &Path) -> Res
     let (text, mut words) = match target {
         Target::Nginx => (configs::nginx(listen, backend, dir), vec!["nginx".into()]),
         Target::Proxy | Target::Direct => (
-            configs::proxy(listen, backend),
+            configs::proxy(listen, backend, configs::LIMITED),
+            vec![path(binary), "serve".into()],
+        ),
+        Target::Unlimited => (
+            configs::proxy(listen, backend, ("", "")),
             vec![path(binary), "serve".into()],
         ),
     };

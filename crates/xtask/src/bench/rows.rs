@@ -17,6 +17,8 @@ pub(super) enum Target {
     Direct,
     Nginx,
     Proxy,
+    /// The proxy without rate limits.
+    Unlimited,
 }
 
 impl Target {
@@ -25,6 +27,7 @@ impl Target {
             Self::Direct => "direct",
             Self::Nginx => "nginx",
             Self::Proxy => "llm-proxy",
+            Self::Unlimited => "llm-proxy-unlimited",
         }
     }
 }
@@ -66,10 +69,19 @@ impl Ask {
         }
     }
 
+    /// The same work for a client of another dialect than the backend's: only the proxy can do this.
+    pub(super) fn converted(self) -> Self {
+        Self {
+            model: None,
+            path: MESSAGES,
+            ..self
+        }
+    }
+
     /// The bytes to send.
     pub(super) fn for_target(&self, target: Target) -> Vec<u8> {
         let model = match target {
-            Target::Proxy => self.alias,
+            Target::Proxy | Target::Unlimited => self.alias,
             Target::Direct | Target::Nginx => self.model.unwrap_or(self.alias),
         };
         let prompt = "lorem ipsum ".repeat(self.prompt / 12);
@@ -101,6 +113,9 @@ struct Row {
     bar: f64,
 }
 
+/// What rate limits may cost of a request without them.
+const LIMITS_BAR: f64 = 1.03;
+
 const JSON: &str = "JSON, 1 KB prompt";
 const SSE: &str = "SSE, 100 events in one write";
 
@@ -116,13 +131,6 @@ fn all_rows() -> Vec<Row> {
         model: Some("sim-paced-100"),
         alias: "paced",
         ..burst
-    };
-    let only_ours = |ask: Ask| Ask { model: None, ..ask };
-    let converted = |ask: Ask| {
-        only_ours(Ask {
-            path: MESSAGES,
-            ..ask
-        })
     };
     let row = |name, ask, pair, bar| Row { name, ask, pair, bar };
     vec![
@@ -143,14 +151,15 @@ fn all_rows() -> Vec<Row> {
             "SSE, 100 events, a write each",
             1.0,
         ),
-        row("JSON converted, messages to chat", converted(small), JSON, 2.0),
-        row("SSE converted, 100 events", converted(burst), SSE, 2.0),
+        row("JSON converted, messages to chat", small.converted(), JSON, 2.0),
+        row("SSE converted, 100 events", burst.converted(), SSE, 2.0),
         row(
             "fallback after a failed first backend",
-            only_ours(Ask {
+            Ask {
+                model: None,
                 alias: "falls",
                 ..small
-            }),
+            },
             JSON,
             2.2,
         ),
@@ -198,6 +207,28 @@ fn one_round(rig: &Rig, options: &Options, row: &Row, cells: &mut Cells) -> Resu
         cells.proxy.push(load::cost(rig, Target::Proxy, &row.ask, span)?);
     }
     Ok(())
+}
+
+/// What rate limits cost: the proxy without them stands where nginx does.
+pub(super) fn limits(rig: &Rig, options: &Options) -> Result<Vec<Line>> {
+    let name = "rate limits, JSON, 1 KB prompt (left: without them)";
+    if !options.wants(name) {
+        return Ok(Vec::new());
+    }
+    let span = Duration::from_secs(options.seconds());
+    let mut cells = Cells::default();
+    for _ in 0..2 * options.rounds() {
+        let ask = Ask::small();
+        cells.nginx.push(load::cost(rig, Target::Unlimited, &ask, span)?);
+        cells.proxy.push(load::cost(rig, Target::Proxy, &ask, span)?);
+    }
+    let (without, with) = (median(&cells.nginx), median(&cells.proxy));
+    Ok(vec![Line {
+        work: format!("{name}, us CPU"),
+        nginx: without,
+        proxy: with,
+        bar: without.map(|without| without * LIMITS_BAR),
+    }])
 }
 
 fn line(row: &Row, nginx: Option<f64>, proxy: Option<f64>) -> Line {

@@ -19,6 +19,8 @@ use id::{FAMILIES, Id};
 use crate::files::{self, File};
 
 const PAGE: &str = "docs/reference/reliability.md";
+/// Names tests as well.
+const THREATS: &str = "THREAT_MODEL.md";
 const BEGIN: &str = "<!-- cases: made from the names of the tests -->\n";
 const END: &str = "<!-- end of cases -->";
 /// From the page to the repository's root.
@@ -86,7 +88,8 @@ fn short(path: &str) -> String {
         .replace("/src/", "/")
 }
 
-/// What is wrong with the page as a whole: cases that it does not account for, tests that are not there.
+/// What is wrong with the page as a whole: cases that it does not account for, tests that it or the threat model names
+/// and that are not there.
 fn complaints(page: &str, files: &[File]) -> Vec<String> {
     let told: BTreeSet<Id> = page
         .lines()
@@ -96,7 +99,9 @@ fn complaints(page: &str, files: &[File]) -> Vec<String> {
     let missing = Id::all().filter(|id| !told.contains(id));
     let mut complaints: Vec<String> = missing.map(|id| format!("{id} is not accounted for")).collect();
     let names: BTreeSet<&str> = held::names(files).collect();
-    let gone = quoted(page).filter(|word| word.matches('_').count() >= LIKE_A_TEST && !names.contains(word));
+    let threats = files.iter().find(|file| file.path == THREATS);
+    let quoted = quoted(page).chain(threats.into_iter().flat_map(|file| quoted(&file.text)));
+    let gone = quoted.filter(|word| word.matches('_').count() >= LIKE_A_TEST && !names.contains(word));
     complaints.extend(gone.map(|name| format!("there is no test `{name}`")));
     complaints
 }
@@ -133,6 +138,14 @@ mod tests {
                 "there is no test `a_test_that_is_gone`"
             ]
         );
+    }
+
+    #[test]
+    fn a_test_that_the_threat_model_names_and_nobody_has_is_told() {
+        let path = THREATS.to_owned();
+        let text = "| a promise | `a_test_that_is_gone` |\n".to_owned();
+        let told = complaints("| F01 to O12 | |\n", &[File { path, text }]);
+        assert_eq!(told, ["there is no test `a_test_that_is_gone`"]);
     }
 
     #[test]

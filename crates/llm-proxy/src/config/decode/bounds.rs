@@ -54,14 +54,15 @@ fn parts(rate: &View<'_>) -> Rate {
     }
 }
 
-pub(super) fn concurrency(top: &View<'_>) -> Option<Concurrency> {
-    let section = top.maybe_section("concurrency", &CONCURRENCY)?;
-    Some(Concurrency {
-        max_requests: section.int("max_requests")?,
-        per_ip: section.int("per_ip")?,
-        queue_size: section.int("queue_size")?,
+pub(super) fn concurrency(top: &View<'_>) -> Concurrency {
+    let section = top.section("concurrency", &CONCURRENCY);
+    let count = |key| section.int(key).unwrap_or(1);
+    Concurrency {
+        max_requests: count("max_requests"),
+        per_ip: count("per_ip"),
+        queue_size: count("queue_size"),
         queue_timeout: section.duration("queue_timeout"),
-    })
+    }
 }
 
 pub(super) fn limits(top: &View<'_>) -> Limits {

@@ -43,6 +43,8 @@ pub(super) fn api_key(item: &View<'_>) -> ApiKey {
         digest: digest.unwrap_or_default(),
         key,
         models: globs(item, "models"),
+        enabled: item.truth("enabled"),
+        expires: item.read("expires", formats::moment),
         rate_limit: bounds::rate(item, "rate_limit"),
         max_concurrent: item.int("max_concurrent"),
         priority: item.int("priority").unwrap_or_default(),

@@ -128,7 +128,7 @@ pub(crate) static LIMITS: Section = Section {
             "max_response",
             Kind::Size,
             Value("64MiB"),
-            "An answer that is not a stream.",
+            "An answer that is not a stream; of a converted stream, what has to be kept for its end.",
         ),
         field("max_event", Kind::Size, Value("8MiB"), "One event of a stream."),
         field(

@@ -74,6 +74,18 @@ const KEY: &[Field] = &[
         "Globs of the aliases that it may use.",
     ),
     field(
+        "enabled",
+        Kind::Bool,
+        Value("true"),
+        "Whether it is taken. One that is not gets the answer of a key that nobody has.",
+    ),
+    field(
+        "expires",
+        Kind::Text(&formats::MOMENT),
+        Nothing,
+        "When it ends, likewise: a time, or a date, which ends with its day in UTC.",
+    ),
+    field(
         "rate_limit",
         Kind::Section(&bounds::RATE),
         Nothing,

@@ -30,7 +30,8 @@ const FIELDS: &[Field] = &[
         "trusted_proxies",
         Kind::List(const { &Kind::Text(&formats::NETWORK) }),
         List(&[]),
-        "Networks whose `X-Forwarded-For` and `Forwarded` are believed, read from right to left.",
+        "Proxies in front of this one, as networks: what they say in `X-Forwarded-For`, else in `Forwarded`, about \
+         where a request comes from is believed, read from right to left.",
     ),
     field(
         "admin",

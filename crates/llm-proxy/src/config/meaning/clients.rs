@@ -1,6 +1,7 @@
 //! Listeners and keys: nobody is served by accident.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use super::Once;
 use crate::config::fields::clients::{ADMIN, API_KEY};
@@ -24,10 +25,11 @@ const EXAMPLES: [&str; 8] = [
     "sk1234",
 ];
 
-pub(super) fn check(top: &View<'_>, findings: &mut Findings<'_>) {
+pub(super) fn check(top: &View<'_>, now: SystemTime, findings: &mut Findings<'_>) {
     addresses(top, findings);
     admin(top, findings);
     keys(top, findings);
+    expired(top, now, findings);
     for network in top.items("trusted_proxies") {
         if network
             .text()
@@ -113,6 +115,16 @@ fn keys(top: &View<'_>, findings: &mut Findings<'_>) {
                 .or(item.get("key_sha256"))
                 .map_or(item.span("name"), |node| node.span);
             digests.add(format!("{digest:?}"), span, "the same key is", findings);
+        }
+    }
+}
+
+/// Tells of keys that nobody can use any longer: whoever wonders about a 401 looks here.
+fn expired(top: &View<'_>, now: SystemTime, findings: &mut Findings<'_>) {
+    for item in top.sections("api_keys", &API_KEY) {
+        let end = item.read("expires", formats::moment);
+        if end.is_some_and(|end| end <= now) {
+            findings.warn(item.span("expires"), "this key has expired, so nobody can use it");
         }
     }
 }

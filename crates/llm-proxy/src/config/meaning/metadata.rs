@@ -39,12 +39,14 @@ pub(crate) fn is_metadata_address(address: IpAddr) -> bool {
     }
 }
 
-/// The IPv4 address inside an IPv6 one: mapped (`::ffff:a.b.c.d`), compatible (`::a.b.c.d`) or NAT64 (`64:ff9b::`).
+/// The IPv4 address inside an IPv6 one: mapped (`::ffff:a.b.c.d`), translated (`::ffff:0:a.b.c.d`), compatible
+/// (`::a.b.c.d`), NAT64 (`64:ff9b::`) or 6to4 (`2002:`).
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     match address.segments() {
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-            Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)))
-        }
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..] => Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low))),
         _ => None,
     }
 }
@@ -98,6 +100,9 @@ mod tests {
             "[::ffff:169.254.169.254]",
             "[::ffff:a9fe:a9fe]",
             "[64:ff9b::169.254.169.254]",
+            "[::ffff:0:169.254.169.254]",
+            "[::169.254.169.254]",
+            "[2002:a9fe:a9fe::1]",
             "Metadata.Google.Internal.",
             "100.100.100.200",
         ] {

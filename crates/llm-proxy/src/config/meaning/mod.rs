@@ -20,11 +20,12 @@ use super::fields::failure::{DETECTION, ERROR_MAP, FALLBACK};
 use super::findings::Findings;
 use super::tree::{Node, Span};
 use super::view::View;
+use crate::base::clock;
 
 /// Checks the whole file; paths are relative to `dir`.
 pub(crate) fn check(root: &Node, dir: &Path, findings: &mut Findings<'_>) {
     let top = View::top(root);
-    clients::check(&top, findings);
+    clients::check(&top, clock::wall(), findings);
     backends::check(&top, findings);
     models::check(&top, findings);
     failure(&top, findings);

@@ -91,7 +91,7 @@ pub struct Limits {
     pub max_header: usize,
     /// How deep JSON may nest.
     pub max_json_depth: usize,
-    /// An answer that is not a stream.
+    /// An answer that is not a stream; of a converted stream, what has to be kept for its end.
     pub max_response: usize,
     /// One event of a stream.
     pub max_event: usize,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use super::Rate;
 use crate::base::Secret;
@@ -45,6 +46,10 @@ pub struct ApiKey {
     pub key: Option<Secret>,
     /// Which aliases it may use.
     pub models: Vec<Glob>,
+    /// Whether it is taken.
+    pub enabled: bool,
+    /// From when on it is not; none: for ever.
+    pub expires: Option<SystemTime>,
     /// Its own rates.
     pub rate_limit: Option<Rate>,
     /// Its own requests at once.

@@ -49,8 +49,8 @@ pub struct Config {
     pub timeout: Timeouts,
     /// Rates; none: no limits.
     pub rate_limit: Option<RateLimits>,
-    /// Requests at once; none: the section is not in the file.
-    pub concurrency: Option<Concurrency>,
+    /// Requests at once.
+    pub concurrency: Concurrency,
     /// Prompts that are injected.
     pub system_prompts: Vec<PromptSource>,
     /// Sizes.

@@ -3,7 +3,7 @@
 use llm_sim::Answer;
 use serde_json::json;
 
-use super::super::support::client::chat;
+use super::super::support::client::{chat, messages};
 use super::super::support::{Client, Proxy, within};
 use super::{KEYS, Pair, calls};
 
@@ -244,6 +244,150 @@ async fn a06_a_key_uses_its_models_alone_and_no_fallback_or_trick_widens_that() 
         .map(|seen| seen.json()["model"].clone())
         .collect();
     assert_eq!(models, ["broken"], "and this one may not");
+    proxy.finish().await;
+}
+
+/// A request of every kind that names a model, and its content type.
+fn every_call(model: &str) -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let json = |path, body: serde_json::Value| (path, "application/json", body.to_string().into_bytes());
+    let input = json!({"model": model, "input": "x"});
+    let prompt = json!({"model": model, "prompt": "x"});
+    let form = format!(
+        "--B\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\n{model}\r\n--B\r\n\
+         content-disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nx\r\n--B--\r\n"
+    );
+    let of_dialects = calls(model, true)
+        .into_iter()
+        .map(|(path, body)| json(path, body));
+    let mut all: Vec<_> = of_dialects.collect();
+    all.extend([
+        json("/", messages(model, false)),
+        json("/v1/messages/count_tokens", messages(model, false)),
+        json("/v1/embeddings", input.clone()),
+        json("/v1/moderations", input),
+        json("/v1/completions", prompt.clone()),
+        json("/v1/images/generations", prompt),
+        json(
+            "/v1/rerank",
+            json!({"model": model, "query": "x", "documents": ["x"]}),
+        ),
+        json(
+            "/v1/audio/speech",
+            json!({"model": model, "input": "x", "voice": "alloy"}),
+        ),
+        (
+            "/v1/audio/transcriptions",
+            "multipart/form-data; boundary=B",
+            form.into_bytes(),
+        ),
+    ]);
+    all
+}
+
+#[tokio::test]
+async fn a06_no_call_and_no_spelling_leads_a_key_to_a_model_that_is_not_its_own() {
+    let pair = Pair::start().await;
+    let yaml = pair.yaml().replace(
+        "models:\n",
+        "models:\n  allowed: {backend: o, model: real}\n  \"claude-*\": {backend: a, model: real}\n",
+    );
+    let keys = format!("api_keys: {{name: one, key: {ONE}, models: [allow*]}}\n");
+    let proxy = Proxy::start(&format!("{keys}{yaml}")).await;
+    for model in ["m", "m[1m]", "claude-allowed", "claude-*"] {
+        for (path, kind, body) in every_call(model) {
+            let client = with(&proxy, &[("x-api-key", ONE), ("content-type", kind)]);
+            let refused = client.send("POST", path, &body).await;
+            // A form does not know of `[1m]`: there it is a name that nobody has.
+            let status = if model == "m[1m]" && kind.starts_with("multipart") {
+                404
+            } else {
+                403
+            };
+            assert_eq!(refused.status, status, "{path}: {model}: {}", refused.text());
+        }
+        let client = with(&proxy, &[("x-api-key", ONE)]);
+        client.get(&format!("/v1/models/{model}")).await.expect(404);
+    }
+    assert_eq!(pair.seen().len(), 0);
+    proxy.finish().await;
+}
+
+/// An address to which nobody may go: whether anybody came.
+struct Trap(std::net::TcpListener);
+
+impl Trap {
+    fn new() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Self(listener)
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.0.local_addr().unwrap())
+    }
+
+    fn is_untouched(&self) -> bool {
+        let accepted = self.0.accept();
+        matches!(accepted, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+}
+
+#[tokio::test]
+async fn a07_nothing_in_a_request_says_where_it_goes() {
+    let pair = Pair::start().await;
+    let trap = Trap::new();
+    let proxy = Proxy::start(&pair.yaml()).await;
+    let evil = trap.url();
+    let host = evil.trim_start_matches("http://").to_owned();
+    for (path, mut body) in calls("m", false) {
+        for field in ["api_base", "base_url", "custom_llm_provider", "endpoint"] {
+            body[field] = json!(evil);
+        }
+        body["api_key"] = json!("sk-of-the-clients-own");
+        body["extra_headers"] = json!({"host": host});
+        let text = body.to_string();
+        let request = format!(
+            "POST {path}?base_url={evil} HTTP/1.1\r\nhost: {host}\r\nx-forwarded-host: {host}\r\n\
+             x-portkey-custom-host: {evil}\r\nx-portkey-provider: evil\r\nx-llm-proxy-backend: evil\r\n\
+             x-original-url: {evil}\r\nforwarded: host={host}\r\nhelicone-openai-api-base: {evil}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{text}",
+            text.len()
+        );
+        let mut stream = proxy.client().raw(request.as_bytes()).await;
+        proxy.sent(1);
+        within("an answer", stream.rest()).await.expect(200);
+        body["model"] = json!("real");
+        let seen = pair.seen().into_iter().find(|seen| seen.path == path).unwrap();
+        assert_eq!(seen.json(), body, "{path}: the body is the client's own");
+        assert_eq!(seen.query, None, "{path}");
+        let headers = format!("{:?}", seen.headers);
+        assert!(!headers.contains(&host), "{path}: {headers}");
+    }
+    assert!(trap.is_untouched(), "somebody went where the client said");
+    proxy.finish().await;
+}
+
+#[tokio::test]
+async fn a07_a_conversion_takes_no_such_field_along() {
+    let pair = Pair::start().await;
+    let trap = Trap::new();
+    let yaml = pair.yaml().replace("{backend: o, model: real}, ", "");
+    let proxy = Proxy::start(&yaml).await;
+    for (path, mut body) in calls("m", false).into_iter().take(2) {
+        body["api_base"] = json!(trap.url());
+        body["api_key"] = json!("sk-of-the-clients-own");
+        let reply = proxy.client().post(path, &body).await.expect(200);
+        let warned = reply.header("x-llm-proxy-warnings");
+        assert!(
+            warned.contains("api_base") && warned.contains("api_key"),
+            "{path}: {warned}"
+        );
+    }
+    for seen in pair.seen() {
+        let body = seen.json().to_string();
+        assert!(!body.contains(&trap.url()) && !body.contains("sk-of"), "{body}");
+    }
+    assert!(trap.is_untouched());
     proxy.finish().await;
 }
 

@@ -1,6 +1,7 @@
 //! What the contract promises to whoever stands outside: paths, bodies, headers, keys, errors, reloads, ends, sockets.
 
 mod access;
+mod addresses;
 mod bodies;
 mod errors;
 mod headers;
@@ -9,6 +10,7 @@ mod paths;
 mod plain;
 mod reload;
 mod signals;
+mod strangers;
 mod transport;
 
 use llm_sim::{Seen, Sim, Speaks};

@@ -5,8 +5,9 @@ use std::time::Duration;
 use llm_sim::{Answer, Cut, Sim, Speaks};
 use serde_json::json;
 
+use super::super::support::client::chat;
 use super::super::support::proxy::fresh_dir;
-use super::super::support::{Client, Proxy, until, within};
+use super::super::support::{Client, Hand, Proxy, Tongue, until, within};
 use super::{Pair, calls};
 
 /// One backend of everything behind the alias `m`.
@@ -252,6 +253,49 @@ async fn k07_a_client_key_that_is_removed_takes_no_new_request_and_a_new_one_doe
     proxy.reload(&keyed("new")).await;
     as_key(old).chat("m", false).await.expect(401);
     as_key(new).chat("m", false).await.expect(200);
+    proxy.finish().await;
+}
+
+#[tokio::test]
+async fn k07_a_client_key_that_is_removed_or_disabled_takes_nothing_new_while_its_stream_finishes() {
+    let hand = Hand::start().await;
+    let sim = Sim::start(Speaks::All).await.unwrap();
+    let yaml = |keys: &str, url: &str| {
+        let key = "sk-canary-client-old";
+        format!(
+            "api_keys: [{{name: new, key: sk-canary-client-new}}{}]
+backends: [{{name: a, protocol: openai, url: {url}, api_key: sk-canary-a}}]
+models: {{m: {{backend: a}}}}
+",
+            keys.replace("OLD", &format!("name: old, key: {key}"))
+        )
+    };
+    let with = yaml(", {OLD}", &hand.url());
+    let proxy = Proxy::start(&with).await;
+    for without in ["", ", {OLD, enabled: false}", ", {OLD, expires: 2025-12-31}"] {
+        let old = proxy.client().header("x-api-key", "sk-canary-client-old");
+        let request = chat("m", true).to_string();
+        let mut stream = old.open("POST", "/v1/chat/completions", request.as_bytes()).await;
+        let mut held = hand.take().await;
+        held.begin().await;
+        let script = Tongue::Chat.whole(2);
+        let (said, rest) = script.split_at(2);
+        held.say(&said.concat()).await;
+        stream.until("word-0").await;
+        proxy.reload(&yaml(without, &sim.url())).await;
+        old.chat("m", false).await.expect(401);
+        held.say(&rest.concat()).await;
+        held.end().await;
+        let whole = within("the stream's end", stream.rest()).await;
+        assert!(whole.text().contains("[DONE]"), "{without}: {}", whole.text());
+        let again = old.open_on(stream.into_stream(), "GET", "/v1/models", b"");
+        within("an answer on the same connection", again.await.rest())
+            .await
+            .expect(401);
+        let new = proxy.client().header("x-api-key", "sk-canary-client-new");
+        new.chat("m", false).await.expect(200);
+        proxy.reload(&with).await;
+    }
     proxy.finish().await;
 }
 

@@ -3,7 +3,9 @@
 use llm_sim::{Answer, Sim, Speaks};
 use serde_json::json;
 
-use super::super::support::Proxy;
+use super::super::support::script::data;
+use super::super::support::{Proxy, Tongue};
+use super::pair::{Pair, Scene};
 
 const PATH: &str = "/v1/messages/count_tokens";
 
@@ -42,4 +44,35 @@ async fn v09_a_relay_without_the_call_is_estimated_for_and_loses_nothing() {
     assert_eq!(estimated.header("x-llm-proxy-warnings"), "input_tokens:estimated");
     proxy.client().messages("m", false).await.expect(200);
     proxy.finish().await;
+}
+
+#[tokio::test]
+async fn a_converted_messages_stream_says_about_how_much_it_read_at_once_and_how_much_at_its_end() {
+    for backend in [Tongue::Chat, Tongue::Responses] {
+        let pair = Pair {
+            client: Tongue::Messages,
+            backend,
+        };
+        let scene = Scene::start(pair).await;
+        scene.a.always(Answer::healthy().text("Hello").usage(1234, 7));
+        let body = json!({"model": "m", "max_tokens": 9, "stream": true, "messages": [{"role": "user", "content": "word ".repeat(400)}]});
+        let reply = scene.send(&body).await;
+        let told = scene.read(&reply, true);
+        assert_eq!(told.text(), "Hello");
+        let events: Vec<serde_json::Value> = data(&reply.text())
+            .iter()
+            .map(|data| serde_json::from_str(data).unwrap())
+            .collect();
+        let about = events[0]["message"]["usage"]["input_tokens"].as_u64().unwrap();
+        assert!(
+            (400..800).contains(&about),
+            "{backend:?}: about 400 words: {about}"
+        );
+        let end = events
+            .iter()
+            .find(|event| event["type"] == "message_delta")
+            .unwrap();
+        assert_eq!(end["usage"]["input_tokens"], 1234, "{backend:?}");
+        scene.finish().await;
+    }
 }

@@ -4,6 +4,7 @@
 mod counts;
 mod faults;
 mod fits;
+mod memory;
 mod pair;
 mod quirks;
 mod reasoning;

@@ -1,0 +1,56 @@
+//! Where a client is, as limits count it: who holds a network of IPv6 has as many addresses as it likes.
+
+use std::net::IpAddr;
+
+/// An address that limits count for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// An address of IPv4.
+    V4(u32),
+    /// The first half of an address of IPv6: the network that one customer is given.
+    V6(u64),
+}
+
+impl Address {
+    /// Which of so many shares it belongs to. Neighbours go to different ones, and that is all that is wanted: each share
+    /// hashes by a secret of its own.
+    pub fn spread(self, shares: usize) -> usize {
+        let bits = match self {
+            Self::V4(bits) => u64::from(bits),
+            Self::V6(bits) => bits,
+        };
+        // The golden ratio brings low bits to the top.
+        let mixed = bits.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        usize::try_from(mixed).unwrap_or_default() % shares.max(1)
+    }
+
+    /// What `ip` counts as. An IPv4 address that is written as one of IPv6 is the same client.
+    pub fn of(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => Self::V4(ip.to_bits()),
+            IpAddr::V6(ip) => Self::V6(u64::try_from(ip.to_bits() >> 64).unwrap_or_default()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_network_is_one_address_and_a_mapped_ipv4_is_its_ipv4() {
+        let address = |text: &str| Address::of(text.parse().unwrap());
+        assert_eq!(
+            address("2001:db8:1:2::1"),
+            address("2001:db8:1:2:ffff:ffff:ffff:ffff")
+        );
+        assert_ne!(address("2001:db8:1:2::1"), address("2001:db8:1:3::1"));
+        assert_eq!(address("::ffff:192.0.2.7"), address("192.0.2.7"));
+        assert_ne!(address("192.0.2.7"), address("192.0.2.8"));
+        assert_ne!(
+            address("::1"),
+            address("127.0.0.1"),
+            "nothing is the same as localhost by name"
+        );
+    }
+}

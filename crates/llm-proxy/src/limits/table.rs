@@ -1,0 +1,229 @@
+//! Buckets of many that nobody counts: addresses of clients. Its memory is bounded, whoever comes.
+
+use std::collections::hash_map::RandomState;
+use std::hash::Hash;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use super::Nanos;
+use super::gcra::{Quota, Standing};
+use super::rates::{Quotas, Unit};
+
+/// How many are looked at for one that may be forgotten when there is no room.
+const SAMPLE: usize = 16;
+/// Below this nothing is swept.
+const SMALL: usize = 256;
+
+/// When the buckets of one address are full: requests a second, requests a minute, tokens.
+type Cells = [Nanos; 3];
+
+/// Buckets by address.
+///
+/// Full ones are swept out: they are what an unknown address has anyway. When there is no room left, the one that is
+/// missing least goes, so that nobody gets out of a used up bucket by a flood of other addresses.
+#[derive(Debug)]
+pub struct Table<K> {
+    /// Hashed by a random key: clients choose their addresses.
+    cells: IndexMap<K, Cells, RandomState>,
+    most: usize,
+    /// How many may still come before full ones are swept out: so that sweeping costs each of them little.
+    until_sweep: usize,
+    /// Where the next look for one to forget begins.
+    hand: usize,
+}
+
+impl<K: Copy + Eq + Hash> Table<K> {
+    /// An empty one that holds `most` addresses.
+    pub fn new(most: usize) -> Self {
+        Self {
+            cells: IndexMap::default(),
+            most: most.max(1),
+            until_sweep: SMALL,
+            hand: 0,
+        }
+    }
+
+    /// Takes `amount` of that unit from the buckets of `key`.
+    ///
+    /// # Errors
+    /// How long it takes until there is enough; nothing is taken.
+    pub fn take(
+        &mut self,
+        key: K,
+        quotas: &Quotas,
+        (unit, amount): (Unit, f64),
+        now: Nanos,
+    ) -> Result<(), Duration> {
+        let mut cells = self.cells.get(&key).copied().unwrap_or_default();
+        for (cell, quota) in of(&mut cells, quotas, unit) {
+            *cell = quota.take(*cell, amount, now)?;
+        }
+        self.put(key, cells, now);
+        Ok(())
+    }
+
+    /// What was taken was `taken`, what was used is `used`.
+    pub fn settle(&mut self, key: K, quotas: &Quotas, (unit, taken, used): (Unit, f64, f64), now: Nanos) {
+        let mut cells = self.cells.get(&key).copied().unwrap_or([now; 3]);
+        for (cell, quota) in of(&mut cells, quotas, unit) {
+            *cell = quota.settle(*cell, used - quota.at_most(taken));
+        }
+        self.put(key, cells, now);
+    }
+
+    /// How the scarcest bucket of that unit stands; none where there is none.
+    pub fn standing(&self, key: K, quotas: &Quotas, unit: Unit, now: Nanos) -> Option<Standing> {
+        let mut cells = self.cells.get(&key).copied().unwrap_or_default();
+        of(&mut cells, quotas, unit)
+            .map(|(cell, quota)| quota.standing(*cell, now))
+            .min_by_key(|standing| standing.remaining)
+    }
+
+    /// How many addresses it holds.
+    pub fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
+    fn put(&mut self, key: K, cells: Cells, now: Nanos) {
+        if let Some(known) = self.cells.get_mut(&key) {
+            *known = cells;
+            return;
+        }
+        match self.until_sweep.checked_sub(1) {
+            Some(left) => self.until_sweep = left,
+            None => self.sweep(now),
+        }
+        if self.cells.len() >= self.most {
+            self.forget_one();
+        }
+        self.cells.insert(key, cells);
+    }
+
+    fn sweep(&mut self, now: Nanos) {
+        self.cells
+            .retain(|_, cells| cells.iter().any(|full_at| *full_at > now));
+        self.until_sweep = self.cells.len().max(SMALL);
+        if self.cells.len() < self.cells.capacity() / 4 {
+            self.cells.shrink_to(2 * self.cells.len().max(SMALL));
+        }
+    }
+
+    /// Forgets the one of the next few that is missing least.
+    fn forget_one(&mut self) {
+        let count = self.cells.len();
+        let few = (0..SAMPLE.min(count)).map(|step| (self.hand + step) % count);
+        let missing = |at: &usize| {
+            self.cells
+                .get_index(*at)
+                .and_then(|(_, cells)| cells.iter().max().copied())
+        };
+        if let Some(least) = few.min_by_key(missing) {
+            self.cells.swap_remove_index(least);
+        }
+        self.hand = (self.hand + SAMPLE) % count.max(1);
+    }
+}
+
+/// The cells of that unit, each with its quota.
+fn of<'a>(
+    cells: &'a mut Cells,
+    quotas: &'a Quotas,
+    unit: Unit,
+) -> impl Iterator<Item = (&'a mut Nanos, &'a Quota)> {
+    let [second, minute, tokens] = cells;
+    let [per_second, per_minute] = &quotas.requests;
+    let all = [
+        (Unit::Requests, second, per_second),
+        (Unit::Requests, minute, per_minute),
+        (Unit::Tokens, tokens, &quotas.tokens),
+    ];
+    all.into_iter()
+        .filter(move |(of, ..)| *of == unit)
+        .filter_map(|(_, cell, quota)| Some((cell, quota.as_ref()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::types::Rate;
+
+    const SECOND: Nanos = 1_000_000_000;
+    const ONE: (Unit, f64) = (Unit::Requests, 1.0);
+
+    fn two_a_second() -> Quotas {
+        Quotas::of(&Rate {
+            rps: Some(2.0),
+            ..Rate::default()
+        })
+    }
+
+    #[test]
+    fn each_address_has_buckets_of_its_own() {
+        let (quotas, mut table) = (two_a_second(), Table::new(100));
+        assert_eq!(table.take(1, &quotas, ONE, 0), Ok(()));
+        assert_eq!(table.take(1, &quotas, ONE, 0), Ok(()));
+        assert_eq!(table.take(1, &quotas, ONE, 0), Err(Duration::from_millis(500)));
+        assert_eq!(table.take(2, &quotas, ONE, 0), Ok(()));
+        assert_eq!(table.take(1, &quotas, ONE, SECOND / 2), Ok(()));
+    }
+
+    #[test]
+    fn l15_a_million_addresses_take_bounded_room_and_free_none_of_them() {
+        let (quotas, mut table) = (two_a_second(), Table::new(10_000));
+        let used_up = u64::MAX;
+        for _ in 0..2 {
+            assert_eq!(table.take(used_up, &quotas, ONE, SECOND), Ok(()));
+        }
+        for address in 0..1_000_000 {
+            assert_eq!(table.take(address, &quotas, ONE, SECOND), Ok(()));
+        }
+        assert_eq!(table.len(), 10_000);
+        assert!(
+            table.take(used_up, &quotas, ONE, SECOND).is_err(),
+            "a flood of other addresses does not fill a used up bucket"
+        );
+    }
+
+    #[test]
+    fn l15_full_buckets_are_swept_out() {
+        let (quotas, mut table) = (two_a_second(), Table::new(100_000));
+        for address in 0..50_000 {
+            assert_eq!(table.take(address, &quotas, ONE, SECOND), Ok(()));
+        }
+        assert_eq!(table.len(), 50_000);
+        for address in 50_000..150_000 {
+            assert_eq!(table.take(address, &quotas, ONE, 10 * SECOND), Ok(()));
+        }
+        assert!(table.len() <= 100_000);
+        assert_eq!(table.take(7, &quotas, ONE, 10 * SECOND), Ok(()));
+        for address in 200_000..300_000 {
+            assert_eq!(table.take(address, &quotas, ONE, 20 * SECOND), Ok(()));
+        }
+        assert!(
+            table.take(7, &quotas, ONE, 20 * SECOND).is_ok(),
+            "long full again"
+        );
+    }
+
+    #[test]
+    fn tokens_are_settled_where_they_were_taken() {
+        let quotas = Quotas::of(&Rate {
+            tpm: Some(600.0),
+            ..Rate::default()
+        });
+        let mut table = Table::new(10);
+        let now = 5 * SECOND;
+        assert_eq!(table.take(1, &quotas, (Unit::Tokens, 500.0), now), Ok(()));
+        assert!(table.take(1, &quotas, (Unit::Tokens, 200.0), now).is_err());
+        table.settle(1, &quotas, (Unit::Tokens, 500.0, 50.0), now);
+        let left = table.standing(1, &quotas, Unit::Tokens, now).map(|s| s.remaining);
+        assert_eq!(left, Some(550));
+        assert_eq!(table.standing(1, &quotas, Unit::Requests, now), None);
+    }
+}

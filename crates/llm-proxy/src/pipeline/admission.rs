@@ -1,0 +1,59 @@
+//! A place among the requests that are served, or a wait for one: after authentication, so that no stranger ever waits,
+//! and before the body is read, so that memory is bounded by places.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
+use llm_dialect::wire_error::ErrorKind;
+
+use super::failure::Failure;
+use crate::base::Address;
+use crate::limits::queue::Refused;
+use crate::limits::who::cost;
+use crate::limits::{KeyId, RequestClass, Who};
+use crate::state::Context;
+
+/// Waits for a place, which the request then holds to its last byte. Dropped, it leaves the queue.
+///
+/// # Errors
+/// The queue is full, or the wait was too long.
+pub async fn wait(ctx: &mut Context) -> Result<(), Failure> {
+    let entered = ctx.live.places.enter(who(ctx)).await;
+    let place = entered.map_err(|refused| match refused {
+        Refused::Full { retry_after } => {
+            let message = "Too many requests are being served and waiting; try again later.";
+            overloaded(message, retry_after)
+        }
+        Refused::WaitedTooLong { retry_after } => {
+            let message =
+                "Too many requests are being served, and no place came free in time; try again later.";
+            overloaded(message, retry_after)
+        }
+    })?;
+    ctx.entry.record.queued = place.waited();
+    ctx.held.place = Some(place);
+    Ok(())
+}
+
+fn overloaded(message: &'static str, retry_after: Duration) -> Failure {
+    Failure::local(ErrorKind::Overloaded, message).after(Some(retry_after))
+}
+
+fn who(ctx: &Context) -> Who {
+    let client = ctx.client.as_ref();
+    let class = ctx.headers.get(RequestClass::HEADER);
+    Who {
+        address: ctx.entry.record.ip.map(Address::of),
+        key: client.map(|client| KeyId(client.id)),
+        key_max: client.and_then(|client| client.max_concurrent),
+        priority: client.map_or(0, |client| client.priority),
+        class: RequestClass::named(class.map(http::HeaderValue::as_bytes)),
+        cost: cost(length(&ctx.headers)),
+    }
+}
+
+/// The announced length of a request's body.
+pub(super) fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}

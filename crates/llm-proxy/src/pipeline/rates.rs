@@ -1,0 +1,193 @@
+//! Rate limits: asked before anything is done for a request, settled when its last byte is out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use llm_dialect::canon::Losses;
+use llm_dialect::wire_error::ErrorKind;
+use llm_dialect::{Api, Dialect, chat, estimate, messages, responses};
+
+use super::ask::{Ask, Shape};
+use super::failure::Failure;
+use super::standing;
+use crate::base::{Address, clock};
+use crate::limits::{Nanos, Unit};
+use crate::observe::Record;
+use crate::state::{self, Alias, Context, Counter, Level, Over, Rated};
+
+/// What an answer is taken to be long where nobody says how long it may be.
+const USUAL_ANSWER: f64 = 1_000.0;
+/// Up to this length a body's tokens are guessed by its bytes. A longer one may be pictures, which cost less than they
+/// weigh, so it is looked into.
+const SHORT_BODY: usize = 32 * 1024;
+/// How many bytes of a body make a token.
+const BYTES_A_TOKEN: f64 = 4.0;
+const ONE: (Unit, f64) = (Unit::Requests, 1.0);
+
+/// Counts a request where it comes from, and in all: before anybody knows whose it is, so that it slows guessers down.
+///
+/// The address comes first: what it has used up must not be taken from everybody else.
+///
+/// # Errors
+/// Its address or the proxy has had enough.
+pub fn enter(ctx: &Context) -> Result<(), Failure> {
+    let snapshot = &ctx.snapshot;
+    if snapshot.address_rates.is_none() && snapshot.global_rates.is_none() {
+        return Ok(());
+    }
+    let now = now();
+    // One by one: neither gives back what the other refuses.
+    for counter in at_the_door(ctx) {
+        state::take(&[counter], ONE, now).map_err(|over| refused(ctx, over))?;
+    }
+    Ok(())
+}
+
+/// Counts a request for its key and its model, and takes the tokens that it may use from every limit of tokens.
+///
+/// # Errors
+/// One of them has not enough. What the others gave is given back.
+pub(super) fn reserve(ctx: &mut Context, ask: &Ask, alias: &Arc<Alias>) -> Result<(), Failure> {
+    let mut counters = own(ctx, alias);
+    let counted = counters.len();
+    counters.extend(at_the_door(ctx).filter(|(_, counter)| counter.counts(Unit::Tokens)));
+    if counters.is_empty() {
+        return Ok(());
+    }
+    let now = now();
+    let own = counters.get(..counted).unwrap_or_default();
+    state::take(own, ONE, now).map_err(|over| refused(ctx, over))?;
+    let has_tokens = counters.iter().any(|(_, counter)| counter.counts(Unit::Tokens));
+    let (input, output) = if has_tokens && ask.api != Api::CountTokens {
+        expected(ask, alias)
+    } else {
+        (0.0, 0.0)
+    };
+    let taken = input + output;
+    if let Err(over) = state::take(&counters, (Unit::Tokens, taken), now) {
+        state::settle(own, Unit::Requests, (1.0, 0.0), now);
+        return Err(refused(ctx, over));
+    }
+    ctx.held.rated = Some(Box::new(Rated::new(counters, taken, input)));
+    Ok(())
+}
+
+/// Tells a client with an answer how its key and its model stand.
+pub fn announce(ctx: &Context, headers: &mut http::HeaderMap) {
+    let Some(rated) = &ctx.held.rated else { return };
+    let own = rated.counters().iter();
+    let own = own.filter(|(level, _)| matches!(level, Level::Key | Level::Model));
+    let now = now();
+    for unit in [Unit::Requests, Unit::Tokens] {
+        let standings = own.clone().filter_map(|(_, counter)| counter.standing(unit, now));
+        if let Some(scarcest) = standings.min_by_key(|standing| standing.remaining) {
+            standing::write(headers, ctx.entry.record.dialect, unit, scarcest);
+        }
+    }
+}
+
+/// Settles a request that is over.
+pub(super) fn settle(rated: &mut Rated, record: &Record) {
+    let usage = &record.usage;
+    let answered = record.first_byte.is_some() && record.status.is_some_and(|status| status < 400);
+    match (usage.input, usage.output) {
+        (None, None) if !answered => rated.settle(Some(0)),
+        (None, None) => rated.settle(None),
+        (input, output) => rated.settle(Some(input.unwrap_or(0) + output.unwrap_or(0))),
+    }
+}
+
+/// The limits of its address and of everybody.
+fn at_the_door(ctx: &Context) -> impl Iterator<Item = (Level, Counter)> {
+    let addresses = ctx.snapshot.address_rates.as_ref();
+    let address = addresses.zip(ctx.entry.record.ip).map(|(addresses, ip)| {
+        let counter = Counter::Of(Arc::clone(addresses), Address::of(ip));
+        (Level::Address, counter)
+    });
+    let global = ctx.snapshot.global_rates.as_ref();
+    let global = global.map(|buckets| (Level::Global, Counter::Shared(Arc::clone(buckets))));
+    address.into_iter().chain(global)
+}
+
+/// The limits of its key and of its model.
+fn own(ctx: &Context, alias: &Alias) -> Vec<(Level, Counter)> {
+    let key = ctx.client.as_ref().and_then(|client| client.rates.as_ref());
+    let of = |level, buckets| (level, Counter::Shared(Arc::clone(buckets)));
+    let key = key.map(|buckets| of(Level::Key, buckets));
+    let model = alias.rates.as_ref().map(|buckets| of(Level::Model, buckets));
+    key.into_iter().chain(model).collect()
+}
+
+/// The tokens that a request may cost: what it says, and what may be answered.
+fn expected(ask: &Ask, alias: &Alias) -> (f64, f64) {
+    let Shape::Json(envelope) = &ask.shape else {
+        return (0.0, USUAL_ANSWER);
+    };
+    let named = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
+    let asked = named.iter().find_map(|name| {
+        let span = envelope.member(&ask.body, name)?;
+        number(span.of(&ask.body))
+    });
+    let default = || {
+        let fields = alias.overrides.iter().chain(&alias.defaults);
+        let mut fields = fields.filter(|(name, _)| named.contains(&name.as_str()));
+        fields.find_map(|(_, value)| number(value))
+    };
+    (said(ask), asked.or_else(default).unwrap_or(USUAL_ANSWER))
+}
+
+fn number(raw: &[u8]) -> Option<f64> {
+    let number: f64 = std::str::from_utf8(raw).ok()?.parse().ok()?;
+    (number.is_finite() && number >= 0.0).then_some(number)
+}
+
+/// The tokens that a request's own text stands for.
+fn said(ask: &Ask) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "bodies have less than 2^53 bytes")]
+    let by_length = ask.body.len() as f64 / BYTES_A_TOKEN;
+    if ask.body.len() <= SHORT_BODY {
+        return by_length;
+    }
+    let text = std::str::from_utf8(&ask.body).unwrap_or_default();
+    let losses = &mut Losses::default();
+    let request = match ask.reads {
+        Dialect::Chat => chat::request_in(text, losses),
+        Dialect::Messages => messages::request_in(text, losses),
+        Dialect::Responses => responses::request_in(text, losses),
+    };
+    #[expect(clippy::cast_precision_loss, reason = "nobody says 2^53 tokens")]
+    request.map_or(by_length, |request| {
+        by_length.min(estimate::input_tokens(&request) as f64)
+    })
+}
+
+fn refused(ctx: &Context, over: Over) -> Failure {
+    let what = match over.unit {
+        Unit::Requests => "requests",
+        Unit::Tokens => "tokens",
+    };
+    let message = format!(
+        "The limit of {what} for {} is reached; try again in {}.",
+        over.level.whose(),
+        in_words(over.wait)
+    );
+    let mut headers = http::HeaderMap::new();
+    if let Some(standing) = over.standing {
+        standing::write(&mut headers, ctx.entry.record.dialect, over.unit, standing);
+    }
+    Failure::local(ErrorKind::RateLimited, message)
+        .with_headers(headers)
+        .after(Some(over.wait))
+}
+
+/// Whole seconds, rounded up, as in `retry-after`.
+fn in_words(wait: Duration) -> String {
+    match wait.as_millis().div_ceil(1_000) {
+        0 | 1 => "a second".to_owned(),
+        seconds => format!("{seconds} seconds"),
+    }
+}
+
+fn now() -> Nanos {
+    clock::nanos(clock::now())
+}

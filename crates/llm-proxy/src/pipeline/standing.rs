@@ -1,0 +1,124 @@
+//! How a limit stands, in the headers that each dialect's clients read.
+//!
+//! `OpenAI`'s names and spans: <https://platform.openai.com/docs/guides/rate-limits>. Anthropic's names and times:
+//! <https://docs.anthropic.com/en/api/rate-limits>.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use llm_dialect::Dialect;
+
+use crate::base::clock;
+use crate::limits::{Standing, Unit};
+
+/// The names of the limit, of what remains, and of the time until all is there again.
+type Names = [HeaderName; 3];
+
+static OPENAI_REQUESTS: Names = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+];
+static OPENAI_TOKENS: Names = [
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
+static ANTHROPIC_REQUESTS: Names = [
+    HeaderName::from_static("anthropic-ratelimit-requests-limit"),
+    HeaderName::from_static("anthropic-ratelimit-requests-remaining"),
+    HeaderName::from_static("anthropic-ratelimit-requests-reset"),
+];
+static ANTHROPIC_TOKENS: Names = [
+    HeaderName::from_static("anthropic-ratelimit-tokens-limit"),
+    HeaderName::from_static("anthropic-ratelimit-tokens-remaining"),
+    HeaderName::from_static("anthropic-ratelimit-tokens-reset"),
+];
+
+/// Writes how a limit stands, in place of what a backend said of limits of its own. `x-ratelimit-*` is for everybody,
+/// and Anthropic's clients get the names that they know beside it.
+pub(super) fn write(headers: &mut HeaderMap, dialect: Dialect, unit: Unit, standing: Standing) {
+    let (openai, anthropic) = match unit {
+        Unit::Requests => (&OPENAI_REQUESTS, &ANTHROPIC_REQUESTS),
+        Unit::Tokens => (&OPENAI_TOKENS, &ANTHROPIC_TOKENS),
+    };
+    put(headers, openai, standing, span(standing.reset));
+    if dialect == Dialect::Messages {
+        put(headers, anthropic, standing, point(standing.reset));
+    }
+}
+
+fn put(headers: &mut HeaderMap, [limit, remaining, reset]: &Names, standing: Standing, when: String) {
+    headers.insert(limit, HeaderValue::from(standing.limit));
+    headers.insert(remaining, HeaderValue::from(standing.remaining));
+    if let Ok(when) = HeaderValue::try_from(when) {
+        headers.insert(reset, when);
+    }
+}
+
+/// A span of time as `OpenAI` writes it: `1h2m3s`, `6m0s`, `1.5s`, `20ms`.
+fn span(time: Duration) -> String {
+    let milliseconds = time.as_nanos().div_ceil(1_000_000);
+    let (seconds, rest) = (milliseconds / 1_000, milliseconds % 1_000);
+    let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
+    match (hours, minutes, seconds % 60, rest) {
+        (0, 0, 0, _) => format!("{milliseconds}ms"),
+        (0, 0, seconds, 0) => format!("{seconds}s"),
+        (0, 0, seconds, rest) => {
+            let fraction = format!("{rest:03}");
+            format!("{seconds}.{}s", fraction.trim_end_matches('0'))
+        }
+        (0, minutes, seconds, _) => format!("{minutes}m{seconds}s"),
+        (hours, minutes, seconds, _) => format!("{hours}h{minutes}m{seconds}s"),
+    }
+}
+
+/// A point in time as Anthropic writes it: RFC 3339, in whole seconds of UTC.
+fn point(time: Duration) -> String {
+    let at = jiff::Timestamp::try_from(clock::wall() + time).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    at.round(jiff::Unit::Second).unwrap_or(at).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_written_as_openai_writes_them() {
+        for (milliseconds, text) in [
+            (0, "0ms"),
+            (20, "20ms"),
+            (1_000, "1s"),
+            (1_500, "1.5s"),
+            (1_020, "1.02s"),
+            (360_000, "6m0s"),
+            (3_723_400, "1h2m3s"),
+        ] {
+            assert_eq!(span(Duration::from_millis(milliseconds)), text);
+        }
+    }
+
+    #[test]
+    fn l14_each_dialect_reads_the_names_that_it_knows() {
+        let standing = Standing {
+            limit: 60,
+            remaining: 59,
+            reset: Duration::from_secs(1),
+        };
+        let mut headers = HeaderMap::new();
+        write(&mut headers, Dialect::Chat, Unit::Requests, standing);
+        assert_eq!(headers.len(), 3);
+        assert_eq!(headers["x-ratelimit-limit-requests"], "60");
+        assert_eq!(headers["x-ratelimit-remaining-requests"], "59");
+        assert_eq!(headers["x-ratelimit-reset-requests"], "1s");
+        write(&mut headers, Dialect::Messages, Unit::Tokens, standing);
+        assert_eq!(headers["anthropic-ratelimit-tokens-remaining"], "59");
+        let reset = headers["anthropic-ratelimit-tokens-reset"].to_str().unwrap();
+        let at: jiff::Timestamp = reset.parse().unwrap();
+        assert!(
+            reset.ends_with('Z') && !reset.contains('.'),
+            "whole seconds of UTC: {reset}"
+        );
+        assert!(at > jiff::Timestamp::UNIX_EPOCH);
+    }
+}

@@ -1,0 +1,5 @@
+//! Many share one proxy: rates, and who is served at once.
+
+mod places;
+mod rates;
+mod tokens;
