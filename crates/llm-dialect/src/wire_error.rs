@@ -23,6 +23,8 @@ pub enum ErrorKind {
     MethodNotAllowed,
     /// The key may not use the model.
     ModelNotAllowed,
+    /// A web page from elsewhere asks a proxy that wants no key.
+    ForeignOrigin,
     /// The body is no JSON, or a field is missing or of the wrong type.
     InvalidBody,
     /// A field that the backend's dialect cannot express and that changes the answer.
@@ -109,11 +111,12 @@ const BUSY: &str = "overloaded_error";
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::InvalidApiKey,
         Self::UnknownUrl,
         Self::MethodNotAllowed,
         Self::ModelNotAllowed,
+        Self::ForeignOrigin,
         Self::InvalidBody,
         Self::UnsupportedParameter,
         Self::UnsupportedMediaType,
@@ -194,6 +197,7 @@ impl ErrorKind {
             Self::ModelNotAllowed => {
                 lasting(403, "permission_error", "model_not_allowed", "permission_error")
             }
+            Self::ForeignOrigin => lasting(403, "permission_error", "foreign_origin", "permission_error"),
             Self::InvalidBody => lasting(400, BAD, "invalid_body", BAD),
             Self::UnsupportedParameter => lasting(400, BAD, "unsupported_parameter", BAD),
             Self::UnsupportedMediaType => lasting(415, BAD, "unsupported_media_type", BAD),

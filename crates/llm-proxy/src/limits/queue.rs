@@ -357,4 +357,6 @@ struct Full;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
+mod shop;
+#[cfg(test)]
 mod tests;

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_dialect::canon::Losses;
 use llm_dialect::wire_error::ErrorKind;
-use llm_dialect::{Api, Dialect, chat, estimate, messages, responses};
+use llm_dialect::{Api, estimate};
 
 use super::ask::{Ask, Shape};
 use super::failure::Failure;
@@ -17,11 +16,6 @@ use crate::state::{self, Alias, Context, Counter, Level, Over, Rated};
 
 /// What an answer is taken to be long where nobody says how long it may be.
 const USUAL_ANSWER: f64 = 1_000.0;
-/// Up to this length a body's tokens are guessed by its bytes. A longer one may be pictures, which cost less than they
-/// weigh, so it is looked into.
-const SHORT_BODY: usize = 32 * 1024;
-/// How many bytes of a body make a token.
-const BYTES_A_TOKEN: f64 = 4.0;
 const ONE: (Unit, f64) = (Unit::Requests, 1.0);
 
 /// Counts a request where it comes from, and in all: before anybody knows whose it is, so that it slows guessers down.
@@ -123,6 +117,8 @@ fn expected(ask: &Ask, alias: &Alias) -> (f64, f64) {
     let Shape::Json(envelope) = &ask.shape else {
         return (0.0, USUAL_ANSWER);
     };
+    #[expect(clippy::cast_precision_loss, reason = "nobody says 2^53 tokens")]
+    let said = estimate::of_bytes(&ask.body) as f64;
     let named = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
     let asked = named.iter().find_map(|name| {
         let span = envelope.member(&ask.body, name)?;
@@ -133,32 +129,12 @@ fn expected(ask: &Ask, alias: &Alias) -> (f64, f64) {
         let mut fields = fields.filter(|(name, _)| named.contains(&name.as_str()));
         fields.find_map(|(_, value)| number(value))
     };
-    (said(ask), asked.or_else(default).unwrap_or(USUAL_ANSWER))
+    (said, asked.or_else(default).unwrap_or(USUAL_ANSWER))
 }
 
 fn number(raw: &[u8]) -> Option<f64> {
     let number: f64 = std::str::from_utf8(raw).ok()?.parse().ok()?;
     (number.is_finite() && number >= 0.0).then_some(number)
-}
-
-/// The tokens that a request's own text stands for.
-fn said(ask: &Ask) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "bodies have less than 2^53 bytes")]
-    let by_length = ask.body.len() as f64 / BYTES_A_TOKEN;
-    if ask.body.len() <= SHORT_BODY {
-        return by_length;
-    }
-    let text = std::str::from_utf8(&ask.body).unwrap_or_default();
-    let losses = &mut Losses::default();
-    let request = match ask.reads {
-        Dialect::Chat => chat::request_in(text, losses),
-        Dialect::Messages => messages::request_in(text, losses),
-        Dialect::Responses => responses::request_in(text, losses),
-    };
-    #[expect(clippy::cast_precision_loss, reason = "nobody says 2^53 tokens")]
-    request.map_or(by_length, |request| {
-        by_length.min(estimate::input_tokens(&request) as f64)
-    })
 }
 
 fn refused(ctx: &Context, over: Over) -> Failure {

@@ -6,6 +6,7 @@ mod connection;
 mod forwarded;
 mod framing;
 mod guard;
+mod origin;
 mod plain;
 mod preface;
 mod refused;

@@ -14,7 +14,7 @@ use llm_dialect::{Api, Dialect};
 
 use super::connection::{Peer, Service};
 use super::respond::{Wire, refusal};
-use super::{forwarded, plain, refused, respond};
+use super::{forwarded, origin, plain, refused, respond};
 use crate::base::{Class, clock};
 use crate::observe::Record;
 use crate::pipeline::journey::{Call, journey};
@@ -327,9 +327,19 @@ fn authenticate(ctx: &mut Context) -> Result<(), Failure> {
     let Ok(client) = snapshot.keys.identify(&ctx.headers, clock::wall()) else {
         return Err(stranger(ctx).closing());
     };
+    if client.is_none() && origin::is_foreign(&ctx.headers) {
+        return Err(page().closing());
+    }
     ctx.entry.record.key = client.map(|client| Arc::clone(&client.name));
     ctx.client = client.cloned();
     Ok(())
+}
+
+/// What a web page from elsewhere is told by a proxy that wants no key.
+fn page() -> Failure {
+    let message =
+        "A web page from elsewhere may not use this proxy without a key; its owner can set `api_keys`.";
+    Failure::local(ErrorKind::ForeignOrigin, message)
 }
 
 /// What somebody without a valid key is told, whatever is wrong with it; who tries too often is told to wait. A valid

@@ -5,9 +5,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::config::is_metadata_address;
+
+/// What the system says when a process, or all of them, may open no more files: `EMFILE` and `ENFILE`, the same on all
+/// Unixes.
+const OUT_OF_FILES: [i32; 2] = [24, 23];
+/// How long to wait for one to be closed.
+const FILE_PAUSE: Duration = Duration::from_millis(20);
 
 /// What a name may stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +48,29 @@ pub(super) async fn connect(
     let share = limit / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
     let mut last = "the name has no address".to_owned();
     for address in addresses {
-        match timeout(share, TcpStream::connect(address)).await {
+        match timeout(share, dial(address)).await {
             Ok(Ok(stream)) => return without_delay(stream).map_err(|error| error.to_string()),
             Ok(Err(error)) => last = error.to_string(),
             Err(_) => "no answer to the connection request".clone_into(&mut last),
         }
     }
     Err(last)
+}
+
+/// Connects; while this process is out of files, which is no fault of the backend's, it waits for one.
+async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
+    loop {
+        match TcpStream::connect(address).await {
+            Err(error)
+                if error
+                    .raw_os_error()
+                    .is_some_and(|code| OUT_OF_FILES.contains(&code)) =>
+            {
+                sleep(FILE_PAUSE).await;
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Small writes would else wait for the peer's delayed acknowledgement: 40 ms a token.

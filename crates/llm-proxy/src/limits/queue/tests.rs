@@ -1,21 +1,19 @@
 //! The queue's rules, one by one: who is served at once, in which order the others are, and who is turned away.
 
-use std::collections::VecDeque;
-
 use super::*;
 use crate::base::{Address, clock};
 use crate::limits::who::RequestClass;
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 /// One at a time: the order in which waiters are served shows.
-const ONE: Concurrency = Concurrency {
+pub(super) const ONE: Concurrency = Concurrency {
     max_requests: 1,
     per_ip: 1_000,
     queue_size: 10_000,
     queue_timeout: Duration::from_secs(30),
 };
 
-fn of_key(key: u64) -> Who {
+pub(super) fn of_key(key: u64) -> Who {
     Who {
         address: None,
         key: Some(KeyId(key)),
@@ -39,14 +37,14 @@ fn of_class(class: RequestClass) -> Who {
 }
 
 /// A queue on a clock of its own; waiters are their numbers in the order in which they came.
-struct Hall {
-    queue: Queue<usize>,
-    now: Instant,
+pub(super) struct Hall {
+    pub(super) queue: Queue<usize>,
+    pub(super) now: Instant,
     came: Vec<Who>,
 }
 
 impl Hall {
-    fn new(bounds: Concurrency) -> Self {
+    pub(super) fn new(bounds: Concurrency) -> Self {
         let now = clock::now();
         Self {
             queue: Queue::new(bounds, now),
@@ -56,35 +54,35 @@ impl Hall {
     }
 
     /// With the only place taken.
-    fn busy(bounds: Concurrency) -> Self {
+    pub(super) fn busy(bounds: Concurrency) -> Self {
         let mut hall = Self::new(bounds);
         assert_eq!(hall.come(of_key(u64::MAX)).0, Entered::Served);
         hall
     }
 
-    fn come(&mut self, who: Who) -> (Entered<()>, Vec<News<usize>>) {
+    pub(super) fn come(&mut self, who: Who) -> (Entered<()>, Vec<News<usize>>) {
         let number = self.came.len();
         self.came.push(who);
         self.queue.enter(who, || (number, ()), self.now)
     }
 
-    fn wait(&mut self, who: Who) -> Ticket {
+    pub(super) fn wait(&mut self, who: Who) -> Ticket {
         match self.come(who) {
             (Entered::Waits(ticket, ()), news) if news.is_empty() => ticket,
             other => panic!("must wait, and put nobody out: {other:?}"),
         }
     }
 
-    fn all_wait(&mut self, who: Who, times: usize) {
+    pub(super) fn all_wait(&mut self, who: Who, times: usize) {
         (0..times).for_each(|_| _ = self.wait(who));
     }
 
-    fn leave(&mut self, number: usize) -> Vec<usize> {
+    pub(super) fn leave(&mut self, number: usize) -> Vec<usize> {
         served(self.queue.leave(&self.came[number], self.now))
     }
 
     /// Whoever is in service leaves, time and again: who is served then.
-    fn order(&mut self, times: usize) -> Vec<Who> {
+    pub(super) fn order(&mut self, times: usize) -> Vec<Who> {
         let mut inside = 0;
         (0..times)
             .map_while(|_| {
@@ -94,13 +92,13 @@ impl Hall {
             .collect()
     }
 
-    fn keys(&mut self, times: usize) -> Vec<u64> {
+    pub(super) fn keys(&mut self, times: usize) -> Vec<u64> {
         let order = self.order(times);
         order.into_iter().map(|who| who.key.unwrap().0).collect()
     }
 }
 
-fn served(news: Vec<News<usize>>) -> Vec<usize> {
+pub(super) fn served(news: Vec<News<usize>>) -> Vec<usize> {
     let served = news.into_iter().filter(|news| news.place.is_ok());
     served.map(|news| news.waiter).collect()
 }
@@ -498,127 +496,4 @@ fn l02_who_is_turned_away_hears_when_the_queue_will_have_been_served() {
         (told(&mut hall) - 60.0).abs() < 0.1,
         "Claude Code gives up beyond a minute"
     );
-}
-
-/// Backends that take as long for every request.
-struct Shop {
-    hall: Hall,
-    takes: Duration,
-    /// Who is inside, when that ends, first to last.
-    inside: VecDeque<(Instant, usize)>,
-    waits: Vec<Duration>,
-    arrived: Vec<Instant>,
-    refused: Vec<Duration>,
-}
-
-impl Shop {
-    fn new(bounds: Concurrency, takes: Duration) -> Self {
-        Self {
-            hall: Hall::new(bounds),
-            takes,
-            inside: VecDeque::new(),
-            waits: Vec::new(),
-            arrived: Vec::new(),
-            refused: Vec::new(),
-        }
-    }
-
-    fn come(&mut self, who: Who) {
-        let number = self.arrived.len();
-        self.arrived.push(self.hall.now);
-        let (entered, news) = self.hall.come(who);
-        match entered {
-            Entered::Served => self.serve(number),
-            Entered::Waits(..) => {}
-            Entered::Refused(Refused::Full { retry_after }) => self.refused.push(retry_after),
-            Entered::Refused(other) => panic!("{other:?}"),
-        }
-        assert!(served(news).is_empty());
-    }
-
-    fn serve(&mut self, number: usize) {
-        self.inside.push_back((self.hall.now + self.takes, number));
-        self.waits.push(self.hall.now - self.arrived[number]);
-        let most = self.hall.queue.view().max as usize;
-        assert!(self.inside.len() <= most, "never more than that at once");
-    }
-
-    /// A millisecond passes.
-    fn tick(&mut self) {
-        self.hall.now += SECOND / 1_000;
-        while let Some((end, number)) = self.inside.front().copied()
-            && end <= self.hall.now
-        {
-            self.inside.pop_front();
-            for next in self.hall.leave(number) {
-                self.serve(next);
-            }
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.inside.is_empty() && self.hall.queue.view().waiting == 0
-    }
-}
-
-#[test]
-fn l01_thirty_requests_of_a_second_take_three_with_ten_places() {
-    let bounds = Concurrency {
-        max_requests: 10,
-        queue_size: 20,
-        ..ONE
-    };
-    let mut shop = Shop::new(bounds, SECOND);
-    let began = shop.hall.now;
-    for key in 0..30 {
-        shop.come(of_key(key));
-    }
-    while !shop.is_empty() {
-        shop.tick();
-    }
-    assert_eq!((shop.hall.now - began, shop.refused.len()), (SECOND * 3, 0));
-}
-
-#[test]
-fn l16_ten_times_the_capacity_takes_nothing_of_it_and_is_over_when_it_is_over() {
-    let bounds = Concurrency {
-        max_requests: 10,
-        queue_size: 100,
-        queue_timeout: SECOND * 5,
-        ..ONE
-    };
-    let mut shop = Shop::new(bounds, SECOND / 10);
-    let mut dice = fastrand::Rng::with_seed(16);
-    // A hundred a second are served, and a thousand come; half of them are of one key.
-    for _ in 0..60_000 {
-        let key = if dice.bool() { 0 } else { dice.u64(1..20) };
-        shop.come(of_key(key));
-        shop.tick();
-        assert!(shop.hall.queue.view().waiting <= 100);
-    }
-    assert!(
-        shop.waits.len() >= 5_900,
-        "{} of 6,000 that might have been served",
-        shop.waits.len()
-    );
-    shop.waits.sort_unstable();
-    let late = shop.waits[shop.waits.len() * 99 / 100];
-    assert!(
-        late < bounds.queue_timeout,
-        "p99 of those who were served: {late:?}"
-    );
-    let honest = shop.refused[shop.refused.len() / 2].as_secs_f64();
-    assert!(
-        (0.9..1.5).contains(&honest),
-        "a queue of a hundred is served in a second, not {honest} s"
-    );
-    let ended = shop.hall.now;
-    while !shop.is_empty() {
-        shop.tick();
-    }
-    assert!(
-        shop.hall.now - ended < SECOND * 2,
-        "then it is as if nothing had been"
-    );
-    assert!(shop.hall.queue.levels.is_empty() && shop.hall.queue.seats.remembered() == 0);
 }

@@ -238,3 +238,31 @@ async fn where_no_keys_are_configured_nobody_is_counted() {
     }
     proxy.finish().await;
 }
+
+#[tokio::test]
+async fn a_page_from_elsewhere_spends_nothing_where_no_key_is_asked_for() {
+    let pair = Pair::start().await;
+    let proxy = Proxy::start(&pair.yaml()).await;
+    for (path, body) in calls("m", false) {
+        for (origin, status) in [
+            ("https://evil.example", 403),
+            ("http://evil.example:8765", 403),
+            ("null", 403),
+            ("http://localhost:3000", 200),
+        ] {
+            let page = proxy.client().header("origin", origin);
+            let reply = page.post(path, &body).await.expect(status);
+            if status == 403 {
+                assert_eq!(reply.json()["error"]["type"], "permission_error", "{origin}");
+            }
+        }
+    }
+    assert_eq!(pair.seen().len(), 3, "only the page of this machine was answered");
+    proxy.finish().await;
+    // A page that has a key is a client like any other.
+    let proxy = Proxy::start(&keyed(&pair)).await;
+    let page = at(&proxy, "192.0.2.1").header("origin", "https://app.example");
+    page.clone().chat("m", false).await.expect(401);
+    page.header("x-api-key", VALID).chat("m", false).await.expect(200);
+    proxy.finish().await;
+}

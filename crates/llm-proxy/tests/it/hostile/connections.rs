@@ -85,11 +85,19 @@ async fn l21_without_files_left_accepting_pauses_and_goes_on_with_one_warning() 
     let body = body.to_string();
     let mut first = proxy.client().open("POST", path, body.as_bytes()).await;
     within("an answer", first.rest()).await.expect(200);
+    let second = another(&proxy).await;
     let mut idle = Vec::new();
     for _ in 0..100 {
         idle.push(TcpStream::connect(proxy.address()).await.unwrap());
     }
     proxy.logged("cannot accept connections").await;
+    // The other backend has no connection yet: who needs one waits for a file, and blames nobody.
+    let (elsewhere, question) = &calls("m", false)[2];
+    let question = question.to_string();
+    let mut waiting = proxy
+        .client()
+        .open_on(second, "POST", elsewhere, question.as_bytes())
+        .await;
     let mut open = first.into_stream();
     for _ in 0..5 {
         let mut again = proxy.client().open_on(open, "POST", path, body.as_bytes()).await;
@@ -98,7 +106,12 @@ async fn l21_without_files_left_accepting_pauses_and_goes_on_with_one_warning() 
             .expect(200);
         open = again.into_stream();
     }
+    assert!(waiting.is_silent(), "no file, no connection, no answer yet");
     drop(idle);
+    within("an answer once there are files", waiting.rest())
+        .await
+        .expect(200);
+    assert_eq!(pair.anthropic.seen().len(), 1, "the first choice has answered");
     another(&proxy).await;
     assert_eq!(warnings(&proxy, "cannot accept connections"), 1);
     proxy.finish().await;

@@ -108,3 +108,21 @@ async fn d12_what_can_be_read_in_two_ways_is_refused_and_the_requests_before_it_
     proxy.sent(u64::try_from(on_record).unwrap());
     proxy.finish().await;
 }
+
+#[tokio::test]
+async fn d12_the_admin_listener_refuses_them_as_well() {
+    let backend = Recorder::start().await;
+    let proxy = before(&backend).await;
+    let sound = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    for odd in [
+        "GET /healthz HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\ncontent-length: 0\r\n\r\n",
+        "GET /healthz HTTP/1.1\nhost: localhost\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nhost: localhost\r\nhost: localhost\r\n\r\n",
+    ] {
+        let stream = TcpStream::connect(proxy.admin()).await.unwrap();
+        let answer = exchange(stream, format!("{sound}{odd}{sound}").as_bytes()).await;
+        let statuses: Vec<_> = heads(&answer).into_iter().filter_map(status).collect();
+        assert_eq!(statuses, [200, 400], "{odd:?}: {answer}");
+    }
+    proxy.finish().await;
+}
