@@ -7,6 +7,7 @@ pub mod env;
 pub mod gauge;
 pub mod glob;
 pub mod identity;
+pub mod muffle;
 pub mod rarely;
 pub mod secret;
 pub mod units;

@@ -6,7 +6,7 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -23,6 +23,7 @@ use super::bind::Socket;
 use super::guard::Guard;
 use super::target;
 use super::tls::Acceptor;
+use crate::base::muffle::muffled;
 use crate::config::types::Config;
 use crate::pipeline::AnswerBody;
 use crate::state::{Phase, Refusal, Signals};
@@ -181,12 +182,14 @@ async fn drive<S: Service>(
     let mut too_late = pin!(tokio::time::sleep(http.first_head));
     let mut closing = false;
     let mut phases = Phases::new(phase);
+    let mut ears = Ears::default();
     poll_fn(move |cx| {
         if phases.poll_news(cx) && phases.known == Phase::Ending {
             signals.end();
         }
+        let heard = &mut Context::from_waker(ears.of(cx.waker()));
         // An error is the client's doing, and the client is gone: nobody to tell.
-        if connection.as_mut().poll(cx).is_ready() {
+        if connection.as_mut().poll(heard).is_ready() {
             return Poll::Ready(());
         }
         if signals.come() == 0 && too_late.as_mut().poll(cx).is_ready() {
@@ -196,11 +199,23 @@ async fn drive<S: Service>(
         if close && !closing {
             closing = true;
             connection.as_mut().graceful_shutdown();
-            return connection.as_mut().poll(cx).map(|_| ());
+            return connection.as_mut().poll(heard).map(|_| ());
         }
         Poll::Pending
     })
     .await;
+}
+
+/// The task's waker, muffled: made once, since a connection stays in one task.
+#[derive(Default)]
+struct Ears(Option<(Waker, Waker)>);
+
+impl Ears {
+    fn of(&mut self, task: &Waker) -> &Waker {
+        let same = self.0.take().filter(|(known, _)| known.will_wake(task));
+        let both = same.unwrap_or_else(|| (task.clone(), muffled(task)));
+        &self.0.insert(both).1
+    }
 }
 
 /// In a drain HTTP/2 clients are told to go elsewhere at once; over HTTP/1.1 the next answer says so, and an idle
