@@ -6,6 +6,7 @@ pub mod clock;
 pub mod env;
 pub mod gauge;
 pub mod glob;
+pub mod hasher;
 pub mod identity;
 pub mod muffle;
 pub mod rarely;
