@@ -49,7 +49,6 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
         crossed(ctx, &crossing, &mut out);
     }
     ctx.entry.record.status = Some(status.as_u16());
-    ctx.entry.first_byte();
     let body = match body {
         Committed::Whole {
             body,
