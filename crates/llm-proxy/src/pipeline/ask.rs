@@ -1,7 +1,7 @@
 //! What a client asks: its body, bounded in size and time, and the few facts that routing needs.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context as Task, Poll};
 
 use bytes::{Bytes, BytesMut};
@@ -87,7 +87,8 @@ async fn bounded(ctx: &Context, body: Incoming) -> Result<Bytes, Failure> {
         return Err(too_large(max));
     }
     let deadline = ctx.entry.started() + ctx.snapshot.config.timeout.request;
-    let whole = collect(body, (announced, max), !ctx.connection.is_multiplexed());
+    // Pinned where it is made: the timeout would move it.
+    let whole = pin!(collect(body, (announced, max), !ctx.connection.is_multiplexed()));
     match timeout_at(deadline.into(), whole).await {
         Ok(done) => done,
         Err(_) => Err(Failure::local(

@@ -1,5 +1,6 @@
 //! One attempt: the request in the backend's terms, sent; its answer, held back to the commit point; or what went wrong.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -67,7 +68,8 @@ pub(super) async fn run(
         dialect: ask.api.dialect(),
         spoken: candidate.api.dialect(),
     };
-    let answered = exchange(ctx, ask, (candidate, started), outgoing);
+    // Pinned where it is made: it is large, and the timeout would move it.
+    let answered = pin!(exchange(ctx, ask, (candidate, started), outgoing));
     match timeout_at(deadline.into(), answered).await {
         Ok(Ok(spoken)) => judge.disguised(spoken),
         Ok(Err(trouble)) => Err(judge.trouble(trouble)),
