@@ -10,7 +10,7 @@ use crate::scan::{self, Member, Object, ScanError, Span};
 /// The longest model name that is accepted, in bytes.
 const LONGEST_MODEL: usize = 256;
 
-/// Top-level keys that the proxy itself reads. Two parsers may disagree on which of two equal keys counts,
+/// Top-level keys that the proxy itself reads; first those that [`Envelope::read`] looks at. Two parsers may disagree on which of two equal keys counts,
 /// so a body that repeats one of these is refused.
 const READ_KEYS: [&str; 11] = [
     "model",
@@ -83,13 +83,13 @@ impl Envelope {
     pub fn read(body: &[u8], max_depth: usize) -> Result<Self, BodyError> {
         let object = scan::object(body, max_depth)?
             .ok_or_else(|| BodyError::of_body("The body must be a JSON object."))?;
-        refuse_repeats(&object, body)?;
-        let value = |name| value_of(&object, body, name).map(|span| span.of(body));
-        let options = value("stream_options").filter(|value| value.starts_with(b"{"));
+        let [model, stream, options, previous, ..] = read_once(&object, body)?;
+        let value = |span: Option<Span>| span.map(|span| span.of(body));
+        let options = value(options).filter(|value| value.starts_with(b"{"));
         Ok(Self {
-            model: value("model").and_then(text),
-            previous_response_id: value("previous_response_id").and_then(text),
-            stream: value("stream") == Some(b"true"),
+            model: value(model).and_then(text),
+            previous_response_id: value(previous).and_then(text),
+            stream: value(stream) == Some(b"true"),
             include_usage: options.map(include_usage).transpose()?.unwrap_or(false),
             object,
         })
@@ -218,20 +218,21 @@ pub fn check_model(model: &str) -> Result<(), BodyError> {
     ))
 }
 
-fn refuse_repeats(object: &Object, body: &[u8]) -> Result<(), BodyError> {
-    let mut seen = [false; READ_KEYS.len()];
+/// The values of the keys that are read, in their order there; none of them may be repeated.
+fn read_once(object: &Object, body: &[u8]) -> Result<[Option<Span>; READ_KEYS.len()], BodyError> {
+    let mut found = [None; READ_KEYS.len()];
     for member in &object.members {
         let read = READ_KEYS
             .iter()
-            .zip(&mut seen)
+            .zip(&mut found)
             .find(|(name, _)| member.is_named(body, name));
-        if let Some((name, seen)) = read
-            && std::mem::replace(seen, true)
+        if let Some((name, found)) = read
+            && found.replace(member.value).is_some()
         {
             return Err(repeated(name, name));
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 fn repeated(param: &str, name: &str) -> BodyError {
@@ -249,7 +250,13 @@ fn value_of(object: &Object, body: &[u8], name: &str) -> Option<Span> {
 
 /// The text of a JSON string; `None` for another kind of value, and for a lone surrogate, which no text can hold.
 fn text(value: &[u8]) -> Option<String> {
-    serde_json::from_slice(value).ok()
+    let plain = value
+        .strip_prefix(b"\"")
+        .and_then(|rest| rest.strip_suffix(b"\""));
+    match plain.filter(|inside| !inside.contains(&b'\\')) {
+        Some(inside) => String::from_utf8(inside.to_vec()).ok(),
+        None => serde_json::from_slice(value).ok(),
+    }
 }
 
 /// `include_usage` of a `stream_options` object, which is short enough to be scanned a second time.

@@ -14,6 +14,7 @@ mod string;
 use std::fmt;
 
 use plain::plain_run;
+pub(crate) use plain::short;
 pub(crate) use string::{inside, is_plain};
 
 /// The deepest nesting that can be asked for: one bit a level is kept in a `u128`.
@@ -98,11 +99,18 @@ pub struct Member {
 impl Member {
     /// Whether the key, its escapes decoded, is `name`. An escape can spell any letter, so a comparison
     /// of raw bytes would miss `"\u006dodel"`, which a backend reads as `model`.
+    #[inline]
     pub fn is_named(&self, bytes: &[u8], name: &str) -> bool {
-        let quoted = self.key.of(bytes);
-        if !self.escaped {
-            return quoted.get(1..quoted.len().saturating_sub(1)) == Some(name.as_bytes());
+        if self.escaped {
+            return self.spells(bytes, name);
         }
+        // Nearly every key that is another one has another length.
+        self.key.end.wrapping_sub(self.key.start) == name.len() + 2
+            && bytes.get(self.key.start + 1..self.key.end - 1) == Some(name.as_bytes())
+    }
+
+    fn spells(&self, bytes: &[u8], name: &str) -> bool {
+        let quoted = self.key.of(bytes);
         // What cannot fit is not decoded.
         quoted.len() <= 2 + LONGEST_ESCAPE * name.len()
             && serde_json::from_slice::<String>(quoted).is_ok_and(|key| key == name)
@@ -331,6 +339,16 @@ impl Cursor<'_> {
     /// The string whose opening quote stands here.
     fn string(&mut self) -> Step {
         self.at += 1;
+        if let Some(length) = short(self.bytes.get(self.at..).unwrap_or_default()) {
+            self.at += length + 1;
+            return Ok(());
+        }
+        self.rest_of_string()
+    }
+
+    /// The same for any string, behind its opening quote. Out of the way: most strings are short.
+    #[inline(never)]
+    fn rest_of_string(&mut self) -> Step {
         loop {
             let rest = self.bytes.get(self.at..).unwrap_or_default();
             self.at += if self.is_utf8 {

@@ -4,6 +4,8 @@
 //! Anthropic counts the input exclusively: cached and cache-written tokens stand beside it. Inside the
 //! proxy there is one arithmetic, `OpenAI`'s: [`Usage::input`] is everything that the model read.
 
+mod plain;
+
 use serde::Deserialize;
 
 use crate::dialect::Dialect;
@@ -35,7 +37,7 @@ impl Usage {
 ///
 /// Reports of one stream are [merged](Self::merge) before they are [summed up](Self::usage): Anthropic
 /// spreads them over `message_start` and `message_delta`, and its total is known only from all the parts.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Reported {
     prompt_tokens: Count,
@@ -53,21 +55,21 @@ pub struct Reported {
     output_tokens_details: Option<OutputDetails>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 struct CacheCreation {
     ephemeral_5m_input_tokens: Count,
     ephemeral_1h_input_tokens: Count,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 struct InputDetails {
     cached_tokens: Count,
     cache_write_tokens: Count,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 struct OutputDetails {
     reasoning_tokens: Count,
@@ -77,7 +79,8 @@ struct OutputDetails {
 impl Reported {
     /// Reads a `usage` value; nothing if it is no object.
     pub fn read(json: &str) -> Option<Self> {
-        serde_json::from_str::<Option<Self>>(json).ok().flatten()
+        let plain = plain::read(json.as_bytes());
+        plain.or_else(|| serde_json::from_str::<Option<Self>>(json).ok().flatten())
     }
 
     /// Takes over what a later report of the same answer says.

@@ -6,6 +6,9 @@ const CHUNK: usize = 32;
 /// How many bytes of a string are looked at before that begins.
 const NEAR: usize = 16;
 
+/// How many words a short string may take: `completion_tokens_details` with its quote.
+const SHORT: usize = 4;
+
 /// How many bytes of `text` come before the first quote, backslash or control character, or (`ASCII`) byte that is
 /// not ASCII. Most strings are short, so words come first; whoever gets past the first few is in a prompt, where wide
 /// chunks pay.
@@ -32,6 +35,22 @@ fn plain_words<const ASCII: bool>(text: &[u8]) -> usize {
     }
     let tail = tail.iter().take_while(|&&byte| special::<ASCII>(byte) == 0);
     8 * words.len() + tail.count()
+}
+
+/// How long a string is that ends within the first few words and is plain to its end; nothing where it is another one.
+/// Keys are such strings, and there are more of them than of all others: what they cost is getting ready to read.
+pub(crate) fn short(text: &[u8]) -> Option<usize> {
+    let (words, _) = text.as_chunks::<8>();
+    for (index, word) in words.iter().take(SHORT).enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let marks = special_bytes::<true>(word);
+        if marks != 0 {
+            let bits = marks.trailing_zeros() & !7;
+            let is_quote = (word >> bits) & 0xFF == u64::from(b'"');
+            return is_quote.then_some(8 * index + bits as usize / 8);
+        }
+    }
+    None
 }
 
 /// No branch inside, and nothing but bytes, so that it becomes a few vector comparisons.
@@ -67,7 +86,7 @@ fn special_bytes<const ASCII: bool>(word: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{plain_run, special};
+    use super::{plain_run, short, special};
 
     #[test]
     fn every_special_byte_is_found_at_every_offset() {
@@ -94,5 +113,23 @@ mod tests {
                 at_every_offset(byte, b'~', plain_run::<true>);
             }
         }
+    }
+
+    #[test]
+    fn a_short_string_ends_with_the_first_special_byte_if_that_is_a_quote() {
+        for byte in (0..=u8::MAX).filter(|byte| special::<true>(*byte) == 1) {
+            for offset in 0..80 {
+                let mut text = [b'~'; 96];
+                text[offset] = byte;
+                text[offset + 1] = b'"';
+                let expected = (byte == b'"' && offset < 32).then_some(offset);
+                assert_eq!(short(&text), expected, "byte {byte} at {offset}");
+            }
+        }
+        assert_eq!(
+            short(b"a\""),
+            None,
+            "what is left of a text is looked at in the other way"
+        );
     }
 }

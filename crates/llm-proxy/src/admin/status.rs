@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::limits;
 use crate::base::clock;
 use crate::observe::panics;
-use crate::state::{Backend, Live, Phase, Route, Snapshot};
+use crate::state::{Backend, Live, Phase, Snapshot};
 
 /// Backends with their cooldowns, the config's generation, what is in flight.
 pub(super) fn status(snapshot: &Snapshot, live: &Live) -> Value {
@@ -78,10 +78,10 @@ fn model<'a>(snapshot: &'a Snapshot, backend: &Backend, id: u64) -> Option<&'a s
     let routes = tiers.flat_map(|tier| &tier.routes);
     let mut own = routes.filter(|route| route.backend.id == backend.id);
     own.find_map(|route| {
-        let name = &*route.model.as_ref()?.0;
+        let model = route.model.as_ref()?;
         let calls = [Api::Chat, Api::CountTokens];
-        let is_it = calls.into_iter().any(|api| Route::model_id(name, api) == id);
-        is_it.then_some(name)
+        let is_it = calls.into_iter().any(|api| model.id(api) == id);
+        is_it.then_some(&*model.name)
     })
 }
 

@@ -21,7 +21,6 @@ pub mod terminal;
 mod breaker;
 mod cooldown;
 mod entry;
-mod hasher;
 mod span;
 mod texts;
 mod window;

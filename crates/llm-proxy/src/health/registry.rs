@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::cooldown::Stage;
 use super::entry::{Cooled, Entry, Failure, Sole};
-use super::hasher::Mixing;
 use super::policy::{Policy, is_hard};
 use super::scope::{Place, Scope, Target};
 use crate::base::Class;
+use crate::base::hasher::Mixing;
 
 /// So many scopes are remembered; models that clients invent must not fill the memory.
 const CAPACITY: usize = 10_000;

@@ -131,8 +131,7 @@ impl<W> Queue<W> {
             Vec::new()
         };
         // Of those who wait nobody may be served now, or it would have been: no one is overtaken.
-        if self.seats.fits(&who) {
-            self.seats.take(&who);
+        if self.seats.take_if_free(&who) {
             return (Entered::Served, news);
         }
         news.append(&mut self.drop_stale(now));

@@ -55,21 +55,29 @@ impl<K: Copy + Eq + Hash> Table<K> {
         (unit, amount): (Unit, f64),
         now: Nanos,
     ) -> Result<(), Duration> {
-        let mut cells = self.cells.get(&key).copied().unwrap_or_default();
+        let known = self.cells.get_mut(&key);
+        let mut cells = known.as_deref().copied().unwrap_or_default();
         for (cell, quota) in of(&mut cells, quotas, unit) {
             *cell = quota.take(*cell, amount, now)?;
         }
-        self.put(key, cells, now);
+        match known {
+            Some(known) => *known = cells,
+            None => self.add(key, cells, now),
+        }
         Ok(())
     }
 
     /// What was taken was `taken`, what was used is `used`.
     pub fn settle(&mut self, key: K, quotas: &Quotas, (unit, taken, used): (Unit, f64, f64), now: Nanos) {
-        let mut cells = self.cells.get(&key).copied().unwrap_or([now; 3]);
+        let known = self.cells.get_mut(&key);
+        let mut cells = known.as_deref().copied().unwrap_or([now; 3]);
         for (cell, quota) in of(&mut cells, quotas, unit) {
             *cell = quota.settle(*cell, used - quota.at_most(taken));
         }
-        self.put(key, cells, now);
+        match known {
+            Some(known) => *known = cells,
+            None => self.add(key, cells, now),
+        }
     }
 
     /// How the scarcest bucket of that unit stands; none where there is none.
@@ -90,11 +98,8 @@ impl<K: Copy + Eq + Hash> Table<K> {
         self.cells.is_empty()
     }
 
-    fn put(&mut self, key: K, cells: Cells, now: Nanos) {
-        if let Some(known) = self.cells.get_mut(&key) {
-            *known = cells;
-            return;
-        }
+    /// Remembers one that is not known yet.
+    fn add(&mut self, key: K, cells: Cells, now: Nanos) {
         match self.until_sweep.checked_sub(1) {
             Some(left) => self.until_sweep = left,
             None => self.sweep(now),

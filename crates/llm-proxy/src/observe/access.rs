@@ -71,7 +71,7 @@ impl Access {
         let counted = self.in_flight.enter();
         Entry {
             access: Arc::clone(self),
-            record,
+            record: Box::new(record),
             started: clock::now(),
             quiet,
             _counted: counted,
@@ -118,8 +118,8 @@ pub struct Record {
 #[derive(Debug)]
 pub struct Entry {
     access: Arc<Access>,
-    /// What is known so far.
-    pub record: Record,
+    /// What is known so far. Boxed: it is large, and moves with every response.
+    pub record: Box<Record>,
     started: Instant,
     quiet: bool,
     _counted: GaugeGuard,
@@ -131,9 +131,9 @@ impl Entry {
         self.started
     }
 
-    /// Marks the time of the first byte towards the client.
-    pub fn first_byte(&mut self) {
-        self.record.first_byte = Some(clock::now().duration_since(self.started));
+    /// Marks `now` as the time of the first byte towards the client.
+    pub fn first_byte(&mut self, now: Instant) {
+        self.record.first_byte = Some(now.saturating_duration_since(self.started));
     }
 }
 

@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
-use http::header::CONTENT_LENGTH;
+use http::{HeaderName, HeaderValue};
 use llm_dialect::wire_error::ErrorKind;
 
 use super::failure::Failure;
@@ -14,12 +13,15 @@ use crate::limits::who::cost;
 use crate::limits::{KeyId, RequestClass, Who};
 use crate::state::Context;
 
-/// Waits for a place, which the request then holds to its last byte. Dropped, it leaves the queue.
+const CLASS: HeaderName = HeaderName::from_static(RequestClass::HEADER);
+
+/// Waits for a place, which the request then holds to its last byte. Dropped, it leaves the queue. `length` is the
+/// announced one of its body.
 ///
 /// # Errors
 /// The queue is full, or the wait was too long.
-pub async fn wait(ctx: &mut Context) -> Result<(), Failure> {
-    let entered = ctx.live.places.enter(who(ctx)).await;
+pub async fn wait(ctx: &mut Context, length: Option<u64>) -> Result<(), Failure> {
+    let entered = ctx.live.places.enter(who(ctx, length), ctx.entry.started()).await;
     let place = entered.map_err(|refused| match refused {
         Refused::Full { retry_after } => {
             let message = "Too many requests are being served and waiting; try again later.";
@@ -40,20 +42,15 @@ fn overloaded(message: &'static str, retry_after: Duration) -> Failure {
     Failure::local(ErrorKind::Overloaded, message).after(Some(retry_after))
 }
 
-fn who(ctx: &Context) -> Who {
+fn who(ctx: &Context, length: Option<u64>) -> Who {
     let client = ctx.client.as_ref();
-    let class = ctx.headers.get(RequestClass::HEADER);
+    let class = ctx.headers.get(CLASS);
     Who {
         address: ctx.entry.record.ip.map(Address::of),
         key: client.map(|client| KeyId(client.id)),
         key_max: client.and_then(|client| client.max_concurrent),
         priority: client.map_or(0, |client| client.priority),
-        class: RequestClass::named(class.map(http::HeaderValue::as_bytes)),
-        cost: cost(length(&ctx.headers)),
+        class: RequestClass::named(class.map(HeaderValue::as_bytes)),
+        cost: cost(length),
     }
-}
-
-/// The announced length of a request's body.
-pub(super) fn length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

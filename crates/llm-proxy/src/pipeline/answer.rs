@@ -49,7 +49,6 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
         crossed(ctx, &crossing, &mut out);
     }
     ctx.entry.record.status = Some(status.as_u16());
-    ctx.entry.first_byte();
     let body = match body {
         Committed::Whole {
             body,
@@ -118,7 +117,8 @@ fn exposed(ctx: &Context, theirs: &HeaderMap, candidate: &super::Candidate, out:
         return;
     }
     out.insert(BACKEND, candidate.route.backend.label.clone());
-    if let Ok(model) = HeaderValue::from_str(&candidate.model) {
+    let ready = candidate.route.model.as_ref().map(|model| model.label.clone());
+    if let Some(model) = ready.unwrap_or_else(|| HeaderValue::from_str(&candidate.model).ok()) {
         out.insert(MODEL, model);
     }
     out.insert(ATTEMPTS, count(ctx.entry.record.attempts.len()));

@@ -1,9 +1,13 @@
 //! What a client asks: its body, bounded in size and time, and the few facts that routing needs.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context as Task, Poll};
+
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http_body_util::BodyExt;
+use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use llm_dialect::envelope::{self, BodyError, Envelope};
 use llm_dialect::scan::Span;
@@ -11,11 +15,11 @@ use llm_dialect::wire_error::ErrorKind;
 use llm_dialect::{Api, Dialect, multipart, path};
 use tokio::time::timeout_at;
 
-use super::admission::length;
 use super::apart;
 use super::decode::{self, Undecodable};
 use super::failure::Failure;
 use super::journey::Call;
+use crate::base::muffle::quietly;
 use crate::state::Context;
 
 /// Room that a body gets before its first byte has come, whatever its announced length.
@@ -78,12 +82,13 @@ pub(super) async fn read(ctx: &mut Context, call: Call, body: Incoming) -> Resul
 /// The whole body. Its time runs from the request's arrival, not from the last byte: a slow sender gains nothing.
 async fn bounded(ctx: &Context, body: Incoming) -> Result<Bytes, Failure> {
     let max = ctx.snapshot.config.limits.max_body;
-    let announced = length(&ctx.headers);
+    let announced = body.size_hint().exact();
     if announced.is_some_and(|length| length > max as u64) {
         return Err(too_large(max));
     }
     let deadline = ctx.entry.started() + ctx.snapshot.config.timeout.request;
-    match timeout_at(deadline.into(), collect(body, announced, max)).await {
+    let whole = collect(body, (announced, max), !ctx.connection.is_multiplexed());
+    match timeout_at(deadline.into(), whole).await {
         Ok(done) => done,
         Err(_) => Err(Failure::local(
             ErrorKind::RequestTimeout,
@@ -93,9 +98,13 @@ async fn bounded(ctx: &Context, body: Incoming) -> Result<Bytes, Failure> {
     }
 }
 
-async fn collect(mut body: Incoming, announced: Option<u64>, max: usize) -> Result<Bytes, Failure> {
+async fn collect(
+    mut body: Incoming,
+    (announced, max): (Option<u64>, usize),
+    in_place: bool,
+) -> Result<Bytes, Failure> {
     let mut whole = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = poll_fn(|cx| poll_frame(&mut body, cx, in_place)).await {
         let frame = frame.map_err(|_why| broken())?;
         let Ok(data) = frame.into_data() else { continue };
         if whole.is_empty() && announced == Some(data.len() as u64) {
@@ -112,6 +121,23 @@ async fn collect(mut body: Incoming, announced: Option<u64>, max: usize) -> Resu
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())
+}
+
+/// The next frame. Where the connection is polled in the task that asks (`in_place`), it is not woken for the last one:
+/// it has read all that there is.
+fn poll_frame(
+    body: &mut Incoming,
+    cx: &mut Task<'_>,
+    in_place: bool,
+) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    if !in_place {
+        return Pin::new(body).poll_frame(cx);
+    }
+    let (frame, missed) = quietly(|| Pin::new(&mut *body).poll_frame(cx));
+    if missed && !(frame.is_ready() && body.is_end_stream()) {
+        cx.waker().wake_by_ref();
+    }
+    frame
 }
 
 fn too_large(max: usize) -> Failure {

@@ -54,12 +54,12 @@ pub(super) struct Lost {
     pub rests: Option<Duration>,
 }
 
-/// Makes one attempt, until `deadline` at the latest.
+/// Makes one attempt, from `started` on, which is now, until `deadline` at the latest.
 pub(super) async fn run(
     ctx: &Context,
     ask: &Ask,
     (candidate, outgoing): (&Candidate, Outgoing),
-    deadline: Instant,
+    (started, deadline): (Instant, Instant),
 ) -> Result<Spoken, Lost> {
     let judge = Judge {
         ctx,
@@ -67,7 +67,8 @@ pub(super) async fn run(
         dialect: ask.api.dialect(),
         spoken: candidate.api.dialect(),
     };
-    match timeout_at(deadline.into(), exchange(ctx, ask, candidate, outgoing)).await {
+    let answered = exchange(ctx, ask, (candidate, started), outgoing);
+    match timeout_at(deadline.into(), answered).await {
         Ok(Ok(spoken)) => judge.disguised(spoken),
         Ok(Err(trouble)) => Err(judge.trouble(trouble)),
         Err(_) if deadline >= end(ctx, candidate) => Err(out_of_time()),
@@ -92,7 +93,7 @@ enum Trouble {
 async fn exchange(
     ctx: &Context,
     ask: &Ask,
-    candidate: &Candidate,
+    (candidate, started): (&Candidate, Instant),
     outgoing: Outgoing,
 ) -> Result<Spoken, Trouble> {
     let (Some(target), Some(key)) = (outgoing.target(ctx, ask, candidate), candidate.key()) else {
@@ -101,7 +102,7 @@ async fn exchange(
     let route = &candidate.route;
     let endpoint = &route.backend.endpoint;
     let request = || outgoing.request(ctx, ask, candidate, (&target, key));
-    let reply = upstream::send(endpoint, request, route.timeouts.connect, clock::now).await;
+    let reply = upstream::send(endpoint, request, route.timeouts.connect, (started, clock::now)).await;
     let Outgoing {
         mut crossing,
         wants_usage,

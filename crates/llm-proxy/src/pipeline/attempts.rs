@@ -108,12 +108,13 @@ async fn attempt(
     } = chosen;
     begin(ctx, &candidate);
     let deadline = attempt::deadline(ctx, &candidate, started);
-    let done = attempt::run(ctx, ask, (&candidate, outgoing), deadline).await;
+    let done = attempt::run(ctx, ask, (&candidate, outgoing), (started, deadline)).await;
     let now = clock::now();
     let took = now.duration_since(started);
     match done {
         Ok(spoken) => {
             finish(ctx, "ok", Some(spoken.status.as_u16()), took);
+            ctx.entry.first_byte(now);
             // A stream has yet to prove itself to its end; a probe is answered by its beginning.
             if spoken.body.is_whole() || probe.is_held() {
                 probe.succeeded(&candidate, now);

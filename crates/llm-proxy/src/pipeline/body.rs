@@ -12,7 +12,7 @@ use super::rates;
 use super::stream::{Flow, Opaque, Stream};
 use crate::base::Class;
 use crate::observe::Entry;
-use crate::state::{Context, Held};
+use crate::state::Held;
 
 /// A response body.
 #[derive(Debug)]
@@ -68,11 +68,10 @@ impl AnswerBody {
 
     /// Ties the request's record to this body, and what it holds.
     #[must_use]
-    pub fn with_entry(mut self, ctx: Context) -> Self {
-        let mut entry = ctx.entry;
+    pub fn with_entry(mut self, mut entry: Entry, held: Held) -> Self {
         entry.record.complete = matches!(self.kind, Kind::Done);
         self.entry = Some(entry);
-        self.held = ctx.held;
+        self.held = held;
         self
     }
 

@@ -8,6 +8,7 @@ use llm_dialect::{Api, estimate, messages};
 use super::ask::Ask;
 use super::body::AnswerBody;
 use super::failure::{Failure, Says};
+use crate::base::clock;
 use crate::state::Context;
 
 /// The header that tells what is not as it would be at the provider itself.
@@ -35,7 +36,7 @@ pub(super) fn instead(
         headers.insert(WARNINGS, HeaderValue::from_static("input_tokens:estimated"));
     }
     ctx.entry.record.status = Some(200);
-    ctx.entry.first_byte();
+    ctx.entry.first_byte(clock::now());
     Ok(response)
 }
 

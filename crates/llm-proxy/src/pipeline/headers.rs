@@ -31,8 +31,10 @@ const BACK_BY_TEXT: [&str; 5] = [
 ];
 /// Response headers that come back by prefix.
 const BACK_BY_PREFIX: [&str; 2] = ["anthropic-ratelimit-", "x-ratelimit-"];
-/// How many headers most messages have, so that their map never grows.
+/// How many headers most answers have, so that their map never grows.
 const USUAL: usize = 12;
+/// How many most requests have, with the length that is added when they are sent. A map for one more is twice as large.
+const USUAL_ONWARDS: usize = 6;
 /// What we call ourselves where a client has no name.
 const OURSELVES: HeaderValue = HeaderValue::from_static(concat!("llm-proxy/", env!("CARGO_PKG_VERSION")));
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -47,7 +49,7 @@ pub(super) fn onwards(
     key: &BackendKey,
     same_dialect: bool,
 ) -> HeaderMap {
-    let mut out = HeaderMap::with_capacity(USUAL);
+    let mut out = HeaderMap::with_capacity(USUAL_ONWARDS);
     out.insert(HOST, backend.host.clone());
     let hop_by_hop = named_in_connection(client);
     for (name, value) in client {

@@ -133,7 +133,10 @@ fn same_dialect(ctx: &Context, ask: &Ask, candidate: &Candidate, repaired: bool)
             }
         }
         Shape::Form(span) => match model {
-            Some((name, _)) => edit::replace(&ask.body, *span, Bytes::copy_from_slice(name.as_bytes())).parts,
+            Some(model) => {
+                let name = Bytes::copy_from_slice(model.name.as_bytes());
+                edit::replace(&ask.body, *span, name).parts
+            }
             None => vec![ask.body.clone()],
         },
     }
@@ -194,7 +197,7 @@ fn model_value(ask: &Ask, candidate: &Candidate) -> Option<Bytes> {
     if *candidate.model == *ask.model && !ask.suffixed {
         return None;
     }
-    let ready = candidate.route.model.as_ref().map(|(_, raw)| raw.clone());
+    let ready = candidate.route.model.as_ref().map(|model| model.raw.clone());
     Some(ready.unwrap_or_else(|| edit::json_string(&candidate.model)))
 }
 

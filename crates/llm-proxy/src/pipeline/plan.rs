@@ -72,7 +72,11 @@ pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
         return Err(forbidden(&ask.model));
     }
     // Only now: a name that is no alias must not become a label of anything.
-    ctx.entry.record.alias = Some(Arc::from(ask.model.as_str()));
+    ctx.entry.record.alias = Some(if *alias.name == *ask.model {
+        Arc::clone(&alias.name)
+    } else {
+        Arc::from(ask.model.as_str())
+    });
     let mut candidates = candidates(&ctx.live, &snapshot, alias, (ask.api, &ask.model), &|alias| {
         ctx.may_use(alias)
     });
@@ -129,6 +133,10 @@ pub fn candidates(
     may_use: &dyn Fn(&str) -> bool,
 ) -> Vec<Candidate> {
     let mut all = Vec::new();
+    if alias.enabled && !alias.has_fallbacks {
+        add_tiers(live, alias, asked, &mut all);
+        return all;
+    }
     for name in routing::chain(&snapshot.names, &snapshot.config.models, asked.1) {
         let next = if name == asked.1 {
             Some(alias)
@@ -140,11 +148,19 @@ pub fn candidates(
         if !next.enabled || !(Arc::ptr_eq(next, alias) || may_use(&next.name)) {
             continue;
         }
-        for tier in &next.tiers {
-            add_tier(live, next, tier, (asked.0, name), &mut all);
-        }
+        add_tiers(live, next, (asked.0, name), &mut all);
     }
     all
+}
+
+fn add_tiers(live: &Live, alias: &Arc<Alias>, asked: Asked<'_>, all: &mut Vec<Candidate>) {
+    for tier in &alias.tiers {
+        match &tier.routes[..] {
+            // By far the commonest, and nothing to put into an order.
+            [route] => add_route(alias, route, asked, all),
+            _ => add_tier(live, alias, tier, asked, all),
+        }
+    }
 }
 
 /// The routes of a priority that serve this call: those that have it come before those that need a conversion, which
@@ -193,11 +209,10 @@ fn add_route(alias: &Arc<Alias>, route: &Arc<Route>, asked: Asked<'_>, all: &mut
     let Some(api) = backend.serves(asked.0) else {
         return;
     };
-    let model = route
-        .model
-        .as_ref()
-        .map_or_else(|| Arc::from(asked.1), |(model, _)| Arc::clone(model));
-    let model_id = Route::model_id(&model, asked.0);
+    let (model, model_id) = match &route.model {
+        Some(model) => (Arc::clone(&model.name), model.id(asked.0)),
+        None => (Arc::from(asked.1), Route::model_id(asked.1, asked.0)),
+    };
     // One turn a request, however many of its routes lead to the backend: else some key would never be first.
     let taken = all.iter().find(|known| known.target.backend == backend.id);
     let turn = match taken {
@@ -248,7 +263,8 @@ impl View {
         let now = clock::now();
         let see = |route: &&Arc<Route>| {
             let backend = &route.backend;
-            let model = Route::model_id(route.model.as_ref().map_or(asked.1, |(model, _)| model), asked.0);
+            let own = route.model.as_ref().map(|model| model.id(asked.0));
+            let model = own.unwrap_or_else(|| Route::model_id(asked.1, asked.0));
             let gates = backend.keys.iter().map(|key| {
                 let target = Target {
                     backend: backend.id,

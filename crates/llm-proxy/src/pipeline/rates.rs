@@ -16,6 +16,8 @@ use crate::state::{self, Alias, Context, Counter, Level, Over, Rated};
 
 /// What an answer is taken to be long where nobody says how long it may be.
 const USUAL_ANSWER: f64 = 1_000.0;
+/// How many levels of limits may count for one request.
+const LEVELS: usize = 4;
 const ONE: (Unit, f64) = (Unit::Requests, 1.0);
 
 /// Counts a request where it comes from, and in all: before anybody knows whose it is, so that it slows guessers down.
@@ -29,9 +31,9 @@ pub fn enter(ctx: &Context) -> Result<(), Failure> {
     if snapshot.address_rates.is_none() && snapshot.global_rates.is_none() {
         return Ok(());
     }
-    let now = now();
+    let now = clock::nanos(ctx.entry.started());
     // One by one: neither gives back what the other refuses.
-    for counter in at_the_door(ctx) {
+    for counter in at_the_door(ctx, Unit::Requests) {
         state::take(&[counter], ONE, now).map_err(|over| refused(ctx, over))?;
     }
     Ok(())
@@ -42,9 +44,10 @@ pub fn enter(ctx: &Context) -> Result<(), Failure> {
 /// # Errors
 /// One of them has not enough. What the others gave is given back.
 pub(super) fn reserve(ctx: &mut Context, ask: &Ask, alias: &Arc<Alias>) -> Result<(), Failure> {
-    let mut counters = own(ctx, alias);
+    let mut counters = Vec::with_capacity(LEVELS);
+    counters.extend(own(ctx, alias));
     let counted = counters.len();
-    counters.extend(at_the_door(ctx).filter(|(_, counter)| counter.counts(Unit::Tokens)));
+    counters.extend(at_the_door(ctx, Unit::Tokens));
     if counters.is_empty() {
         return Ok(());
     }
@@ -62,7 +65,7 @@ pub(super) fn reserve(ctx: &mut Context, ask: &Ask, alias: &Arc<Alias>) -> Resul
         state::settle(own, Unit::Requests, (1.0, 0.0), now);
         return Err(refused(ctx, over));
     }
-    ctx.held.rated = Some(Box::new(Rated::new(counters, taken, input)));
+    ctx.held.rated = Some(Rated::new(counters, taken, input));
     Ok(())
 }
 
@@ -71,7 +74,9 @@ pub fn announce(ctx: &Context, headers: &mut http::HeaderMap) {
     let Some(rated) = &ctx.held.rated else { return };
     let own = rated.counters().iter();
     let own = own.filter(|(level, _)| matches!(level, Level::Key | Level::Model));
-    let now = now();
+    // As it stood when the answer began, which is now: the clock has just been read for that.
+    let began = ctx.entry.record.first_byte.unwrap_or_default();
+    let now = clock::nanos(ctx.entry.started() + began);
     for unit in [Unit::Requests, Unit::Tokens] {
         let standings = own.clone().filter_map(|(_, counter)| counter.standing(unit, now));
         if let Some(scarcest) = standings.min_by_key(|standing| standing.remaining) {
@@ -91,25 +96,27 @@ pub(super) fn settle(rated: &mut Rated, record: &Record) {
     }
 }
 
-/// The limits of its address and of everybody.
-fn at_the_door(ctx: &Context) -> impl Iterator<Item = (Level, Counter)> {
+/// The limits of its address and of everybody, as far as they count that unit.
+fn at_the_door(ctx: &Context, unit: Unit) -> impl Iterator<Item = (Level, Counter)> {
     let addresses = ctx.snapshot.address_rates.as_ref();
+    let addresses = addresses.filter(|addresses| addresses.counts(unit));
     let address = addresses.zip(ctx.entry.record.ip).map(|(addresses, ip)| {
         let counter = Counter::Of(Arc::clone(addresses), Address::of(ip));
         (Level::Address, counter)
     });
     let global = ctx.snapshot.global_rates.as_ref();
+    let global = global.filter(|buckets| buckets.counts(unit));
     let global = global.map(|buckets| (Level::Global, Counter::Shared(Arc::clone(buckets))));
     address.into_iter().chain(global)
 }
 
 /// The limits of its key and of its model.
-fn own(ctx: &Context, alias: &Alias) -> Vec<(Level, Counter)> {
+fn own(ctx: &Context, alias: &Alias) -> impl Iterator<Item = (Level, Counter)> {
     let key = ctx.client.as_ref().and_then(|client| client.rates.as_ref());
     let of = |level, buckets| (level, Counter::Shared(Arc::clone(buckets)));
     let key = key.map(|buckets| of(Level::Key, buckets));
     let model = alias.rates.as_ref().map(|buckets| of(Level::Model, buckets));
-    key.into_iter().chain(model).collect()
+    key.into_iter().chain(model)
 }
 
 /// The tokens that a request may cost: what it says, and what may be answered.

@@ -407,7 +407,7 @@ impl Stream {
     }
 
     /// Reads on to the end for the sake of exact usage. Bounded by the flow's own clocks.
-    pub(super) async fn drain(mut self: Box<Self>, mut entry: Option<Entry>, rated: Option<Box<Rated>>) {
+    pub(super) async fn drain(mut self: Box<Self>, mut entry: Option<Entry>, rated: Option<Rated>) {
         self.flow.clocks.beat(None);
         loop {
             self.ready.clear();

@@ -4,12 +4,13 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 
 use crate::base::glob::Glob;
+use crate::base::hasher::Mixing;
 use crate::config::types::Model;
 
 /// The aliases of a config, ready to be looked up.
 #[derive(Clone, Debug, Default)]
 pub struct Aliases {
-    exact: HashSet<String>,
+    exact: HashSet<String, Mixing>,
     /// The longest first.
     globs: Vec<Glob>,
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -27,6 +27,7 @@ use super::guard::Guard;
 use super::preface::Version;
 use super::target;
 use super::tls::Acceptor;
+use crate::base::muffle::muffled;
 use crate::config::types::Config;
 use crate::pipeline::AnswerBody;
 use crate::state::{Phase, Refusal, Signals};
@@ -231,12 +232,14 @@ async fn run<C: Future>(
     mut phases: Phases,
 ) {
     let mut closing = false;
+    let mut ears = Ears::default();
     poll_fn(move |cx| {
         if phases.poll_news(cx) && phases.known == Phase::Ending {
             signals.end();
         }
+        let heard = &mut Context::from_waker(ears.of(cx.waker()));
         // An error is the client's doing, and the client is gone: nobody to tell.
-        if connection.as_mut().poll(cx).is_ready() {
+        if connection.as_mut().poll(heard).is_ready() {
             return Poll::Ready(());
         }
         if signals.come() == 0 && too_late.as_mut().poll(cx).is_ready() {
@@ -246,11 +249,23 @@ async fn run<C: Future>(
         if wants_close && !closing {
             closing = true;
             close(connection.as_mut());
-            return connection.as_mut().poll(cx).map(|_| ());
+            return connection.as_mut().poll(heard).map(|_| ());
         }
         Poll::Pending
     })
     .await;
+}
+
+/// The task's waker, muffled: made once, since a connection stays in one task.
+#[derive(Default)]
+struct Ears(Option<(Waker, Waker)>);
+
+impl Ears {
+    fn of(&mut self, task: &Waker) -> &Waker {
+        let same = self.0.take().filter(|(known, _)| known.will_wake(task));
+        let both = same.unwrap_or_else(|| (task.clone(), muffled(task)));
+        &self.0.insert(both).1
+    }
 }
 
 /// In a drain HTTP/2 clients are told to go elsewhere at once; over HTTP/1.1 the next answer says so, and an idle

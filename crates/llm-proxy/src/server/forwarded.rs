@@ -22,6 +22,9 @@ const MOST_HOPS: usize = 32;
 pub(super) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |ip: IpAddr| trusted.iter().any(|network| network.contains(&ip));
     let mut nearest = peer.to_canonical();
+    if !is_trusted(nearest) {
+        return nearest;
+    }
     let mut before = hops(headers).take(MOST_HOPS);
     while is_trusted(nearest) {
         match before.next().flatten() {

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http_body::Body;
 use hyper::body::Incoming;
 use llm_dialect::path::{self, Place};
 use llm_dialect::wire_error::ErrorKind;
@@ -101,7 +102,8 @@ impl Imprint {
 
 /// A request that has come in, and is on record.
 struct Arrival {
-    ctx: Context,
+    /// Boxed: it is large, and moves several times before its journey begins.
+    ctx: Box<Context>,
     visit: Visit,
     method: Method,
     body: Incoming,
@@ -117,12 +119,12 @@ struct Visit {
 impl Visit {
     fn new(path: &str, headers: &HeaderMap, refused: Option<Refusal>) -> Self {
         let place = path::resolve(path);
-        let anthropic = headers.contains_key(ANTHROPIC_VERSION);
-        let lone_x_api_key =
-            headers.contains_key(X_API_KEY) && !headers.contains_key(http::header::AUTHORIZATION);
-        let dialect = match &place {
-            Some(Place::Api { api, .. }) => api.dialect(),
-            _ => path::looks_like(path, anthropic, lone_x_api_key),
+        let has = |name: HeaderName| headers.contains_key(name);
+        let dialect = if let Some(Place::Api { api, .. }) = &place {
+            api.dialect()
+        } else {
+            let lone_x_api_key = has(X_API_KEY) && !has(http::header::AUTHORIZATION);
+            path::looks_like(path, has(ANTHROPIC_VERSION), lone_x_api_key)
         };
         Self {
             place,
@@ -187,7 +189,7 @@ impl Entrance {
             ..Record::default()
         };
         let quiet = is_probe(visit.place.as_ref(), &head.method) || !snapshot.config.logging.access;
-        let ctx = Context {
+        let ctx = Box::new(Context {
             entry: self.live.access.begin(record, quiet),
             live: Arc::clone(&self.live),
             snapshot,
@@ -196,7 +198,7 @@ impl Entrance {
             headers: head.headers,
             query: head.uri.query().map(str::to_owned),
             held: Held::default(),
-        };
+        });
         Arrival {
             ctx,
             visit,
@@ -223,7 +225,8 @@ fn admit(arrival: Arrival) -> impl Future<Output = Response<AnswerBody>> + Send 
         };
         let response = spelled_out(&mut ctx, answered);
         ctx.entry.record.status = Some(response.status().as_u16());
-        response.map(|body| body.with_entry(ctx))
+        let Context { entry, held, .. } = *ctx;
+        response.map(|body| body.with_entry(entry, held))
     }
 }
 
@@ -307,7 +310,7 @@ async fn respond_to(
 async fn within_phase(ctx: &mut Context, call: Call, body: Incoming) -> Result<Response<AnswerBody>, Told> {
     let connection = ctx.connection.clone();
     let mut journey = std::pin::pin!(async {
-        admission::wait(ctx).await?;
+        admission::wait(ctx, body.size_hint().exact()).await?;
         journey(ctx, call, body).await
     });
     let done = std::future::poll_fn(move |cx| {

@@ -11,6 +11,7 @@ use llm_dialect::Api;
 use parking_lot::Mutex;
 
 use crate::base::Secret;
+use crate::base::hasher::Mixing;
 use crate::config::types;
 use crate::upstream::Endpoint;
 
@@ -96,7 +97,7 @@ impl Backend {
 pub struct Vitals {
     in_flight: AtomicU32,
     turn: AtomicU64,
-    latency: Mutex<HashMap<u64, Latency>>,
+    latency: Mutex<HashMap<u64, Latency, Mixing>>,
 }
 
 /// First-byte latency of a model, smoothed.

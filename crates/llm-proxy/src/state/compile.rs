@@ -17,6 +17,7 @@ use super::backend::{Backend, BackendKey};
 use super::live::Live;
 use super::rates::{Addresses, Level};
 use crate::base::Secret;
+use crate::base::hasher::Mixing;
 use crate::base::identity::identity;
 use crate::config::types::{self, Auth, ClientTls, Config, Protocol, Strategy, Timeouts};
 use crate::limits::Buckets;
@@ -37,7 +38,7 @@ pub struct Snapshot {
     /// Which alias a model name means.
     pub names: Aliases,
     /// Aliases by name, globs among them.
-    pub aliases: HashMap<String, Arc<Alias>>,
+    pub aliases: HashMap<String, Arc<Alias>, Mixing>,
     /// Whether usage must be known of streams that did not ask for it.
     pub needs_usage: bool,
     /// Whether backends speak different dialects, so that a conversation may hold another dialect's reasoning.
@@ -63,6 +64,8 @@ pub struct Alias {
     pub overrides: Vec<(String, Bytes)>,
     /// Whether it may be used.
     pub enabled: bool,
+    /// Whether other aliases stand in for it.
+    pub has_fallbacks: bool,
     /// Its own rates.
     pub rates: Option<Arc<Buckets>>,
 }
@@ -81,8 +84,8 @@ pub struct Tier {
 pub struct Route {
     /// The backend.
     pub backend: Arc<Backend>,
-    /// Its model, and that as a raw JSON value; none: the client's name goes on.
-    pub model: Option<(Arc<str>, Bytes)>,
+    /// Its model; none: the client's name goes on.
+    pub model: Option<RouteModel>,
     /// Lower is tried first.
     pub priority: i32,
     /// Its share within its priority.
@@ -91,6 +94,36 @@ pub struct Route {
     pub context: Option<u64>,
     /// Its clocks.
     pub timeouts: Timeouts,
+}
+
+/// The model of a route, with all that is made of its name.
+#[derive(Debug)]
+pub struct RouteModel {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The name as a raw JSON value.
+    pub raw: Bytes,
+    /// The name as a header's value, where it can be one.
+    pub label: Option<HeaderValue>,
+    /// Its identity, for all calls but the counting of tokens, and for that.
+    ids: [u64; 2],
+}
+
+impl RouteModel {
+    fn new(name: &str) -> Self {
+        Self {
+            name: Arc::from(name),
+            raw: json_string(name),
+            label: HeaderValue::from_str(name).ok(),
+            ids: [Api::Chat, Api::CountTokens].map(|api| Route::model_id(name, api)),
+        }
+    }
+
+    /// Its identity for a call, as [`Route::model_id`] has it.
+    pub fn id(&self, api: Api) -> u64 {
+        let [usual, counting] = self.ids;
+        if api == Api::CountTokens { counting } else { usual }
+    }
 }
 
 impl Snapshot {
@@ -194,10 +227,7 @@ fn compile_alias(
         };
         let compiled = Route {
             backend: Arc::clone(backend),
-            model: route
-                .model
-                .as_deref()
-                .map(|model| (Arc::from(model), json_string(model))),
+            model: route.model.as_deref().map(RouteModel::new),
             priority: route.priority,
             weight: route.weight,
             context: route.context,
@@ -216,6 +246,7 @@ fn compile_alias(
         defaults: raw(&model.defaults),
         overrides: raw(&model.overrides),
         enabled: model.enabled,
+        has_fallbacks: !model.fallback.is_empty(),
         rates: None,
     }
 }
@@ -223,7 +254,7 @@ fn compile_alias(
 /// What a round robin counts for: these routes in this order.
 fn shape(routes: &[Arc<Route>]) -> u64 {
     let of = |route: &Arc<Route>| {
-        let model = route.model.as_ref().map_or("", |(model, _)| model);
+        let model = route.model.as_ref().map_or("", |model| &*model.name);
         identity(&[&route.backend.id.to_le_bytes(), model.as_bytes()]).to_le_bytes()
     };
     let all: Vec<u8> = routes.iter().flat_map(of).collect();

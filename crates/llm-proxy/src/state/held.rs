@@ -13,7 +13,7 @@ pub struct Held {
     /// Its place among those that are served; none before it has one, and for requests that need none.
     pub place: Option<Place>,
     /// What it has taken from the rate limits; none where no limit counts for it.
-    pub rated: Option<Box<Rated>>,
+    pub rated: Option<Rated>,
 }
 
 /// What a request has taken from the limits that count for it.

@@ -15,7 +15,7 @@ mod signals;
 
 pub use auth::{Client, Keys, Refused, bearer};
 pub use backend::{Backend, BackendKey, InFlight, Vitals};
-pub use compile::{Alias, Route, Snapshot, Tier, compile};
+pub use compile::{Alias, Route, RouteModel, Snapshot, Tier, compile};
 pub use context::Context;
 pub use held::{Held, Rated};
 pub use lifecycle::{Lifecycle, Phase};

@@ -54,13 +54,12 @@ impl Places {
         self.tell(news);
     }
 
-    /// Waits for a place. Where one is free this neither waits nor allocates; a future that is dropped while it waits
-    /// leaves the queue at once.
+    /// Waits for a place, from `since` on, which is now. Where one is free this neither waits nor allocates; a future
+    /// that is dropped while it waits leaves the queue at once.
     ///
     /// # Errors
     /// [`Refused`]: the queue is full, or the wait was too long.
-    pub async fn enter(self: &Arc<Self>, who: Who) -> Result<Place, Refused> {
-        let since = clock::now();
+    pub async fn enter(self: &Arc<Self>, who: Who, since: Instant) -> Result<Place, Refused> {
         let (entered, news) = self.queue.lock().enter(who, oneshot::channel, since);
         self.tell(news);
         let message = match entered {

@@ -66,6 +66,11 @@ impl Addresses {
         self.len() == 0
     }
 
+    /// Whether its limits count that unit.
+    pub fn counts(&self, unit: Unit) -> bool {
+        self.quotas.counts(unit)
+    }
+
     fn with<T>(&self, address: Address, look: impl FnOnce(&mut Table<Address>, &Quotas) -> T) -> Option<T> {
         let shard = self.shards.get(address.spread(SHARDS))?;
         Some(look(&mut shard.lock(), &self.quotas))
@@ -125,7 +130,7 @@ impl Counter {
     pub fn counts(&self, unit: Unit) -> bool {
         match self {
             Self::Shared(buckets) => buckets.counts(unit),
-            Self::Of(addresses, _) => addresses.quotas.counts(unit),
+            Self::Of(addresses, _) => addresses.counts(unit),
         }
     }
 }

@@ -39,7 +39,7 @@ pub struct Reply {
     pub body: UpstreamBody,
 }
 
-/// Sends a request and waits for the response head. Dropping the future, or later the reply's body, closes the
+/// Sends a request, from `started` on, and waits for the response head. Dropping the future, or later the reply's body, closes the
 /// connection (HTTP/2: resets the stream). A reused connection that turns out closed before any byte came is
 /// replaced by a fresh one, once: `request` makes it anew, which is rare enough not to keep a copy of each.
 ///
@@ -49,12 +49,12 @@ pub async fn send(
     endpoint: &Arc<Endpoint>,
     request: impl Fn() -> UpstreamRequest,
     connect_within: Duration,
-    now: fn() -> Instant,
+    (started, now): (Instant, fn() -> Instant),
 ) -> Result<Reply, Fault> {
     let trip = Trip {
         endpoint,
         connect_within,
-        started: now(),
+        started,
         now,
     };
     match trip.on_a_reused_one(&request).await {

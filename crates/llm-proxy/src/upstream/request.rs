@@ -1,28 +1,40 @@
 //! A request as it goes out: a head, and a body that is a chain of slices.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::vec;
 
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Uri};
 use http_body::{Body, Frame, SizeHint};
 
-/// A request body: slices of the client's bytes and the values set between them, never copied together.
+/// Up to this length a body is copied together: to send one more piece costs more than to copy so much.
+const SHORT: u64 = 4 * 1024;
+
+/// A request body: slices of the client's bytes and the values set between them, copied together only where they are
+/// short.
 #[derive(Debug, Default)]
 pub struct Chain {
-    parts: VecDeque<Bytes>,
+    parts: vec::IntoIter<Bytes>,
     left: u64,
 }
 
 impl Chain {
     /// A body of these slices, in order.
-    pub fn new(parts: impl IntoIterator<Item = Bytes>) -> Self {
-        let parts: VecDeque<Bytes> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    pub fn new(mut parts: Vec<Bytes>) -> Self {
+        parts.retain(|part| !part.is_empty());
         let left = parts.iter().map(|part| part.len() as u64).sum();
-        Self { parts, left }
+        if parts.len() > 1 && left <= SHORT {
+            let joined = parts.concat();
+            parts.clear();
+            parts.push(joined.into());
+        }
+        Self {
+            parts: parts.into_iter(),
+            left,
+        }
     }
 }
 
@@ -34,13 +46,13 @@ impl Body for Chain {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let part = self.parts.pop_front();
+        let part = self.parts.next();
         self.left -= part.as_ref().map_or(0, |part| part.len() as u64);
         Poll::Ready(part.map(|part| Ok(Frame::data(part))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.parts.is_empty()
+        self.parts.len() == 0
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::mem::replace;
 
 use crate::base::Address;
+use crate::base::hasher::Mixing;
 use crate::config::types::Concurrency;
 use crate::limits::who::{KeyId, Who};
 
@@ -15,7 +16,7 @@ pub(super) struct Seats {
     pub(super) bounds: Concurrency,
     taken: u32,
     addresses: HashMap<Address, u32>,
-    keys: HashMap<KeyId, Share>,
+    keys: HashMap<KeyId, Share, Mixing>,
 }
 
 /// What a key has, as long as it has anything.
@@ -33,7 +34,7 @@ impl Seats {
             bounds,
             taken: 0,
             addresses: HashMap::new(),
-            keys: HashMap::new(),
+            keys: HashMap::default(),
         }
     }
 
@@ -59,9 +60,20 @@ impl Seats {
         share.is_none_or(|share| share.taken < share.max)
     }
 
-    /// Whether `who` may be served.
-    pub(super) fn fits(&self, who: &Who) -> bool {
-        self.is_open() && self.has_room_for(who.address) && self.has_room_within(who.key)
+    /// Serves `who`, if it may be; `false`: it may not. Every request comes by here, so its address is hashed once.
+    pub(super) fn take_if_free(&mut self, who: &Who) -> bool {
+        if !self.is_open() || !self.has_room_within(who.key) {
+            return false;
+        }
+        match who.address.map(|address| self.addresses.entry(address)) {
+            Some(Entry::Occupied(taken)) if *taken.get() >= self.bounds.per_ip => return false,
+            Some(Entry::Vacant(_)) if self.bounds.per_ip == 0 => return false,
+            Some(taken) => *taken.or_default() += 1,
+            None => {}
+        }
+        self.taken += 1;
+        self.change(who, |share| share.taken += 1);
+        true
     }
 
     /// Takes over what a newcomer's config says of its key; whether that is more than before.

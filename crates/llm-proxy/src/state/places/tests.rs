@@ -34,14 +34,17 @@ type Entering<'a> = Pin<Box<dyn Future<Output = Message> + Send + 'a>>;
 
 /// A request that waits.
 fn waiting(places: &Arc<Places>, who: Who) -> Entering<'_> {
-    let mut entering: Entering<'_> = Box::pin(places.enter(who));
+    let mut entering: Entering<'_> = Box::pin(places.enter(who, clock::now()));
     let entered = entering.as_mut().now_or_never();
     assert!(entered.is_none(), "must wait: {entered:?}");
     entering
 }
 
 fn at_once(places: &Arc<Places>, who: Who) -> Message {
-    places.enter(who).now_or_never().expect("needs no waiting")
+    places
+        .enter(who, clock::now())
+        .now_or_never()
+        .expect("needs no waiting")
 }
 
 /// In service and waiting.
@@ -139,7 +142,7 @@ async fn a_client_that_leaves_the_queue_frees_its_room_at_once() {
 #[tokio::test(start_paused = true)]
 async fn l13_dropped_in_any_state_a_request_leaves_nothing_behind() {
     let places = Places::new(ONE);
-    drop(places.enter(of_key(1)));
+    drop(places.enter(of_key(1), clock::now()));
     assert_eq!(counts(&places), (0, 0), "never polled");
     let inside = at_once(&places, of_key(1)).unwrap();
     let waits = waiting(&places, of_key(2));
@@ -235,7 +238,7 @@ async fn visit(places: &Arc<Places>, inside: &Inside, dice: &mut fastrand::Rng) 
     };
     let patience = [0, 1, 3, u32::MAX][dice.usize(..4)];
     let entered = tokio::select! {
-        entered = places.enter(who) => entered,
+        entered = places.enter(who, clock::now()) => entered,
         () = yields(patience) => return false,
     };
     let Ok(place) = entered else { return false };
