@@ -39,6 +39,38 @@ pub enum Edit<'a> {
         /// The new value.
         value: Bytes,
     },
+    /// Replaces spans inside the member's value, as it stands in this very body. Without effect where the member is not
+    /// there, or where an edit before it has given it another value.
+    Splice {
+        /// The key.
+        name: &'a str,
+        /// What is replaced, from front to back. What lies outside the value, or before the end of the one before, is
+        /// left out.
+        splices: Vec<Splice>,
+    },
+}
+
+/// A span of a body, and the bytes that come in its place; an empty span is a place where they are put in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Splice {
+    /// What goes.
+    pub span: Span,
+    /// What comes.
+    pub value: Bytes,
+}
+
+impl Splice {
+    /// Puts bytes in at an offset of the body.
+    pub fn at(offset: usize, value: impl Into<Bytes>) -> Self {
+        let span = Span {
+            start: offset,
+            end: offset,
+        };
+        Self {
+            span,
+            value: value.into(),
+        }
+    }
 }
 
 /// A body in parts, to be sent one after the other.
@@ -68,7 +100,8 @@ impl Spliced {
 /// The body with the edits applied in their order. `envelope` is the one read from `body`.
 ///
 /// A new member goes before the closing brace; a removed one takes a comma with it. If a key is there
-/// more than once, an edit of it leaves one. The same list applied to the result changes nothing.
+/// more than once, an edit of it leaves one. The same list applied to the result changes nothing, but for splices, whose
+/// offsets are those of the original.
 pub fn apply(body: &Bytes, envelope: &Envelope, edits: &[Edit<'_>]) -> Spliced {
     splice(body, envelope.members(), envelope.close(), edits)
 }
@@ -105,6 +138,7 @@ fn splice(body: &Bytes, members: &[Member], close: usize, edits: &[Edit<'_>]) ->
 enum Fate {
     Keep,
     Change(Bytes),
+    Splice(Vec<Splice>),
     Drop,
 }
 
@@ -127,6 +161,7 @@ impl<'a> Draft<'a> {
                 let value = nested(self.value(name), key, value);
                 self.set(name, &value);
             }
+            Edit::Splice { name, splices } => self.splice(name, splices),
         }
     }
 
@@ -144,8 +179,24 @@ impl<'a> Draft<'a> {
                 _ if !member.is_named(self.body, name) => None,
                 Fate::Keep => Some(self.body.slice_ref(member.value.of(self.body))),
                 Fate::Change(value) => Some(value.clone()),
+                Fate::Splice(splices) => {
+                    let mut parts = Parts::new(self.body);
+                    parts.spliced(member.value, splices.clone());
+                    Some(parts.finish().join())
+                }
             })
         })
+    }
+
+    /// The value that counts is the last one, as in [`Self::value`].
+    fn splice(&mut self, name: &str, splices: &[Splice]) {
+        let mut named = self.members.iter().zip(&mut self.fates).rev();
+        let found = named.find(|(member, _)| member.is_named(self.body, name));
+        if let Some((_, fate)) = found
+            && *fate == Fate::Keep
+        {
+            *fate = Fate::Splice(splices.to_vec());
+        }
     }
 
     /// The first member of that name takes the value, even one removed before, so that its place stays the
@@ -195,6 +246,7 @@ impl<'a> Draft<'a> {
             empty = false;
             match fate {
                 Fate::Change(value) => parts.new_bytes(value),
+                Fate::Splice(splices) => parts.spliced(member.value, splices),
                 _ => parts.original(member.value.start, member.value.end),
             }
         }
@@ -253,6 +305,19 @@ impl<'a> Parts<'a> {
         self.open = Span { start, end };
     }
 
+    /// A value of the original, some spans of it replaced.
+    fn spliced(&mut self, value: Span, splices: Vec<Splice>) {
+        let mut at = value.start;
+        for Splice { span, value: new } in splices {
+            if at <= span.start && span.start <= span.end && span.end <= value.end {
+                self.original(at, span.start);
+                self.new_bytes(new);
+                at = span.end;
+            }
+        }
+        self.original(at, value.end);
+    }
+
     fn new_bytes(&mut self, bytes: Bytes) {
         self.flush();
         self.push(bytes);
@@ -282,7 +347,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Map, Value, json};
 
-    use super::{Edit, Spliced, apply, json_string, replace};
+    use super::{Edit, Splice, Spliced, apply, json_string, replace};
     use crate::envelope::Envelope;
     use crate::scan::Span;
 
@@ -439,6 +504,81 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_spliced_where_it_stands() {
+        let body = r#"{"model":"a", "list" : [1, 2] ,"x":1e2}"#;
+        let cut = |start, end, value: &'static str| Splice {
+            span: Span { start, end },
+            value: Bytes::from_static(value.as_bytes()),
+        };
+        let splice = |splices| Edit::Splice {
+            name: "list",
+            splices,
+        };
+        let put = || splice(vec![Splice::at(24, "0,"), Splice::at(28, ",3")]);
+        for (why, edits, want) in [
+            (
+                "front and back",
+                vec![put()],
+                r#"{"model":"a", "list" : [0,1, 2,3] ,"x":1e2}"#,
+            ),
+            (
+                "beside others",
+                vec![set("model", "\"b\""), put(), Edit::Remove { name: "x" }],
+                r#"{"model":"b", "list" : [0,1, 2,3]}"#,
+            ),
+            (
+                "instead",
+                vec![splice(vec![cut(24, 28, "7")])],
+                r#"{"model":"a", "list" : [7] ,"x":1e2}"#,
+            ),
+            (
+                "what is set later wins",
+                vec![put(), set("list", "0")],
+                r#"{"model":"a", "list" : 0 ,"x":1e2}"#,
+            ),
+            (
+                "what was set before, too",
+                vec![set("list", "0"), put()],
+                r#"{"model":"a", "list" : 0 ,"x":1e2}"#,
+            ),
+            (
+                "it is there already",
+                vec![put(), default("list", "0")],
+                r#"{"model":"a", "list" : [0,1, 2,3] ,"x":1e2}"#,
+            ),
+            (
+                "spans out of place",
+                vec![splice(vec![
+                    cut(3, 4, "no"),
+                    cut(25, 27, "-"),
+                    cut(26, 28, "no"),
+                    cut(28, 99, "no"),
+                ])],
+                r#"{"model":"a", "list" : [1-2] ,"x":1e2}"#,
+            ),
+        ] {
+            assert_eq!(applied(body, &edits), want, "{why}");
+        }
+        let elsewhere = Edit::Splice {
+            name: "y",
+            splices: vec![Splice::at(24, "0,")],
+        };
+        assert_eq!(applied(body, &[elsewhere]), body, "no member, no splice");
+    }
+
+    #[test]
+    fn a_spliced_object_can_be_added_to() {
+        let splice = Edit::Splice {
+            name: "stream_options",
+            splices: vec![Splice::at(19, r#""z":0"#)],
+        };
+        assert_eq!(
+            applied(r#"{"stream_options":{}}"#, &[splice, usage()]),
+            r#"{"stream_options":{"z":0,"include_usage":true}}"#
+        );
+    }
+
+    #[test]
     fn a_span_of_any_body_can_be_replaced() {
         let body = Bytes::from_static(b"one two three");
         let spliced = replace(&body, Span { start: 4, end: 7 }, Bytes::from_static(b"2"));
@@ -508,6 +648,7 @@ mod tests {
                     }
                     slot[*key] = parse(value);
                 }
+                Edit::Splice { .. } => {}
             }
         }
         object.into()

@@ -98,7 +98,7 @@ impl Envelope {
     /// The span of the top-level value named `name`. Should an unread key be repeated, its last value, which
     /// is the one that most parsers take. `body` is the one that was read.
     pub fn member(&self, body: &[u8], name: &str) -> Option<Span> {
-        value_of(&self.object, body, name)
+        self.object.value(body, name)
     }
 
     /// The top-level members in their order.
@@ -165,7 +165,8 @@ impl Envelope {
         }
     }
 
-    fn require_messages(&self, body: &[u8]) -> Result<(), BodyError> {
+    /// A chat or Messages request without a list of messages is none.
+    pub(crate) fn require_messages(&self, body: &[u8]) -> Result<(), BodyError> {
         match self.kind(body, "messages") {
             Some(b'[') => Ok(()),
             None => Err(BodyError::of_field(
@@ -237,15 +238,6 @@ fn read_once(object: &Object, body: &[u8]) -> Result<[Option<Span>; READ_KEYS.le
 
 fn repeated(param: &str, name: &str) -> BodyError {
     BodyError::of_field(param, format!("The field '{name}' is there twice."))
-}
-
-fn value_of(object: &Object, body: &[u8], name: &str) -> Option<Span> {
-    let member = object
-        .members
-        .iter()
-        .rev()
-        .find(|member| member.is_named(body, name));
-    member.map(|member| member.value)
 }
 
 /// The text of a JSON string; `None` for another kind of value, and for a lone surrogate, which no text can hold.

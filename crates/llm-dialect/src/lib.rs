@@ -13,6 +13,7 @@ pub mod envelope;
 pub mod estimate;
 pub mod fault;
 pub mod grammar;
+pub mod inject;
 mod lenient;
 pub mod messages;
 pub mod models;

@@ -8,14 +8,16 @@
 //! UTF-8 is refused even inside ignored strings, and nesting is bounded. Numbers of any size and escapes
 //! of lone surrogates are grammatical, so they pass.
 
+mod items;
 mod plain;
 mod string;
 
 use std::fmt;
 
+pub(crate) use items::items;
 use plain::plain_run;
 pub(crate) use plain::short;
-pub(crate) use string::{inside, is_plain};
+pub(crate) use string::{escape, inside, is_plain};
 
 /// The deepest nesting that can be asked for: one bit a level is kept in a `u128`.
 pub const DEEPEST: usize = 128;
@@ -126,6 +128,17 @@ pub struct Object {
     pub close: usize,
 }
 
+impl Object {
+    /// The value named `name`; of several the last, which is the one that most parsers take. `bytes` are those that
+    /// were read.
+    pub fn value(&self, bytes: &[u8], name: &str) -> Option<Span> {
+        let mut backwards = self.members.iter().rev();
+        backwards
+            .find(|member| member.is_named(bytes, name))
+            .map(|member| member.value)
+    }
+}
+
 /// The span of the single JSON value in `bytes`, without the space around it. `max_depth` counts arrays and
 /// objects within one another (a scalar has depth 0) and is at most [`DEEPEST`].
 pub fn document(bytes: &[u8], max_depth: usize) -> Result<Span, ScanError> {
@@ -161,16 +174,7 @@ fn read<T>(
     if bytes.starts_with(b"\xEF\xBB\xBF") {
         return Err(ScanError::Bom);
     }
-    let mut cursor = Cursor {
-        bytes,
-        at: 0,
-        is_utf8: false,
-        has_escapes: false,
-        objects: 0,
-        depth: 0,
-        max_depth: max_depth.min(DEEPEST),
-        error: None,
-    };
+    let mut cursor = Cursor::new(bytes, max_depth);
     let found = look(&mut cursor).and_then(|found| cursor.finish().map(|()| found));
     found.map_err(|Stopped| cursor.why())
 }
@@ -196,7 +200,20 @@ struct Cursor<'a> {
     error: Option<ScanError>,
 }
 
-impl Cursor<'_> {
+impl<'a> Cursor<'a> {
+    fn new(bytes: &'a [u8], max_depth: usize) -> Self {
+        Self {
+            bytes,
+            at: 0,
+            is_utf8: false,
+            has_escapes: false,
+            objects: 0,
+            depth: 0,
+            max_depth: max_depth.min(DEEPEST),
+            error: None,
+        }
+    }
+
     /// Passes over one value of any kind.
     fn value(&mut self) -> Step {
         let outside = self.depth;
@@ -383,7 +400,7 @@ impl Cursor<'_> {
     fn escape(&mut self) -> Step {
         let rest = self.bytes.get(self.at + 1..).unwrap_or_default();
         self.has_escapes = true;
-        let Some(length) = string::escape(rest) else {
+        let Some(length) = escape(rest) else {
             return Err(self.wrong("a string holds an escape that JSON does not know"));
         };
         self.at += length;

@@ -18,6 +18,7 @@ mod wire;
 pub use answer_in::answer_in;
 pub use answer_out::answer_out;
 pub use arguments::object as arguments_object;
+pub(crate) use request_in::ATTRIBUTION;
 pub use request_in::request_in;
 pub use request_out::request_out;
 pub use stream_in::StreamIn;

@@ -13,7 +13,7 @@ use crate::canon::{
 };
 
 /// What Claude Code's attribution block begins with. It is for Anthropic alone, and changes with every session.
-const ATTRIBUTION: &str = "x-anthropic-billing-header:";
+pub(crate) const ATTRIBUTION: &str = "x-anthropic-billing-header:";
 
 /// Reads a request. `max_tokens` may be missing, as in a request to count tokens.
 ///

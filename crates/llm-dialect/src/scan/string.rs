@@ -22,7 +22,7 @@ pub(crate) fn is_plain(text: &str) -> bool {
 }
 
 /// How many bytes an escape takes whose backslash came before `rest`, that one included.
-pub(super) fn escape(rest: &[u8]) -> Option<usize> {
+pub(crate) fn escape(rest: &[u8]) -> Option<usize> {
     match rest {
         [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => Some(2),
         [b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => Some(6),

@@ -1,0 +1,79 @@
+//! The items of an array, one after the other: nothing is collected, and what nobody asks for is not looked at.
+
+use super::{Cursor, DEEPEST, Span};
+
+/// The items of an array whose bytes have been scanned before.
+pub(crate) struct Items<'a> {
+    cursor: Cursor<'a>,
+    begun: bool,
+}
+
+/// The items of the array at that place, which is known to be sound: none of anything else.
+pub(crate) fn items(bytes: &[u8], array: Span) -> Items<'_> {
+    let bytes = bytes.get(..array.end).unwrap_or_default();
+    let cursor = Cursor {
+        at: array.start,
+        is_utf8: true,
+        ..Cursor::new(bytes, DEEPEST)
+    };
+    Items { cursor, begun: false }
+}
+
+impl Iterator for Items<'_> {
+    type Item = Span;
+
+    fn next(&mut self) -> Option<Span> {
+        let lead = if std::mem::replace(&mut self.begun, true) {
+            b','
+        } else {
+            b'['
+        };
+        self.cursor.space();
+        if !self.cursor.take(lead) {
+            return None;
+        }
+        self.cursor.space();
+        let start = self.cursor.at;
+        self.cursor.value().ok()?;
+        let end = self.cursor.at;
+        Some(Span { start, end })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_item_is_found_in_its_turn() {
+        for (text, want) in [
+            ("[]", vec![]),
+            ("[ ]", vec![]),
+            ("[1]", vec!["1"]),
+            (
+                " [ {\"a\":[1,2]} ,\"b,]\",[ [] ] ] ",
+                vec!["{\"a\":[1,2]}", "\"b,]\"", "[ [] ]"],
+            ),
+            ("[\"é\", null]", vec!["\"é\"", "null"]),
+            ("{\"a\":1}", vec![]),
+            ("7", vec![]),
+            ("", vec![]),
+        ] {
+            let whole = Span {
+                start: 0,
+                end: text.len(),
+            };
+            let mut all = items(text.as_bytes(), whole);
+            let found: Vec<_> = all.by_ref().map(|span| &text[span.start..span.end]).collect();
+            assert_eq!(found, want, "{text}");
+            assert_eq!(all.next(), None, "the end is the end");
+        }
+    }
+
+    #[test]
+    fn an_array_ends_where_it_ends() {
+        let text = b"{\"a\":[1,2],\"b\":[3]}";
+        let found: Vec<_> = items(text, Span { start: 5, end: 10 }).collect();
+        assert_eq!(found, [Span { start: 6, end: 7 }, Span { start: 8, end: 9 }]);
+    }
+}
