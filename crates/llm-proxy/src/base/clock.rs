@@ -3,6 +3,9 @@
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime};
 
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+
 /// Now, on the clock that never steps: tokio's, which is the system's, but that a test can pause it.
 #[expect(clippy::disallowed_methods, reason = "this is the clock's home")]
 pub fn now() -> Instant {
@@ -13,6 +16,12 @@ pub fn now() -> Instant {
 #[expect(clippy::disallowed_methods, reason = "this is the clock's home")]
 pub fn wall() -> SystemTime {
     SystemTime::now()
+}
+
+/// Now, as the clock on this machine's wall shows it, with its zone: for texts that tell the time.
+pub fn local() -> Zoned {
+    let now = Timestamp::try_from(wall()).unwrap_or(Timestamp::UNIX_EPOCH);
+    now.to_zoned(TimeZone::system())
 }
 
 /// Now, in whole Unix seconds.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::types::{Listen, OutboundProxy, Period, PromptSource, StatusPattern, Strategy, TextPattern};
+use super::types::{Listen, OutboundProxy, Period, StatusPattern, Strategy, TextPattern};
 use super::{Config, Loaded, parse};
 use crate::base::Class;
 
@@ -120,7 +120,8 @@ fn failure_and_bounds_of_the_full_example() {
     let log = config.logging.file.unwrap();
     assert!(log.daily && log.dir.ends_with("logs") && log.max_size == Some(100 << 20));
     assert_eq!(config.prices.unwrap(), Path::new("prices.yaml"));
-    assert!(matches!(&config.system_prompts[2], PromptSource::Text(text) if text.text.contains("${_DATE}")));
+    let files = config.system_prompts.iter().map(|prompt| prompt.file.as_deref());
+    assert_eq!(files.collect::<Vec<_>>(), [Some("team.md"), None]);
 }
 
 #[test]

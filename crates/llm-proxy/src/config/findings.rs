@@ -61,6 +61,16 @@ impl<'a> Findings<'a> {
         self.push(Severity::Warning, message.into(), Some(span), None);
     }
 
+    /// Notes a warning at `span`, with advice.
+    pub(crate) fn warn_with(&mut self, span: Span, message: impl Into<String>, help: String) {
+        self.push(Severity::Warning, message.into(), Some(span), Some(help));
+    }
+
+    /// Notes an error of the file as a whole.
+    pub(crate) fn error_file(&mut self, message: impl Into<String>) {
+        self.push(Severity::Error, message.into(), None, None);
+    }
+
     /// Notes a warning about the file as a whole.
     pub(crate) fn warn_file(&mut self, message: impl Into<String>) {
         self.push(Severity::Warning, message.into(), None, None);
@@ -140,6 +150,15 @@ impl<'a> Findings<'a> {
     /// The file's text at `span`.
     pub(crate) fn raw(&self, span: Span) -> &'a str {
         self.text.get(span.start..span.end).unwrap_or_default()
+    }
+
+    /// The place of the `nth` `needle` inside `span`, from 0; `span` itself if there is none.
+    pub(crate) fn within(&self, span: Span, needle: &str, nth: usize) -> Span {
+        let found = self.raw(span).match_indices(needle).nth(nth);
+        found.map_or(span, |(at, _)| {
+            let start = span.start + at;
+            Span::of(self.text, start..start + needle.len())
+        })
     }
 
     /// All that was found: errors first, each kind in the file's order.

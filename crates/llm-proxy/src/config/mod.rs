@@ -3,6 +3,7 @@
 //! ```text
 //! text --yaml--> tree --vars--> tree --shape--> (errors)    unknown keys, kinds of values
 //!                                    --meaning--> (errors)  names that must exist, weak keys, addresses, files
+//!                                    --prompts--> (errors)  the texts that it names, each in its own file
 //!                                    --decode--> Config
 //! ```
 //!
@@ -21,6 +22,7 @@ mod formats;
 mod later;
 mod meaning;
 mod names;
+mod prompts;
 mod reference;
 mod scalars;
 mod schema;
@@ -39,11 +41,13 @@ use std::path::Path;
 pub(crate) use meaning::is_metadata_address;
 
 pub use diagnostic::{Diagnostic, Report, Severity};
+pub use prompts::template::{Piece, Template, Variable, Volatility};
 pub use reference::reference;
 pub use schema::schema;
 pub use tree::Span;
 pub use types::Config;
 
+use fields::top::TOP;
 use findings::Findings;
 use vars::World;
 
@@ -72,14 +76,16 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
         dir,
         env: &crate::base::env::var,
     };
-    let (config, mut findings) = passes(&text, &name, world);
-    if let Some(key) = findings.exposed().map(str::to_owned)
+    let mut passed = passes(&text, &name, world);
+    if let Some(key) = passed.findings.exposed().map(str::to_owned)
         && meaning::is_open(path)
     {
         let message = format!("everybody on this machine can read the file, and it holds a secret (`{key}`)");
-        findings.warn_file(format!("{message}; `chmod 600` it, or use `${{VAR}}`"));
+        passed
+            .findings
+            .warn_file(format!("{message}; `chmod 600` it, or use `${{VAR}}`"));
     }
-    outcome(config, findings)
+    outcome(passed)
 }
 
 /// Checks a config that is there as text. `name` stands in messages, paths in it are relative to `dir`, and
@@ -96,25 +102,45 @@ pub fn parse(
             "cannot read the config: it is larger than 4096 KiB".to_owned(),
         ));
     }
-    let (config, findings) = passes(text, name, World { dir, env });
-    outcome(config, findings)
+    outcome(passes(text, name, World { dir, env }))
 }
 
-fn passes<'a>(text: &'a str, name: &'a str, world: World<'_>) -> (Option<Config>, Findings<'a>) {
+/// What the passes come to.
+struct Passed<'a> {
+    config: Option<Config>,
+    /// What was found in the config file.
+    findings: Findings<'a>,
+    /// What was found in prompt files.
+    in_prompts: Vec<Diagnostic>,
+}
+
+fn passes<'a>(text: &'a str, name: &'a str, world: World<'_>) -> Passed<'a> {
     let mut findings = Findings::new(name, text);
-    let Some(mut root) = yaml::read(&mut findings) else {
-        return (None, findings);
+    let Some(mut root) = yaml::read(text, "a config file", &mut findings) else {
+        return Passed {
+            config: None,
+            findings,
+            in_prompts: Vec::new(),
+        };
     };
     vars::expand(&mut root, world, &mut findings);
-    shape::check(&root, &mut findings);
+    shape::check(&root, &TOP, &mut findings);
     meaning::check(&root, world.dir, &mut findings);
+    let (prompts, in_prompts) = prompts::read(&root, world, &mut findings);
     later::warn(&root, &mut findings);
-    (Some(decode::config(&root, world.dir)), findings)
+    Passed {
+        config: Some(decode::config(&root, world.dir, prompts)),
+        findings,
+        in_prompts,
+    }
 }
 
 /// The config with its warnings, or the report if there is an error among the findings.
-fn outcome(config: Option<Config>, findings: Findings<'_>) -> Result<Loaded, Report> {
-    let found = findings.into_diagnostics();
+fn outcome(passed: Passed<'_>) -> Result<Loaded, Report> {
+    let config = passed.config;
+    let mut found = passed.findings.into_diagnostics();
+    found.extend(passed.in_prompts);
+    found.sort_by_key(|one| one.severity);
     let sound = found.iter().all(|one| one.severity == Severity::Warning);
     match config {
         Some(config) if sound => Ok(Loaded {

@@ -2,6 +2,7 @@
 
 use llm_dialect::Api;
 
+use super::prompts::template::Variable;
 use super::types::{
     Auth, Bodies, HttpVersion, LogFormat, Mask, OnDisconnect, Period, PromptPosition, Protocol, Strategy,
     WhenAllCooling,
@@ -57,6 +58,18 @@ named! {
     WhenAllCooling { "probe" => Self::Probe, "fail" => Self::Fail, "always_try" => Self::AlwaysTry }
     Period { "day" => Self::Day, "month" => Self::Month }
     PromptPosition { "before" => Self::Before, "after" => Self::After, "replace" => Self::Replace }
+    Variable {
+        "_DATE" => Self::Date,
+        "_TIME" => Self::Time,
+        "_DATETIME" => Self::DateTime,
+        "_MODEL" => Self::Model,
+        "_BACKEND" => Self::Backend,
+        "_BACKEND_MODEL" => Self::BackendModel,
+        "_KEY_NAME" => Self::KeyName,
+        "_CLIENT_IP" => Self::ClientIp,
+        "_REQUEST_ID" => Self::RequestId,
+        "_DIALECT" => Self::Dialect,
+    }
     LogFormat { "auto" => Self::Auto, "pretty" => Self::Pretty, "json" => Self::Json }
     Bodies { "off" => Self::Off, "errors" => Self::Errors, "all" => Self::All }
     Mask { "standard" => Self::Standard, "strict" => Self::Strict }

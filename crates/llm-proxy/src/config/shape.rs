@@ -2,16 +2,15 @@
 //!
 //! It goes on after each error, so that all are told at once. What it lets through, `decode` can read.
 
-use super::fields::top::TOP;
 use super::fields::{Default, Keys, Kind, Section};
 use super::findings::Findings;
 use super::formats::Format;
 use super::scalars;
 use super::tree::{Entry, Node, Value};
 
-/// Checks the whole file.
-pub(crate) fn check(root: &Node, findings: &mut Findings<'_>) {
-    section(root, &TOP, "the file", findings);
+/// Checks all that stands in a file.
+pub(crate) fn check(root: &Node, known: &'static Section, findings: &mut Findings<'_>) {
+    section(root, known, "the file", findings);
 }
 
 /// Checks one value. `key` is what the messages call it.
@@ -216,6 +215,7 @@ fn shortened(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::config::fields::Field;
+    use crate::config::fields::top::TOP;
 
     /// Every line of every table.
     fn each_field(section: &'static Section, visit: &mut dyn FnMut(&'static Section, &'static Field)) {

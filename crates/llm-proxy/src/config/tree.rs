@@ -1,5 +1,7 @@
 //! The config file as a tree that remembers where each of its parts stands.
 
+use std::ops::Range;
+
 /// A stretch of the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
@@ -11,6 +13,20 @@ pub struct Span {
     pub line: usize,
     /// The column of its first character, from 1, in characters.
     pub column: usize,
+}
+
+impl Span {
+    /// A stretch of `text`, given in bytes.
+    pub(crate) fn of(text: &str, place: Range<usize>) -> Self {
+        let head = text.get(..place.start).unwrap_or(text);
+        let line = head.rsplit('\n').next().unwrap_or_default();
+        Self {
+            start: place.start,
+            end: place.end,
+            line: head.matches('\n').count() + 1,
+            column: line.chars().count() + 1,
+        }
+    }
 }
 
 /// A value and its place.

@@ -48,7 +48,8 @@ fn expand_prompts(node: &mut Node, world: World<'_>, findings: &mut Findings<'_>
     }
 }
 
-fn expand_node(node: &mut Node, world: World<'_>, findings: &mut Findings<'_>) {
+/// Expands every string below `node`.
+pub(crate) fn expand_node(node: &mut Node, world: World<'_>, findings: &mut Findings<'_>) {
     match &mut node.value {
         Value::List(items) => items
             .iter_mut()
@@ -72,43 +73,16 @@ fn expand_node(node: &mut Node, world: World<'_>, findings: &mut Findings<'_>) {
 }
 
 /// A variable that has no value.
-struct Wrong {
+pub(super) struct Wrong {
     /// The reference as the file has it, to find its place in a text of many lines.
     reference: String,
-    message: String,
-    help: Option<String>,
+    pub(super) message: String,
+    pub(super) help: Option<String>,
 }
 
 fn report(wrong: Wrong, span: Span, findings: &mut Findings<'_>) {
-    let span = within(findings, span, &wrong.reference);
+    let span = findings.within(span, &wrong.reference, 0);
     findings.error_with(span, wrong.message, wrong.help);
-}
-
-/// The place of `needle` inside `span`.
-fn within(findings: &Findings<'_>, span: Span, needle: &str) -> Span {
-    let raw = findings.raw(span);
-    let Some((head, _)) = raw.split_once(needle) else {
-        return span;
-    };
-    let start = span.start + head.len();
-    let end = start + needle.len();
-    match head.rsplit_once('\n') {
-        None => Span {
-            start,
-            end,
-            line: span.line,
-            column: span.column + head.chars().count(),
-        },
-        Some((before, last)) => {
-            let line = span.line + before.matches('\n').count() + 1;
-            Span {
-                start,
-                end,
-                line,
-                column: last.chars().count() + 1,
-            }
-        }
-    }
 }
 
 /// `text` with its references replaced, or all that are wrong.
@@ -147,28 +121,26 @@ fn unclosed() -> Wrong {
 
 /// What stands for `${inner}`.
 fn value(inner: &str, world: World<'_>) -> Result<String, Wrong> {
-    let wrong = |message, help: &str| Wrong {
-        reference: format!("${{{inner}}}"),
-        message,
-        help: Some(help.to_owned()),
+    let Some(path) = inner.strip_prefix("file:") else {
+        return variable(inner, world.env);
     };
-    if let Some(path) = inner.strip_prefix("file:") {
-        return file(&world.dir.join(path)).map_err(|why| {
-            wrong(
-                format!("cannot read the file `{path}`: {why}"),
-                "the path is relative to the config file",
-            )
-        });
-    }
+    file(&world.dir.join(path)).map_err(|why| {
+        let message = format!("cannot read the file `{path}`: {why}");
+        Wrong::new(inner, message, "the path is relative to the config file")
+    })
+}
+
+/// What stands for `VAR` or `VAR:-default` between braces.
+pub(super) fn variable(inner: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, Wrong> {
     let (name, default) = match inner.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (inner, None),
     };
     if !is_name(name) {
         let message = format!("`${{{inner}}}` does not name a variable");
-        return Err(wrong(message, "write `$${` for a literal `${`"));
+        return Err(Wrong::new(inner, message, "write `$${` for a literal `${`"));
     }
-    let found = (world.env)(name);
+    let found = env(name);
     match (
         found.filter(|value| default.is_none() || !value.is_empty()),
         default,
@@ -177,10 +149,18 @@ fn value(inner: &str, world: World<'_>) -> Result<String, Wrong> {
         (None, Some(default)) => Ok(default.to_owned()),
         (None, None) => {
             let help = format!("set it, or give a default: `${{{name}:-...}}`");
-            Err(wrong(
-                format!("the environment variable `{name}` is not set"),
-                &help,
-            ))
+            let message = format!("the environment variable `{name}` is not set");
+            Err(Wrong::new(inner, message, &help))
+        }
+    }
+}
+
+impl Wrong {
+    fn new(inner: &str, message: String, help: &str) -> Self {
+        Self {
+            reference: format!("${{{inner}}}"),
+            message,
+            help: Some(help.to_owned()),
         }
     }
 }

@@ -16,10 +16,10 @@ const NODES: usize = 100_000;
 /// How deep it may nest, through aliases too; the passes after this one recurse.
 const DEPTH: usize = 32;
 
-/// Reads `findings.text`. None: an error that ends the reading was noted. An empty file is an empty map.
-pub(crate) fn read(findings: &mut Findings<'_>) -> Option<Node> {
-    let mut builder = Builder::default();
-    let text = findings.text;
+/// Reads a map of keys and values. `text` is the beginning of `findings.text`, and `what` is what messages call it.
+/// None: an error that ends the reading was noted. An empty text is an empty map.
+pub(crate) fn read(text: &str, what: &str, findings: &mut Findings<'_>) -> Option<Node> {
+    let mut builder = Builder::new(what);
     for event in Parser::new_from_str_with_options(text, options()) {
         let outcome = match event {
             Ok((event, mark)) => builder.event(event, span(&mark), findings),
@@ -45,7 +45,7 @@ pub(crate) fn read(findings: &mut Findings<'_>) -> Option<Node> {
         Value::Null => Some(empty),
         _ => {
             findings.hide_keys_near(root.span);
-            findings.error(root.span, "a config file is a map of keys and values");
+            findings.error(root.span, format!("{what} is a map of keys and values"));
             None
         }
     }
@@ -136,15 +136,25 @@ struct Anchored {
     nodes: usize,
 }
 
-#[derive(Default)]
-struct Builder {
+struct Builder<'a> {
+    what: &'a str,
     frames: Vec<Frame>,
     anchors: HashMap<usize, Anchored>,
     nodes: usize,
     root: Option<Node>,
 }
 
-impl Builder {
+impl<'a> Builder<'a> {
+    fn new(what: &'a str) -> Self {
+        Self {
+            what,
+            frames: Vec::new(),
+            anchors: HashMap::new(),
+            nodes: 0,
+            root: None,
+        }
+    }
+
     fn event(&mut self, event: Event<'_>, span: Span, findings: &mut Findings<'_>) -> Result<(), Stop> {
         match event {
             Event::Scalar(text, style, anchor, _) => {
@@ -167,7 +177,8 @@ impl Builder {
             Event::SequenceEnd | Event::MappingEnd => self.close(span, findings),
             Event::Alias(id) => self.alias(id, span, findings),
             Event::DocumentStart(..) if self.root.is_some() => {
-                Err(Stop::new(span, "a config file is one YAML document, not several"))
+                let message = format!("{} is one YAML document, not several", self.what);
+                Err(Stop::new(span, &message))
             }
             _ => Ok(()),
         }
@@ -323,7 +334,7 @@ mod tests {
 
     fn read_text(text: &str) -> (Option<Node>, Vec<String>) {
         let mut findings = Findings::new("c.yaml", text);
-        let root = read(&mut findings);
+        let root = read(text, "a config file", &mut findings);
         (
             root,
             findings

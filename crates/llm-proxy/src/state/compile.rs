@@ -21,6 +21,7 @@ use crate::base::hasher::Mixing;
 use crate::base::identity::identity;
 use crate::config::types::{self, Auth, ClientTls, Config, Protocol, Strategy, Timeouts};
 use crate::limits::Buckets;
+use crate::prompts::Prompts;
 use crate::routing::{Aliases, Smooth};
 use crate::upstream::{Address, Tls};
 
@@ -39,6 +40,8 @@ pub struct Snapshot {
     pub names: Aliases,
     /// Aliases by name, globs among them.
     pub aliases: HashMap<String, Arc<Alias>, Mixing>,
+    /// The prompts that are put into requests.
+    pub prompts: Arc<Prompts>,
     /// Whether usage must be known of streams that did not ask for it.
     pub needs_usage: bool,
     /// Whether backends speak different dialects, so that a conversation may hold another dialect's reasoning.
@@ -184,6 +187,7 @@ pub fn compile(config: Config, generation: u64, live: &Live) -> Result<Snapshot,
     let address_rates = per_ip.map(|rate| live.rates.addresses(rate));
     let names = Aliases::new(&config.models);
     let converts = !backends.iter().all(|backend| backend.speaks(Api::Messages));
+    let prompts = Arc::new(Prompts::new(&config.system_prompts));
     Ok(Snapshot {
         config,
         generation,
@@ -191,6 +195,7 @@ pub fn compile(config: Config, generation: u64, live: &Live) -> Result<Snapshot,
         backends,
         names,
         aliases,
+        prompts,
         needs_usage,
         converts,
         global_rates,

@@ -18,6 +18,7 @@ use crate::config::types::Config;
 use crate::health::{Policy, Registry, RetryBudget};
 use crate::limits::Guesses;
 use crate::observe::access::Access;
+use crate::prompts::Memo;
 use crate::routing::Smooth;
 use crate::upstream::Pools;
 
@@ -39,6 +40,8 @@ pub struct Live {
     pub pools: Pools,
     /// Who made which response.
     pub pins: Pins,
+    /// What each conversation was told by prompts.
+    pub told: Mutex<Memo>,
     /// Who is served, and who waits.
     pub places: Arc<Places>,
     /// What has been taken from the rate limits.
@@ -63,6 +66,7 @@ impl Live {
             guesses: Mutex::default(),
             pools: Pools::default(),
             pins: Pins::default(),
+            told: Mutex::default(),
             places: Places::new(config.concurrency),
             rates: Rates::default(),
             access,
@@ -100,9 +104,10 @@ impl Live {
         )
     }
 
-    /// Forgets the state of backends, aliases and limits that no config holds any longer.
+    /// Forgets the state of backends, aliases and limits that no config holds any longer, and conversations that are over.
     pub fn forget_unused(&self) {
         self.rates.forget_unused();
+        self.told.lock().sweep(clock::now());
         self.vitals
             .lock()
             .retain(|_, vitals| Arc::strong_count(vitals) > 1);

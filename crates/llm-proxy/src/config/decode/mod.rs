@@ -11,16 +11,17 @@ mod prompts;
 use std::path::Path;
 
 pub(crate) use backends::of_protocol;
+pub(crate) use prompts::prompt;
 
 use super::fields::{self, logging as log_fields};
 use super::formats;
 use super::tree::Node;
-use super::types::Config;
+use super::types::{Config, Prompt};
 use super::view::View;
 use crate::base::Secret;
 
-/// The config that the file says. Paths in it are relative to `dir`.
-pub(crate) fn config(root: &Node, dir: &Path) -> Config {
+/// The config that the file says, with the prompts that it names. Paths in it are relative to `dir`.
+pub(crate) fn config(root: &Node, dir: &Path, system_prompts: Vec<Prompt>) -> Config {
     let top = View::top(root);
     Config {
         listen: top.list("listen", |text| formats::listen(text, dir)),
@@ -39,7 +40,8 @@ pub(crate) fn config(root: &Node, dir: &Path) -> Config {
         timeout: bounds::timeouts(&top),
         rate_limit: bounds::rate_limits(&top),
         concurrency: bounds::concurrency(&top),
-        system_prompts: prompts::all(&top, dir),
+        system_prompts,
+        prompt_sources: prompts::sources(&top, dir),
         limits: bounds::limits(&top),
         expose_headers: bounds::expose_headers(&top),
         stream: bounds::stream(&top),

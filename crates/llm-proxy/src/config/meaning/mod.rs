@@ -3,6 +3,7 @@
 //!
 //! It works on the tree, for it needs places, and it skips what `shape` has found unreadable.
 
+mod audience;
 mod backends;
 mod clients;
 mod files;
@@ -13,6 +14,7 @@ mod url;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub(crate) use audience::Audience;
 pub(crate) use files::is_open;
 pub(crate) use metadata::is_metadata_address;
 

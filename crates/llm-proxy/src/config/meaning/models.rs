@@ -112,13 +112,13 @@ fn unused(top: &View<'_>, findings: &mut Findings<'_>) {
 }
 
 /// The names of aliases, exact ones and globs.
-struct Aliases<'a> {
+pub(super) struct Aliases<'a> {
     names: Vec<&'a str>,
     globs: Vec<Glob>,
 }
 
 impl<'a> Aliases<'a> {
-    fn new(top: &View<'a>) -> Self {
+    pub(super) fn new(top: &View<'a>) -> Self {
         let names: Vec<&str> = top
             .entries("models")
             .iter()
@@ -150,8 +150,8 @@ impl<'a> Aliases<'a> {
         }
     }
 
-    /// A key's glob that fits no alias is a slip of the pen more often than not.
-    fn should_fit(&self, node: &Node, findings: &mut Findings<'_>) {
+    /// A key's or a prompt's glob that fits no alias is a slip of the pen more often than not.
+    pub(super) fn should_fit(&self, node: &Node, findings: &mut Findings<'_>) {
         let Some(text) = node.text() else {
             return;
         };

@@ -22,7 +22,7 @@ pub use clients::{Admin, ApiKey, Budget, Listen, Period, ServerTls};
 pub use failure::{Detection, ErrorMap, Fallback, StatusPattern, TextPattern, Trip, WhenAllCooling};
 pub use logging::{Bodies, LogFile, LogFormat, Logging, Mask};
 pub use models::{Model, Route, Strategy};
-pub use prompts::{InlinePrompt, PromptPosition, PromptSource};
+pub use prompts::{Prompt, PromptPosition, PromptSettings, PromptSource};
 
 /// The whole config.
 #[derive(Clone, Debug)]
@@ -51,8 +51,10 @@ pub struct Config {
     pub rate_limit: Option<RateLimits>,
     /// Requests at once.
     pub concurrency: Concurrency,
-    /// Prompts that are injected.
-    pub system_prompts: Vec<PromptSource>,
+    /// Prompts that are injected, in the file's order, a folder's by their names.
+    pub system_prompts: Vec<Prompt>,
+    /// Where those come from that stand in files.
+    pub prompt_sources: Vec<PromptSource>,
     /// Sizes.
     pub limits: Limits,
     /// Whether answers carry the `x-llm-proxy-*` headers.

@@ -3,23 +3,31 @@
 use std::path::PathBuf;
 
 use crate::base::glob::Glob;
+use crate::config::Template;
 
-/// Where a prompt comes from.
-#[derive(Clone, Debug)]
+/// Where prompts come from that are not in the config file itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PromptSource {
     /// All `*.md` of a folder.
     Dir(PathBuf),
     /// One file.
     File(PathBuf),
-    /// The text itself, with its settings.
-    Text(InlinePrompt),
 }
 
-/// A prompt in the config file.
+/// A prompt, read and in order.
 #[derive(Clone, Debug)]
-pub struct InlinePrompt {
-    /// The text, before its variables are expanded.
-    pub text: String,
+pub struct Prompt {
+    /// Its file's name, without the folder; none: it stands in the config file.
+    pub file: Option<String>,
+    /// What it says.
+    pub template: Template,
+    /// For whom, and where.
+    pub settings: PromptSettings,
+}
+
+/// What stands in a prompt's front matter, or beside its text.
+#[derive(Clone, Debug)]
+pub struct PromptSettings {
     /// Before, after or instead of the client's own.
     pub position: PromptPosition,
     /// Between the two where they become one string.
