@@ -29,12 +29,15 @@ mod chat;
 mod leading;
 mod list;
 mod messages;
+mod opening;
 mod responses;
 mod spelling;
 mod text;
 
 #[cfg(test)]
 mod tests;
+
+pub use opening::{Opening, opening};
 
 use crate::canon::JsonStr;
 use crate::dialect::Dialect;

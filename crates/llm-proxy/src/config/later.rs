@@ -4,7 +4,7 @@ use super::findings::Findings;
 use super::tree::{Node, Span, Value};
 
 /// Whole sections of the file.
-const SECTIONS: [&[&str]; 4] = [&["system_prompts"], &["cluster"], &["telemetry"], &["prices"]];
+const SECTIONS: [&[&str]; 3] = [&["cluster"], &["telemetry"], &["prices"]];
 /// Single keys; `*` stands for the items of a list or the entries of a map. Only what the file says is warned of:
 /// `affinity` is on by default, so only one who writes it down expects it.
 const KEYS: [&[&str]; 7] = [

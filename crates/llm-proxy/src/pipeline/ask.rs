@@ -241,7 +241,8 @@ fn from_form(content_type: &str, api: Api, rest: String, body: Bytes) -> Result<
     })
 }
 
-fn invalid(error: BodyError) -> Failure {
+/// What is wrong with a body, for the client.
+pub(super) fn invalid(error: BodyError) -> Failure {
     let failure = Failure::local(ErrorKind::InvalidBody, error.message);
     match error.param {
         Some(param) => failure.about(param),

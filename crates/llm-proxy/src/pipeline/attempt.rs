@@ -17,13 +17,12 @@ use super::failure::Relay;
 use super::outgoing::Outgoing;
 use super::plan::Candidate;
 use super::relay;
+use super::scrub::Hidden;
 use crate::base::{Class, clock};
 use crate::health::{ErrorFacts, Evidence, Verdict, classify, disguised};
 use crate::state::{Backend, Context};
 use crate::upstream::{self, Fault, Reply};
 
-/// What is shorter is no secret (a relay's `none`, an `ollama`), and blotting it out would spoil ordinary words.
-const SHORTEST_SECRET: usize = 8;
 /// How much of a body is looked at for its class.
 const EVIDENCE: usize = 8 * 1024;
 
@@ -207,7 +206,7 @@ impl Judge<'_> {
         };
         let mut lost = self.lost(&evidence, Some(status), error.message.clone());
         let request_id = &self.ctx.entry.record.request_id;
-        let body = self.scrubbed(body);
+        let body = self.hidden().blotted_in(body);
         let to = relay::To {
             dialect: self.dialect,
             spoken: self.spoken,
@@ -234,7 +233,7 @@ impl Judge<'_> {
             verdict,
             status,
             relay: None,
-            detail: scrubbed_text(&self.backend.secrets, detail),
+            detail: self.hidden().blotted_in_text(detail),
             rests: None,
         }
     }
@@ -272,39 +271,13 @@ impl Judge<'_> {
         }
     }
 
-    /// Backends repeat keys in their errors: they are blotted out, and nothing else is touched.
-    fn scrubbed(&self, body: Bytes) -> Bytes {
-        scrub(&self.backend.secrets, body)
-    }
-}
-
-/// `body` with every secret replaced by asterisks; the same bytes where there is none.
-pub(super) fn scrub(secrets: &[crate::base::Secret], body: Bytes) -> Bytes {
-    let mut body = body;
-    for secret in secrets {
-        let needle = secret.expose().as_bytes();
-        if needle.len() < SHORTEST_SECRET {
-            continue;
-        }
-        if memchr::memmem::find(&body, needle).is_some() {
-            let mut out = Vec::with_capacity(body.len());
-            let mut from = 0;
-            for at in memchr::memmem::find_iter(&body, needle) {
-                out.extend_from_slice(body.get(from..at).unwrap_or_default());
-                out.extend_from_slice(b"***");
-                from = at + needle.len();
-            }
-            out.extend_from_slice(body.get(from..).unwrap_or_default());
-            body = out.into();
+    /// What must not come out again of what this backend says.
+    fn hidden(&self) -> Hidden<'_> {
+        Hidden {
+            secrets: &self.backend.secrets,
+            told: self.ctx.told.as_deref().unwrap_or_default(),
         }
     }
-    body
-}
-
-/// A text for the log: the same, and short.
-pub(super) fn scrubbed_text(secrets: &[crate::base::Secret], text: String) -> String {
-    let scrubbed = scrub(secrets, Bytes::from(text));
-    String::from_utf8_lossy(&scrubbed).chars().take(300).collect()
 }
 
 fn beginning(body: &[u8]) -> &[u8] {

@@ -6,7 +6,7 @@ use llm_dialect::Api;
 
 use super::body::AnswerBody;
 use super::failure::Failure;
-use super::{answer, ask, attempts, estimate, plan, rates};
+use super::{answer, ask, attempts, estimate, plan, prompts, rates};
 use crate::state::Context;
 
 /// Takes a request to the backend that answers it. Dropping the future cancels whatever is being done for it, in any
@@ -15,9 +15,10 @@ use crate::state::Context;
 /// # Errors
 /// What the client is told instead of an answer. Nothing has been sent yet.
 pub async fn journey(ctx: &mut Context, call: Call, body: Incoming) -> Result<Response<AnswerBody>, Failure> {
-    let ask = ask::read(ctx, call, body).await?; // 5: the body, bounded; its envelope
+    let mut ask = ask::read(ctx, call, body).await?; // 5: the body, bounded; its envelope
     let plan = plan::draw(ctx, &ask)?; // 7: candidates in order, by pure decisions
     rates::reserve(ctx, &ask, &plan.alias)?; // 5: the rates of its key and of the alias, which is sure by now
+    prompts::put(ctx, &mut ask, &plan)?; // 6: the operator's texts, the same for all of a conversation
     match attempts::first_to_speak(ctx, &ask, plan).await {
         Ok(won) => Ok(answer::deliver(ctx, won)), // 9: its last byte takes the record along
         Err(failure) => estimate::instead(ctx, &ask, failure), // no backend could count the tokens

@@ -16,14 +16,15 @@ use llm_dialect::watch::{End, Sight, Watch};
 use llm_dialect::wire_error::{ErrorKind, WireError};
 
 use super::Candidate;
-use super::attempt::{scrub, scrubbed_text};
 use super::body::Piece;
 use super::clocks::{Clocks, Tick};
+use super::scrub::Hidden;
 use super::{rates, verdict};
 use crate::base::{Class, clock};
 use crate::config::types::OnDisconnect;
 use crate::health::{self, Sole};
 use crate::observe::Entry;
+use crate::prompts::Rendered;
 use crate::state::{Context, Follower, InFlight, Live, Rated};
 use crate::upstream::{Fault, UpstreamBody};
 
@@ -40,6 +41,7 @@ pub(super) struct Flow {
     sole: Sole,
     dialect: Dialect,
     request_id: String,
+    told: Option<Arc<[Rendered]>>,
     clocks: Clocks,
     heartbeat: Option<Duration>,
     /// The place at the backend: free again when the flow ends.
@@ -59,6 +61,7 @@ impl Flow {
             sole,
             dialect,
             request_id: ctx.entry.record.request_id.clone(),
+            told: ctx.told.clone(),
             clocks: Clocks::new(timeouts.idle, ctx.entry.started() + timeouts.total),
             heartbeat: ctx.snapshot.config.stream.heartbeat,
             candidate,
@@ -66,12 +69,19 @@ impl Flow {
         }
     }
 
+    /// What must not come out again of what the backend says.
+    fn hidden(&self) -> Hidden<'_> {
+        Hidden {
+            secrets: &self.candidate.route.backend.secrets,
+            told: self.told.as_deref().unwrap_or_default(),
+        }
+    }
+
     /// A failure of the backend after the commit point counts against its health; one of ours or the client's does not.
     fn blame(&self, detail: &str) {
         let candidate = &self.candidate;
         let backend = &candidate.route.backend;
-        // A backend's own words may hold a key.
-        let detail = scrubbed_text(&backend.secrets, detail.to_owned());
+        let detail = self.hidden().blotted_in_text(detail.to_owned());
         tracing::warn!(
             backend = &*backend.name,
             model = &*candidate.model,
@@ -332,13 +342,12 @@ impl Stream {
     /// its own.
     fn pass_fault(&mut self, event: Bytes, error: BackendError) -> Piece {
         self.flow.blame(&error.message);
-        let secrets = &self.flow.candidate.route.backend.secrets;
         if self.transcoder.is_none() {
-            self.ready.push_back(scrub(secrets, event));
+            self.ready.push_back(self.flow.hidden().blotted_in(event));
             return self.last_words(Class::Midstream);
         }
         let kind = verdict::said_midstream(&error);
-        let message = scrubbed_text(secrets, error.message);
+        let message = self.flow.hidden().blotted_in_text(error.message);
         self.say(kind, message);
         self.last_words(Class::Midstream)
     }

@@ -197,6 +197,7 @@ impl Entrance {
             connection: peer.signals.follow(),
             headers: head.headers,
             query: head.uri.query().map(str::to_owned),
+            told: None,
             held: Held::default(),
         });
         Arrival {

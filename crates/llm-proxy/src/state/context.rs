@@ -10,6 +10,7 @@ use super::held::Held;
 use super::live::Live;
 use super::signals::Follower;
 use crate::observe::Entry;
+use crate::prompts::Rendered;
 
 /// What a request carries through its journey.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Context {
     pub headers: HeaderMap,
     /// Its query, without the question mark.
     pub query: Option<String>,
+    /// The operator's texts that were put into it.
+    pub told: Option<Arc<[Rendered]>>,
     /// What it holds until its last byte.
     pub held: Held,
 }

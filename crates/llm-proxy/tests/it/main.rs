@@ -26,5 +26,6 @@ mod identity;
 mod life;
 mod limits;
 mod logs;
+mod prompts;
 mod streams;
 mod upstream_h2;
