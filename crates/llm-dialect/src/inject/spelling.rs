@@ -92,6 +92,8 @@ fn opens_escape(spelled: &str, at: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -142,7 +144,7 @@ mod tests {
             } else {
                 let mut units = [0; 2];
                 for unit in char.encode_utf16(&mut units) {
-                    out.push_str(&format!("\\u{unit:04x}"));
+                    let _ = write!(out, "\\u{unit:04x}");
                 }
             }
         }

@@ -85,82 +85,98 @@ fn instructions_of_responses_become_one_string() {
     check(Dialect::Responses, "instructions", table);
 }
 
+/// A table of `system`, in which `<x>` stands for an entry: a piece by its text, `c` for one of the client's and `bill` for
+/// Claude Code's attribution.
+fn check_entries(table: &[(&str, &[Piece<'_>], &str)]) {
+    let spelled = |text: &str| {
+        let c = r#"{ "type":"text","text":"c", "cache_control":{"type":"ephemeral"} }"#;
+        let bill = r#"{"type":"text","text":"x-anthropic-billing-header: cc_version=2; cch=1;"}"#;
+        let mut text = text.replace("<c>", c).replace("<bill>", bill);
+        for piece in ["A", "B", "R", "S", "Y", "Z", "string"] {
+            let own = if piece == "string" { "c" } else { piece };
+            text = text.replace(
+                &format!("<{piece}>"),
+                &format!(r#"{{"type":"text","text":"{own}"}}"#),
+            );
+        }
+        text
+    };
+    for (value, pieces, want) in table {
+        let row = (&*spelled(value), *pieces, &*spelled(want));
+        check(Dialect::Messages, "system", &[row]);
+    }
+}
+
 #[test]
 fn each_piece_is_an_entry_of_its_own_in_the_system_of_messages() {
-    const E: [&str; 6] = ["A", "B", "R", "S", "Y", "Z"];
-    let [a, b, r, s, y, z] = E.map(|text| format!(r#"{{"type":"text","text":"{text}"}}"#));
-    let c = r#"{ "type":"text","text":"c", "cache_control":{"type":"ephemeral"} }"#;
-    let bill = r#"{"type":"text","text":"x-anthropic-billing-header: cc_version=2; cch=1;"}"#;
-    let string = r#"{"type":"text","text":"c"}"#;
-    let bill_string = r#""x-anthropic-billing-header: cc_version=2; cch=1;""#;
-    let table: Vec<(String, &[Piece<'_>], String)> = vec![
-        (String::new(), &[A], format!("[{a}]")),
-        (String::new(), &[Y], format!("[{y}]")),
-        (String::new(), &[R], format!("[{r}]")),
-        (String::new(), &[A, Y, B, S, R], format!("[{a},{b},{s},{r},{y}]")),
-        ("null".into(), &[A], format!("[{a}]")),
-        ("[]".into(), &[A, Y], format!("[{a},{y}]")),
-        (r#"" \n ""#.into(), &[A], format!("[{a}]")),
-        (r#""c""#.into(), &[A], format!("[{a},{string}]")),
-        (r#""c""#.into(), &[Y], format!("[{string},{y}]")),
-        (r#""c""#.into(), &[R], format!("[{r}]")),
-        (
-            r#""c""#.into(),
-            &[A, B, Y, Z],
-            format!("[{a},{b},{string},{y},{z}]"),
-        ),
-        (r#""A""#.into(), &[A], r#""A""#.into()),
-        (r#""A\n\nc\n\nY""#.into(), &[A, Y], r#""A\n\nc\n\nY""#.into()),
-        (bill_string.into(), &[A, Y], format!("[{bill},{a},{y}]")),
-        (bill_string.into(), &[R], format!("[{bill},{r}]")),
-        (format!("[ {c} ]"), &[A], format!("[ {a},{c} ]")),
-        (format!("[ {c} ]"), &[Y], format!("[ {c},{y} ]")),
-        (format!("[ {c} ]"), &[R], format!("[{r}]")),
-        (
-            format!("[{c} , {c}]"),
-            &[A, B, Y, Z],
-            format!("[{a},{b},{c} , {c},{y},{z}]"),
-        ),
-        (format!("[ {bill} , {c}]"), &[A], format!("[ {bill} , {a},{c}]")),
-        (format!("[ {bill} ]"), &[A], format!("[ {bill},{a} ]")),
-        (format!("[ {bill} ]"), &[A, Y], format!("[ {bill},{a},{y} ]")),
-        (format!("[{bill},{c}]"), &[Y], format!("[{bill},{c},{y}]")),
-        (
-            format!("[{bill},{c},{c}]"),
-            &[A, R, Y],
-            format!("[{bill},{a},{r},{y}]"),
-        ),
-        (
-            format!("[{bill},{a},{c}]"),
-            &[A, B],
-            format!("[{bill},{a},{b},{c}]"),
-        ),
-        (format!("[{c},{bill}]"), &[A], format!("[{a},{c},{bill}]")),
-        (format!("[{a},{c},{z}]"), &[A, Y, Z], format!("[{a},{c},{y},{z}]")),
-        (format!("[{a},{z}]"), &[A, B, Y, Z], format!("[{a},{b},{y},{z}]")),
-        (format!("[{a}]"), &[A, AA], format!("[{a},{a}]")),
-        (format!("[{a}]"), &[A, B, AA], format!("[{a},{b},{a}]")),
-        (
-            r#"[{"text":"\u0041","cache_control":null,"type":"text"}]"#.into(),
-            &[A],
-            r#"[{"text":"\u0041","cache_control":null,"type":"text"}]"#.into(),
-        ),
-        (
-            r#"[{"type":"text","text":"A\n\nc"}]"#.into(),
-            &[A],
-            r#"[{"type":"text","text":"A\n\nc"}]"#.into(),
-        ),
-        (
-            r#"[5,"A",{"text":7}]"#.into(),
-            &[A, Y],
-            format!(r#"[{a},5,"A",{{"text":7}},{y}]"#),
-        ),
-    ];
-    let table: Vec<(&str, &[Piece<'_>], &str)> = table
-        .iter()
-        .map(|(value, pieces, want)| (&**value, *pieces, &**want))
-        .collect();
-    check(Dialect::Messages, "system", &table);
+    check_entries(&[
+        ("", &[A], "[<A>]"),
+        ("", &[Y], "[<Y>]"),
+        ("", &[R], "[<R>]"),
+        ("", &[A, Y, B, S, R], "[<A>,<B>,<S>,<R>,<Y>]"),
+        ("null", &[A], "[<A>]"),
+        ("[]", &[A, Y], "[<A>,<Y>]"),
+        (r#"" \n ""#, &[A], "[<A>]"),
+        (r#""c""#, &[A], "[<A>,<string>]"),
+        (r#""c""#, &[Y], "[<string>,<Y>]"),
+        (r#""c""#, &[R], "[<R>]"),
+        (r#""c""#, &[A, B, Y, Z], "[<A>,<B>,<string>,<Y>,<Z>]"),
+        ("[ <c> ]", &[A], "[ <A>,<c> ]"),
+        ("[ <c> ]", &[Y], "[ <c>,<Y> ]"),
+        ("[ <c> ]", &[R], "[<R>]"),
+        ("[<c> , <c>]", &[A, B, Y, Z], "[<A>,<B>,<c> , <c>,<Y>,<Z>]"),
+        (r#"[5,"A",{"text":7}]"#, &[A, Y], r#"[<A>,5,"A",{"text":7},<Y>]"#),
+    ]);
+}
+
+#[test]
+fn v12_the_attribution_entry_stays_the_first() {
+    let string = r#""x-anthropic-billing-header: cc_version=2; cch=1;""#;
+    check_entries(&[
+        ("[ <bill> , <c>]", &[A], "[ <bill> , <A>,<c>]"),
+        ("[ <bill> ]", &[A], "[ <bill>,<A> ]"),
+        ("[ <bill> ]", &[A, Y], "[ <bill>,<A>,<Y> ]"),
+        ("[<bill>,<c>]", &[Y], "[<bill>,<c>,<Y>]"),
+        ("[<bill>,<c>,<c>]", &[A, R, Y], "[<bill>,<A>,<R>,<Y>]"),
+        ("[<bill>,<A>,<c>]", &[A, B], "[<bill>,<A>,<B>,<c>]"),
+        ("[<c>,<bill>]", &[A], "[<A>,<c>,<bill>]"),
+        (string, &[A, Y], "[<bill>,<A>,<Y>]"),
+        (string, &[R], "[<bill>,<R>]"),
+    ]);
+}
+
+#[test]
+fn an_entry_that_is_there_is_not_put_in_again() {
+    let elsewhere = r#"[{"text":"\u0041","cache_control":null,"type":"text"}]"#;
+    let joined = r#"[{"type":"text","text":"A\n\nc"}]"#;
+    check_entries(&[
+        ("[<A>,<c>,<Z>]", &[A, Y, Z], "[<A>,<c>,<Y>,<Z>]"),
+        ("[<A>,<Z>]", &[A, B, Y, Z], "[<A>,<B>,<Y>,<Z>]"),
+        ("[<A>]", &[A, AA], "[<A>,<A>]"),
+        ("[<A>]", &[A, B, AA], "[<A>,<B>,<A>]"),
+        (r#""A""#, &[A], r#""A""#),
+        (r#""A\n\nc\n\nY""#, &[A, Y], r#""A\n\nc\n\nY""#),
+        (elsewhere, &[A], elsewhere),
+        (joined, &[A], joined),
+    ]);
+}
+
+/// Items that lead, as a converting proxy writes them.
+#[test]
+fn pieces_that_stand_in_items_of_responses_are_not_put_in_again() {
+    let item = |text: &str| {
+        format!(
+            r#"{{"type":"message","role":"developer","content":[{{"type":"input_text","text":"{text}"}}]}}"#
+        )
+    };
+    let (first, last) = (item(r"A\n\nc"), item(r"d\n\nY"));
+    let both = format!(r#"{{"input":[{first},{last}]}}"#);
+    assert_eq!(injected(Dialect::Responses, &both, &[A, Y]), Ok(both));
+    let one = format!(r#"{{"input":[{first}]}}"#);
+    assert_eq!(
+        injected(Dialect::Responses, &one, &[A, Y]),
+        Ok(format!(r#"{{"input":[{first}],"instructions":"A\n\nY"}}"#))
+    );
 }
 
 #[test]
