@@ -6,7 +6,7 @@ use super::accept::Front;
 use super::run::{Source, say_warnings};
 use crate::admin::Admin;
 use crate::config::Loaded;
-use crate::config::types::{Config, Listen};
+use crate::config::types::{Config, Listen, PromptSource};
 use crate::observe::log::LevelHandle;
 use crate::server::{self, Acceptor, Bound, Entrance, Listeners};
 use crate::state::{Snapshot, compile};
@@ -30,8 +30,27 @@ pub(super) struct Reloader {
     pub(super) listeners: Listeners,
     pub(super) admin_listeners: Listeners,
     pub(super) level: LevelHandle,
-    /// Of the file that was last read, good or bad.
-    pub(super) fingerprint: Option<[u8; 32]>,
+    /// Those that were last read, good or bad.
+    pub(super) files: Files,
+}
+
+/// What tells one state of the config's files from another.
+#[derive(PartialEq, Eq)]
+pub(super) struct Files {
+    /// The config's own; none where it cannot be read.
+    own: Option<[u8; 32]>,
+    /// Those of each source of prompts that is in force.
+    prompts: Vec<[u8; 32]>,
+}
+
+impl Files {
+    /// As they are now.
+    pub(super) fn now(source: &Source, prompts: &[PromptSource]) -> Self {
+        Self {
+            own: source.fingerprint(),
+            prompts: prompts.iter().map(PromptSource::fingerprint).collect(),
+        }
+    }
 }
 
 /// Everything of a new config that can fail, done before anything is changed.
@@ -55,16 +74,25 @@ impl Reloader {
 
     /// Reads the config again and puts it in force. A wrong one changes nothing; its errors are logged.
     pub(super) fn reload(&mut self) {
-        self.fingerprint = self.source.fingerprint();
+        // Before they are read: what changes meanwhile is a change.
+        let before = self.front.snapshot.load_full();
+        let sources = &before.config.prompt_sources;
+        self.files = Files::now(&self.source, sources);
         match self.prepare() {
             Ok(prepared) => self.apply(prepared),
             Err(error) => self.refuse(error),
         }
+        let snapshot = self.front.snapshot.load();
+        let new = &snapshot.config.prompt_sources;
+        if new != sources {
+            self.files.prompts = new.iter().map(PromptSource::fingerprint).collect();
+        }
     }
 
-    /// The same, for a file that may not have changed: its folder has. Whether it had.
+    /// The same, for files that may not have changed: their folders have. Whether they had.
     pub(super) fn reload_if_changed(&mut self) -> bool {
-        let changed = self.source.fingerprint() != self.fingerprint;
+        let snapshot = self.front.snapshot.load_full();
+        let changed = Files::now(&self.source, &snapshot.config.prompt_sources) != self.files;
         if changed {
             self.reload();
         }

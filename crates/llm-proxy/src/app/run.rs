@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::accept::Front;
 use super::memory;
-use super::reload::{Reloader, opened};
+use super::reload::{Files, Reloader, opened};
 use super::room::{self, Room};
 use super::watch::{SETTLE, Watch};
 use crate::admin::Admin;
@@ -120,7 +120,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     };
     let admin = Admin::new(Arc::clone(&snapshot), Arc::clone(&live));
     let mut reloader = Reloader {
-        fingerprint: options.source.fingerprint(),
+        files: Files::now(&options.source, &front.snapshot.load().config.prompt_sources),
         source: options.source,
         admin_front: front.in_the_clear(admin),
         front,
@@ -220,10 +220,11 @@ fn watch(reloader: &Reloader, changed: &Arc<Notify>) -> Option<Watch> {
     let Source::File(path) = &reloader.source else {
         return None;
     };
-    if !reloader.front.snapshot.load().config.watch {
+    let snapshot = reloader.front.snapshot.load();
+    if !snapshot.config.watch {
         return None;
     }
-    Watch::start(path, changed)
+    Watch::start(path, &snapshot.config.prompt_sources, changed)
         .inspect_err(|error| tracing::error!("{error}"))
         .ok()
 }

@@ -1,5 +1,7 @@
-//! Seeing that the config file has changed. The folder is watched, not the file: editors and Kubernetes replace it.
+//! Seeing that the config file or a prompt has changed. Folders are watched, not files: editors and Kubernetes replace
+//! those.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,40 +9,51 @@ use std::time::Duration;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
+use crate::config::types::PromptSource;
+
 /// How long a file must rest before it is read: a writer may not be done.
 pub(super) const SETTLE: Duration = Duration::from_millis(100);
 
-/// Watches a file's folder for as long as it lives.
+/// Watches folders for as long as it lives.
 #[derive(Debug)]
 pub(super) struct Watch {
     _watcher: RecommendedWatcher,
 }
 
 impl Watch {
-    /// Notifies `changed` whenever the file's folder changes.
+    /// Notifies `changed` whenever the config file's folder changes, or one of prompts.
     ///
     /// # Errors
     /// One sentence.
-    pub(super) fn start(file: &Path, changed: &Arc<Notify>) -> Result<Self, String> {
+    pub(super) fn start(
+        file: &Path,
+        prompts: &[PromptSource],
+        changed: &Arc<Notify>,
+    ) -> Result<Self, String> {
         let changed = Arc::clone(changed);
         let told = move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
                 changed.notify_one();
             }
         };
-        let folder = folder(file);
-        let cannot = |error: notify::Error| format!("cannot watch {}: {error}", folder.display());
-        let mut watcher = notify::recommended_watcher(told).map_err(cannot)?;
-        watcher
-            .watch(&folder, RecursiveMode::NonRecursive)
-            .map_err(cannot)?;
+        let mut watcher = notify::recommended_watcher(told)
+            .map_err(|error| format!("cannot watch {}: {error}", file.display()))?;
+        let own = file.parent().unwrap_or(Path::new(""));
+        let folders = prompts.iter().map(PromptSource::folder).chain([own]);
+        for folder in folders.map(openable).collect::<BTreeSet<PathBuf>>() {
+            watcher
+                .watch(&folder, RecursiveMode::NonRecursive)
+                .map_err(|error| format!("cannot watch {}: {error}", folder.display()))?;
+        }
         Ok(Self { _watcher: watcher })
     }
 }
 
-fn folder(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
+/// A folder under a name that the system knows: to it, nothing is not the folder that we are in.
+fn openable(folder: &Path) -> PathBuf {
+    if folder.as_os_str().is_empty() {
+        PathBuf::from(".")
+    } else {
+        folder.to_owned()
     }
 }

@@ -173,6 +173,29 @@ async fn a_watched_change_may_end_the_watch_and_a_reload_may_begin_it_again() {
 }
 
 #[tokio::test]
+async fn a_watched_prompt_reloads_and_a_bad_one_leaves_the_config_in_force() {
+    let sim = Sim::start(Speaks::All).await.unwrap();
+    let proxy = Proxy::start(&one(&sim, "watch: true")).await;
+    let folder = proxy.dir().join("prompts");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("a.md"), "Be kind.").unwrap();
+    proxy.rewrite(&one(&sim, "watch: true\nsystem_prompts: {dir: prompts}"));
+    proxy.logged("generation 2 is in force").await;
+    std::fs::write(folder.join("b.md"), "---\npriority: 1\n---\nIt is ${_DAT}.").unwrap();
+    proxy
+        .logged("the new config is refused; generation 2 stays in force")
+        .await;
+    let told = proxy.status().await["config"]["last_reload_error"].to_string();
+    assert!(
+        told.contains("b.md:4:7") && told.contains("did you mean `_DATE`?"),
+        "{told}"
+    );
+    std::fs::write(folder.join("b.md"), "It is ${_DATE}.").unwrap();
+    proxy.logged("generation 3 is in force").await;
+    proxy.finish().await;
+}
+
+#[tokio::test]
 async fn k08_an_address_that_overlaps_our_own_is_refused_whole_with_one_clear_sentence() {
     let sim = Sim::start(Speaks::All).await.unwrap();
     let port = free_port();
