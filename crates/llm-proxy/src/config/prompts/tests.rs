@@ -186,9 +186,12 @@ const FILES: &[(&str, &[&str])] = &[
 #[test]
 fn what_is_wrong_in_a_file_is_told_with_its_own_line() {
     for (n, (text, expected)) in FILES.iter().enumerate() {
-        let folder = Folder::new(&format!("prompts-wrong-{n}"), &[("p.md", text)]);
-        assert_eq!(folder.told("{file: p.md}"), *expected, "{text}");
-        assert_eq!(folder.told("{dir: .}"), *expected, "{text}");
+        let folder = Folder::new(&format!("prompts-wrong-{n}"), &[("d/p.md", text)]);
+        for prompts in ["{file: d/p.md}", "{dir: d}"] {
+            let told = folder.told(prompts);
+            let told: Vec<&str> = told.iter().filter_map(|line| line.strip_prefix("d/")).collect();
+            assert_eq!(told, *expected, "{text}");
+        }
     }
 }
 
@@ -208,9 +211,9 @@ const INLINE: &[(&str, &[&str])] = &[
     (
         "[{text: A, models: none, keys: nobody}, {text: ''}]",
         &[
-            "c.yaml:1:37: `none` fits no alias",
-            "c.yaml:1:49: `nobody` fits no API key",
-            "c.yaml:1:65: this prompt has no text, so nothing is put in",
+            "c.yaml:1:36: `none` fits no alias",
+            "c.yaml:1:48: `nobody` fits no API key",
+            "c.yaml:1:64: this prompt has no text, so nothing is put in",
         ],
     ),
     (
