@@ -8,12 +8,12 @@
 //! UTF-8 is refused even inside ignored strings, and nesting is bounded. Numbers of any size and escapes
 //! of lone surrogates are grammatical, so they pass.
 
+mod error;
 mod items;
 mod plain;
 mod string;
 
-use std::fmt;
-
+pub use error::ScanError;
 pub(crate) use items::items;
 use plain::plain_run;
 pub(crate) use plain::short;
@@ -44,48 +44,6 @@ impl Span {
         bytes.get(self.start..self.end).unwrap_or_default()
     }
 }
-
-/// Why bytes are not an acceptable JSON text. Offsets count bytes from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScanError {
-    /// Not UTF-8 from that offset on.
-    NotUtf8 {
-        /// Offset of the first bad byte.
-        at: usize,
-    },
-    /// A byte order mark stands in front.
-    Bom,
-    /// The grammar does not allow what stands there.
-    Syntax {
-        /// Offset of the offending byte, or the length of the input when it ended too early.
-        at: usize,
-        /// What is wrong, as a clause.
-        what: &'static str,
-    },
-    /// Arrays and objects are nested deeper than allowed.
-    TooDeep {
-        /// The deepest nesting allowed.
-        max: usize,
-    },
-    /// The object has more members than [`MOST_MEMBERS`].
-    TooManyMembers,
-}
-
-impl fmt::Display for ScanError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotUtf8 { at } => write!(f, "The JSON is not valid UTF-8 at byte {at}."),
-            Self::Bom => f.write_str("The JSON must not begin with a byte order mark."),
-            Self::Syntax { at, what } => write!(f, "The JSON is not valid at byte {at}: {what}."),
-            Self::TooDeep { max } => write!(f, "The JSON is nested deeper than {max} levels."),
-            Self::TooManyMembers => {
-                write!(f, "The JSON object has more than {MOST_MEMBERS} members.")
-            }
-        }
-    }
-}
-
-impl std::error::Error for ScanError {}
 
 /// One member of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
