@@ -8,6 +8,7 @@ use llm_dialect::{Api, Dialect};
 use super::Outcome;
 use super::args::Asked;
 use super::limits;
+use super::prompts;
 use crate::base::clock;
 use crate::config::{self, Config};
 use crate::observe::Sink;
@@ -82,6 +83,12 @@ fn explained(asked: &Asked, config: Config) -> Result<String, String> {
         .as_ref()
         .and_then(|name| keys.find(|key| key.name == *name));
     limits::describe(&snapshot.config, key, &alias.name, &mut text);
+    let whose = prompts::Asked {
+        model: &asked.model,
+        key: asked.key.as_deref(),
+        dialect,
+    };
+    prompts::describe(&snapshot.prompts, &whose, &plan, &mut text);
     Ok(text)
 }
 

@@ -9,6 +9,7 @@ mod args;
 mod demo;
 mod explain;
 mod outcome;
+mod prompts;
 mod serve;
 
 use std::io::{IsTerminal, Write};

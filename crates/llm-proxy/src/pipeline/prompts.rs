@@ -5,8 +5,6 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use llm_dialect::envelope::Envelope;
 use llm_dialect::inject::{self, Piece, Position};
 use llm_dialect::{Api, edit};
@@ -75,10 +73,9 @@ fn conversation(ctx: &Context, ask: &Ask, envelope: &Envelope) -> ConversationId
 fn said_now(ctx: &Context, ask: &Ask, plan: &Plan) -> Vec<Rendered> {
     let key = ctx.client.as_ref().map(|client| &*client.name);
     let first = plan.candidates.first();
-    let now = Timestamp::try_from(clock::wall()).unwrap_or(Timestamp::UNIX_EPOCH);
     let record = &ctx.entry.record;
     let values = Values {
-        now: &now.to_zoned(TimeZone::system()),
+        now: &clock::local(),
         model: &ask.model,
         backend: first.map_or("", |candidate| &*candidate.route.backend.name),
         backend_model: first.map_or("", |candidate| &*candidate.model),
