@@ -85,7 +85,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for line in rows::measure(&rig, options)? {
         table::row(&line);
     }
-    for line in rows::limits(&rig, options)? {
+    for line in rows::features(&rig, options)? {
         table::row(&line);
     }
     for line in load::added_latency(&rig, options)? {

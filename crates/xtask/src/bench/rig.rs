@@ -66,6 +66,7 @@ pub(super) struct Rig {
     nginx: (Process, SocketAddr),
     proxy: (Process, SocketAddr),
     unlimited: (Process, SocketAddr),
+    prompted: (Process, SocketAddr),
 }
 
 impl Rig {
@@ -75,11 +76,13 @@ impl Rig {
         let nginx = start(Target::Nginx, &yard)?;
         let proxy = start(Target::Proxy, &yard)?;
         let unlimited = start(Target::Unlimited, &yard)?;
+        let prompted = start(Target::Prompted, &yard)?;
         Ok(Self {
             yard,
             nginx,
             proxy,
             unlimited,
+            prompted,
         })
     }
 
@@ -90,6 +93,7 @@ impl Rig {
             Target::Nginx => self.nginx.1,
             Target::Proxy => self.proxy.1,
             Target::Unlimited => self.unlimited.1,
+            Target::Prompted => self.prompted.1,
         }
     }
 
@@ -100,6 +104,7 @@ impl Rig {
             Target::Nginx => &self.nginx.0,
             Target::Proxy => &self.proxy.0,
             Target::Unlimited => &self.unlimited.0,
+            Target::Prompted => &self.prompted.0,
         }
     }
 
@@ -124,6 +129,10 @@ fn launch(target: Target, yard: &Yard, dir: &Path) -> Result<(Process, SocketAdd
         Target::Nginx => (configs::nginx(listen, backend, dir), vec!["nginx".into()]),
         Target::Proxy | Target::Direct => (configs::proxy(listen, backend, configs::LIMITED), ours()),
         Target::Unlimited => (configs::proxy(listen, backend, ("", "")), ours()),
+        Target::Prompted => (
+            configs::proxy(listen, backend, configs::LIMITED) + configs::PROMPT,
+            ours(),
+        ),
     };
     Ok((run(words, &text, target.name(), dir)?, listen))
 }

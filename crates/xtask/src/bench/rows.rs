@@ -19,6 +19,8 @@ pub(super) enum Target {
     Proxy,
     /// The proxy without rate limits.
     Unlimited,
+    /// The proxy with a system prompt.
+    Prompted,
 }
 
 impl Target {
@@ -28,6 +30,7 @@ impl Target {
             Self::Nginx => "nginx",
             Self::Proxy => "llm-proxy",
             Self::Unlimited => "llm-proxy-unlimited",
+            Self::Prompted => "llm-proxy-prompted",
         }
     }
 }
@@ -90,7 +93,7 @@ impl Ask {
     /// The bytes to send.
     pub(super) fn for_target(&self, target: Target) -> Vec<u8> {
         let model = match target {
-            Target::Proxy | Target::Unlimited => self.alias,
+            Target::Proxy | Target::Unlimited | Target::Prompted => self.alias,
             Target::Direct | Target::Nginx => self.model.unwrap_or(self.alias),
         };
         let prompt = "lorem ipsum ".repeat(self.prompt / 12);
@@ -124,6 +127,8 @@ struct Row {
 
 /// What rate limits may cost of a request without them.
 const LIMITS_BAR: f64 = 1.03;
+/// What one system prompt may cost, in microseconds.
+const PROMPT_BAR: f64 = 3.0;
 
 const JSON: &str = "JSON, 1 KB prompt";
 const SSE: &str = "SSE, 100 events in one write";
@@ -218,26 +223,38 @@ fn one_round(rig: &Rig, options: &Options, row: &Row, cells: &mut Cells) -> Resu
     Ok(())
 }
 
-/// What rate limits cost: the proxy without them stands where nginx does.
-pub(super) fn limits(rig: &Rig, options: &Options) -> Result<Vec<Line>> {
-    let name = "rate limits, JSON, 1 KB prompt (left: without them)";
-    if !options.wants(name) {
-        return Ok(Vec::new());
-    }
+/// What single features cost: the proxy without one stands where nginx does.
+pub(super) fn features(rig: &Rig, options: &Options) -> Result<Vec<Line>> {
+    let limits = "rate limits, JSON, 1 KB prompt (left: without them)";
+    let prompt = "one system prompt, JSON, 1 KB prompt (left: without it)";
+    let all = [
+        (limits, [Target::Unlimited, Target::Proxy], LIMITS_BAR, 0.0),
+        (prompt, [Target::Proxy, Target::Prompted], 1.0, PROMPT_BAR),
+    ];
+    let wanted = all.into_iter().filter(|(name, ..)| options.wants(name));
+    wanted
+        .map(|(name, targets, times, more)| {
+            let [without, with] = side_by_side(rig, options, targets)?;
+            Ok(Line {
+                work: format!("{name}, us CPU"),
+                nginx: without,
+                proxy: with,
+                bar: without.map(|without| without * times + more),
+            })
+        })
+        .collect()
+}
+
+/// What the smallest work costs two targets. They differ by little, so they take turns more often than others.
+fn side_by_side(rig: &Rig, options: &Options, targets: [Target; 2]) -> Result<[Option<f64>; 2]> {
     let span = Duration::from_secs(options.seconds());
-    let mut cells = Cells::default();
-    for _ in 0..2 * options.rounds() {
-        let ask = Ask::small();
-        cells.nginx.push(load::cost(rig, Target::Unlimited, &ask, span)?);
-        cells.proxy.push(load::cost(rig, Target::Proxy, &ask, span)?);
+    let mut figures = [Vec::new(), Vec::new()];
+    for _ in 0..3 * options.rounds() {
+        for (target, figures) in targets.into_iter().zip(&mut figures) {
+            figures.push(load::cost(rig, target, &Ask::small(), span)?);
+        }
     }
-    let (without, with) = (median(&cells.nginx), median(&cells.proxy));
-    Ok(vec![Line {
-        work: format!("{name}, us CPU"),
-        nginx: without,
-        proxy: with,
-        bar: without.map(|without| without * LIMITS_BAR),
-    }])
+    Ok(figures.each_ref().map(|figures| median(figures)))
 }
 
 fn line(row: &Row, nginx: Option<f64>, proxy: Option<f64>) -> Line {
