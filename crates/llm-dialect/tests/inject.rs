@@ -1,20 +1,23 @@
 //! Laws of injection: whatever a client wrote, its own bytes stay, ours are found, and twice is once.
 #![cfg(test)]
 
+#[path = "corpus/target.rs"]
+mod target;
+
 use std::path::PathBuf;
 
 use bytes::Bytes;
 use llm_dialect::Dialect;
-use llm_dialect::canon::{Block, Losses, Request, Target, Terms};
+use llm_dialect::canon::{Block, Losses, Request, Terms};
 use llm_dialect::edit::{self, Edit};
 use llm_dialect::envelope::Envelope;
 use llm_dialect::inject::{Piece, Position, system};
-use llm_dialect::traits::Traits;
 use llm_dialect::transcode;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use Position::{After, Before, Replace};
+use target::target;
 
 fn piece(text: &str, position: Position) -> Piece<'_> {
     Piece {
@@ -386,22 +389,6 @@ fn every_recorded_request_can_be_given_a_prompt() {
         }
     }
     assert!(seen > 50, "the recorded requests were not found");
-}
-
-fn target(dialect: Dialect) -> Target<'static> {
-    let (model, family) = match dialect {
-        Dialect::Messages => ("claude-sonnet-4-5", "anthropic"),
-        Dialect::Chat => ("gpt-4.1", "openai"),
-        Dialect::Responses => ("gpt-5", "openai"),
-    };
-    Target {
-        dialect,
-        model,
-        family,
-        openai: dialect != Dialect::Messages,
-        max_tokens: None,
-        traits: Traits::of(dialect, model),
-    }
 }
 
 /// Requests whose client instructs the model twice: each dialect, string and list.

@@ -6,41 +6,26 @@
 
 mod case;
 mod shown;
+mod target;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use llm_dialect::Dialect;
-use llm_dialect::canon::{Losses, Target, Terms, Tool, ToolKind};
+use llm_dialect::canon::{Losses, Terms, Tool, ToolKind};
 use llm_dialect::estimate;
 use llm_dialect::grammar::{self, State};
-use llm_dialect::traits::Traits;
 use llm_dialect::transcode::{self, Bounds, Passing, Transcoder};
 
 use case::{Case, cases};
+use target::target;
 
 /// What a stream may take of the memory in tests.
 const BOUNDS: Bounds = Bounds {
     event: 8 << 20,
     kept: 8 << 20,
 };
-
-fn target(dialect: Dialect) -> Target<'static> {
-    let (model, family) = match dialect {
-        Dialect::Messages => ("claude-sonnet-4-5", "anthropic"),
-        Dialect::Chat => ("gpt-4.1", "openai"),
-        Dialect::Responses => ("gpt-5", "openai"),
-    };
-    Target {
-        dialect,
-        model,
-        family,
-        openai: dialect != Dialect::Messages,
-        max_tokens: None,
-        traits: Traits::of(dialect, model),
-    }
-}
 
 /// Terms of a plain request, which offered tools under their own names.
 fn terms(case: &Case) -> Arc<Terms> {

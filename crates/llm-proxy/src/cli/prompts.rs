@@ -29,8 +29,7 @@ pub(super) fn describe(prompts: &Prompts, asked: &Asked<'_>, plan: &[Candidate],
         request_id: "(the request's id)",
         dialect: asked.dialect.name(),
     };
-    let chosen = || prompts.for_request(asked.model, asked.key);
-    for prompt in chosen() {
+    for prompt in prompts.for_request(asked.model, asked.key) {
         for one in render([prompt], &values) {
             let _ = writeln!(text, "prompt {}, {}:", prompt.name, place(one.position));
             for line in one.text.lines() {

@@ -4,8 +4,10 @@
 //! invalid keys alone: whoever has a valid one comes in, so nobody can lock a colleague behind the same address out.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
+
+use crate::base::Address;
 
 /// So many may come at once.
 const BURST: u32 = 20;
@@ -18,7 +20,7 @@ const MOST: usize = 16_384;
 #[derive(Debug, Default)]
 pub struct Guesses {
     /// When the last trace of each is gone: [`EACH`] later with each refusal.
-    gone: HashMap<Option<IpAddr>, Instant>,
+    gone: HashMap<Option<Address>, Instant>,
 }
 
 impl Guesses {
@@ -27,7 +29,7 @@ impl Guesses {
     /// # Errors
     /// It was one too many, and is not counted: the time until the next is heard.
     pub fn refused(&mut self, from: Option<IpAddr>, now: Instant) -> Result<(), Duration> {
-        let from = from.map(neighbourhood);
+        let from = from.map(Address::of);
         let gone = self.gone.get(&from).map_or(now, |gone| now.max(*gone)) + EACH;
         let early = gone.duration_since(now).saturating_sub(BURST * EACH);
         if !early.is_zero() {
@@ -47,20 +49,12 @@ impl Guesses {
         if self.gone.len() < MOST {
             return;
         }
-        let mut all: Vec<(Instant, Option<IpAddr>)> =
+        let mut all: Vec<(Instant, Option<Address>)> =
             self.gone.iter().map(|(from, gone)| (*gone, *from)).collect();
-        let (least, ..) = all.select_nth_unstable(MOST / 2);
+        let (least, ..) = all.select_nth_unstable_by_key(MOST / 2, |(gone, _)| *gone);
         for (_, from) in least {
             self.gone.remove(from);
         }
-    }
-}
-
-/// What one person has: an IPv4 address, or the /64 of an IPv6 one, in which addresses cost nothing.
-fn neighbourhood(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
