@@ -63,7 +63,7 @@ fn conversation(ctx: &Context, ask: &Ask, envelope: &Envelope) -> ConversationId
     };
     ConversationId::of_session(whose, &ctx.headers).unwrap_or_else(|| {
         ConversationId::of_opening(whose, |tell| {
-            inject::opening(ask.reads, &ask.body, envelope, tell)
+            inject::opening(ask.reads, &ask.body, envelope, tell);
         })
     })
 }

@@ -21,12 +21,12 @@ fn entry(turn: usize) -> String {
 
 /// A turn of a conversation as such a client writes it, which names no session in a header.
 fn turn(number: usize) -> String {
-    let before: String = (0..number)
+    let before: Vec<String> = (0..number)
         .map(|n| {
             format!(r#"{{"role":"user","content":"ask {n}"}},{{"role":"assistant","content":"answer {n}"}},"#)
         })
         .collect();
-    let entry = entry(number);
+    let (before, entry) = (before.concat(), entry(number));
     format!(
         r#"{{"model":"claude-x","max_tokens":64,"system":[{entry},{{"type":"text","text":"CLIENT","cache_control":{{"type":"ephemeral"}}}}],"messages":[{before}{{"role":"user","content":"ask {number}"}}]}}"#
     )

@@ -28,10 +28,10 @@ async fn two_in_a_row() -> (Sim, Proxy, Proxy) {
     let pairs = Tongue::ALL
         .into_iter()
         .flat_map(|a| Tongue::ALL.map(|b| (api(a), api(b))));
-    let models: String = pairs
+    let models: Vec<String> = pairs
         .map(|(a, b)| format!("  {a}-{b}: {{backend: {a}, model: {b}}}\n"))
         .collect();
-    let outer = proxy_before(&format!("http://{}", inner.address()), &models, "").await;
+    let outer = proxy_before(&format!("http://{}", inner.address()), &models.concat(), "").await;
     (sim, outer, inner)
 }
 
