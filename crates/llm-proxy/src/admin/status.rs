@@ -65,11 +65,21 @@ fn one(backend: &Backend, snapshot: &Snapshot, live: &Live) -> Value {
     json!({
         "name": &*backend.name,
         "protocol": format!("{:?}", backend.config.protocol).to_lowercase(),
-        "enabled": backend.config.enabled,
-        "state": if cooldowns.is_empty() { "ok" } else { "cooling" },
+        "enabled": backend.is_on(),
+        "state": state(backend, &cooldowns),
         "in_flight": backend.vitals.in_flight(),
         "cooldowns": cooldowns,
     })
+}
+
+fn state(backend: &Backend, cooldowns: &[Value]) -> &'static str {
+    if !backend.is_on() {
+        "disabled"
+    } else if cooldowns.is_empty() {
+        "ok"
+    } else {
+        "cooling"
+    }
 }
 
 /// The name of a backend's model, where a route says it: health knows models by identity alone.

@@ -73,20 +73,24 @@ impl Reloader {
     }
 
     /// Reads the config again and puts it in force. A wrong one changes nothing; its errors are logged.
-    pub(super) fn reload(&mut self) {
+    ///
+    /// # Errors
+    /// Why it is refused. Else the generation that is in force now.
+    pub(super) fn reload(&mut self) -> Result<u64, String> {
         // Before they are read: what changes meanwhile is a change.
         let before = self.front.snapshot.load_full();
         let sources = &before.config.prompt_sources;
         self.files = Files::now(&self.source, sources);
-        match self.prepare() {
-            Ok(prepared) => self.apply(prepared),
-            Err(error) => self.refuse(error),
-        }
+        let done = match self.prepare() {
+            Ok(prepared) => Ok(self.apply(prepared)),
+            Err(error) => Err(self.refuse(error)),
+        };
         let snapshot = self.front.snapshot.load();
         let new = &snapshot.config.prompt_sources;
         if new != sources {
             self.files.prompts = new.iter().map(PromptSource::fingerprint).collect();
         }
+        done
     }
 
     /// The same, for files that may not have changed: their folders have. Whether they had.
@@ -94,7 +98,7 @@ impl Reloader {
         let snapshot = self.front.snapshot.load_full();
         let changed = Files::now(&self.source, &snapshot.config.prompt_sources) != self.files;
         if changed {
-            self.reload();
+            let _told_in_the_log = self.reload();
         }
         changed
     }
@@ -133,7 +137,7 @@ impl Reloader {
     }
 
     /// From here on nothing fails.
-    fn apply(&mut self, prepared: Prepared) {
+    fn apply(&mut self, prepared: Prepared) -> u64 {
         let Prepared {
             snapshot,
             tls,
@@ -151,12 +155,17 @@ impl Reloader {
         self.admin_listeners.keep(&wanted_admin);
         self.front.live.adopt(&self.front.snapshot.load());
         tracing::info!("reloaded: generation {generation} is in force");
+        generation
     }
 
-    fn refuse(&self, error: String) {
+    fn refuse(&self, error: String) -> String {
         let generation = self.front.snapshot.load().generation;
         tracing::error!("the new config is refused; generation {generation} stays in force\n{error}");
-        self.front.live.last_reload_error.store(Some(Arc::new(error)));
+        self.front
+            .live
+            .last_reload_error
+            .store(Some(Arc::new(error.clone())));
+        error
     }
 }
 

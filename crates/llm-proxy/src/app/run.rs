@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
 use super::accept::Front;
@@ -14,7 +14,7 @@ use super::memory;
 use super::reload::{Files, Reloader, opened};
 use super::room::{self, Room};
 use super::watch::{SETTLE, Watch};
-use crate::admin::Admin;
+use crate::admin::{Admin, ReloadOrder};
 use crate::base::clock;
 use crate::base::gauge::Gauge;
 use crate::base::secret::digest;
@@ -27,6 +27,8 @@ use crate::state::{Live, Phase, compile};
 
 /// How often idle connections and forgotten state are swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// How many may wait for a reload at once; the next waits for room.
+const ORDERS: usize = 8;
 /// What connections get at least to write their last words, even where the grace is over.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long the log gets to be written at the end.
@@ -118,7 +120,8 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
         connections: connections.clone(),
         room: Some(Arc::new(room)),
     };
-    let admin = Admin::new(Arc::clone(&snapshot), Arc::clone(&live));
+    let (orders, mut ordered) = mpsc::channel(ORDERS);
+    let admin = Admin::new(Arc::clone(&snapshot), Arc::clone(&live), orders);
     let mut reloader = Reloader {
         files: Files::now(&options.source, &front.snapshot.load().config.prompt_sources),
         source: options.source,
@@ -130,7 +133,8 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     };
     reloader.start(bound, admin_bound);
     (options.ready)(&addresses, admin_address.as_ref());
-    serve_until_told(&mut reloader, &mut signals, &live).await;
+    serve_until_told(&mut reloader, (&mut signals, &mut ordered), &live).await;
+    drop(ordered);
     let end = drain(&mut reloader, &mut signals, &live, &connections).await;
     sink.flush(LAST_LINES);
     end
@@ -188,14 +192,23 @@ impl Signals {
 }
 
 /// Serves, reloads and sweeps, until SIGTERM or SIGINT.
-async fn serve_until_told(reloader: &mut Reloader, signals: &mut Signals, live: &Live) {
+async fn serve_until_told(
+    reloader: &mut Reloader,
+    (signals, ordered): (&mut Signals, &mut mpsc::Receiver<ReloadOrder>),
+    live: &Live,
+) {
     let changed = Arc::new(Notify::new());
     let mut watch = watch(reloader, &changed);
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     loop {
         tokio::select! {
             _ = signals.hangup.recv() => {
-                reloader.reload();
+                let _told_in_the_log = reloader.reload();
+                watch = self::watch(reloader, &changed);
+            }
+            Some(order) = ordered.recv() => {
+                // Who asked may have left meanwhile; what was asked is done all the same.
+                let _ = order.send(reloader.reload());
                 watch = self::watch(reloader, &changed);
             }
             () = changed.notified(), if watch.is_some() => {

@@ -81,7 +81,7 @@ pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
         ctx.may_use(alias)
     });
     if candidates.is_empty() && !may_be_estimated(&alias.tiers, ask.api) {
-        return Err(unspoken(&ask.model, ask.api));
+        return Err(nobody(alias, ask));
     }
     // Counted before a pin narrows it: what a pinned request meets is told to health like anything else.
     let sole = sole(&candidates);
@@ -336,6 +336,18 @@ fn unknown(model: &str) -> Failure {
 fn forbidden(model: &str) -> Failure {
     let message = format!("This API key may not use the model `{}`.", quoted(model));
     Failure::local(ErrorKind::ModelNotAllowed, message).about("model")
+}
+
+/// Why there is no candidate: the backends that there are have been switched off, or none has such a call.
+fn nobody(alias: &Alias, ask: &Ask) -> Failure {
+    let mut routes = alias.tiers.iter().flat_map(|tier| &tier.routes);
+    if routes.any(|route| !route.backend.is_on()) {
+        let model = quoted(&ask.model);
+        let message =
+            format!("The operator has switched off what serves the model `{model}`; try again later.");
+        return Failure::ours(Class::Unavailable, ErrorKind::UpstreamCooling, message);
+    }
+    unspoken(&ask.model, ask.api)
 }
 
 fn unspoken(model: &str, api: Api) -> Failure {

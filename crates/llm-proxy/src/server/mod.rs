@@ -16,6 +16,7 @@ mod tls;
 
 pub use bind::{Bound, Listeners, Socket, shown};
 pub use connection::{Http, Peer, Service, serve};
+pub use origin::is_foreign;
 pub use respond::{Wire, refusal};
 pub use stack::Entrance;
 pub use tls::{Acceptor, acceptor};

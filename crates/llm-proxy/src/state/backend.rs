@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -62,7 +62,12 @@ pub struct BackendKey {
 impl Backend {
     /// Whether it has this call.
     pub fn speaks(&self, api: Api) -> bool {
-        self.config.enabled && self.config.apis.contains(&api)
+        self.is_on() && self.config.apis.contains(&api)
+    }
+
+    /// Whether it takes requests: the config and the operator let it.
+    pub fn is_on(&self) -> bool {
+        self.config.enabled && !self.vitals.off.load(Ordering::Relaxed)
     }
 
     /// The call by which it serves a client's `api`: the same, or one of another dialect that the request is converted
@@ -97,6 +102,8 @@ impl Backend {
 pub struct Vitals {
     in_flight: AtomicU32,
     turn: AtomicU64,
+    /// Whether the operator has switched it off.
+    off: AtomicBool,
     latency: Mutex<HashMap<u64, Latency, Mixing>>,
 }
 
@@ -129,6 +136,11 @@ impl Vitals {
                 (now < max).then_some(now + 1)
             });
         entered.ok().map(|_| InFlight(Arc::clone(self)))
+    }
+
+    /// Switches the backend off or on, for new requests.
+    pub fn switch_off(&self, off: bool) {
+        self.off.store(off, Ordering::Relaxed);
     }
 
     /// The next turn of the rotation of its keys.

@@ -11,6 +11,7 @@
 
 mod support;
 
+mod admin;
 mod basics;
 mod cancel;
 mod cli;
