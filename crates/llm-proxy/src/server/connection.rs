@@ -268,12 +268,12 @@ impl Ears {
     }
 }
 
-/// In a drain HTTP/2 clients are told to go elsewhere at once; over HTTP/1.1 the next answer says so, and an idle
-/// connection is closed when the drain ends.
+/// In a drain, and after a hand-over, HTTP/2 clients are told to go elsewhere at once; over HTTP/1.1 the next answer says
+/// so, and an idle connection is closed when the drain ends.
 fn must_close(phase: Phase, signals: &Signals) -> bool {
     match phase {
         Phase::Serving => false,
-        Phase::Draining => signals.is_multiplexed(),
+        Phase::HandedOver | Phase::Draining => signals.is_multiplexed(),
         Phase::Ending => true,
     }
 }

@@ -6,6 +6,7 @@ mod connection;
 mod forwarded;
 mod framing;
 mod guard;
+mod inherited;
 mod origin;
 mod plain;
 mod preface;
@@ -17,6 +18,7 @@ mod tls;
 
 pub use bind::{Bound, Listeners, Socket, shown};
 pub use connection::{Http, Peer, Service, serve};
+pub use inherited::{Inherited, READY, Role, SERVING, handed};
 pub use respond::{Wire, refusal};
 pub use stack::Entrance;
 pub use tls::{Acceptor, acceptor};

@@ -28,4 +28,5 @@ mod limits;
 mod logs;
 mod prompts;
 mod streams;
+mod upgrade;
 mod upstream_h2;
