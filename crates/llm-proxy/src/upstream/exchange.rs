@@ -77,7 +77,7 @@ impl Trip<'_> {
         if let Some(idle) = warm(self.endpoint, self.started) {
             return Some(self.alone_on(idle, Age::Reused, request()).await);
         }
-        let place = self.endpoint.shared.place(None)?;
+        let place = self.endpoint.shared.place(None, self.started)?;
         Some(place.exchange(request(), self.started).await)
     }
 
@@ -102,7 +102,7 @@ impl Trip<'_> {
         let shared = &self.endpoint.shared;
         let asked = (self.now)();
         let turn = self.turn().await?;
-        if let Some(place) = shared.place(Some(self.started)) {
+        if let Some(place) = shared.place(Some(self.started), asked) {
             return Ok(Way::Shared(place));
         }
         // Who was first may have found HTTP/1.1: then nobody need wait for anybody.
@@ -115,7 +115,7 @@ impl Trip<'_> {
         if http2 {
             Box::pin(shared.adopt(io, turn, self.now)).await.map(Way::Shared)
         } else {
-            Driven::over(io).await.map(Way::Own)
+            Driven::over(io, (self.now)()).await.map(Way::Own)
         }
     }
 
@@ -166,12 +166,13 @@ pub(super) struct Driven {
     sender: http1::SendRequest<Chain>,
     /// Boxed once, when it is opened: it is large, and moves with every reply and into the pool and out again.
     connection: Box<http1::Connection<TokioIo<Io>, Chain>>,
+    opened: Instant,
     /// Whom it wakes. Closed by whoever polls it, for as long as that takes.
     pub(super) latch: Latch,
 }
 
 impl Driven {
-    async fn over(io: Io) -> Result<Self, Fault> {
+    pub(super) async fn over(io: Io, opened: Instant) -> Result<Self, Fault> {
         let (sender, connection) = http1::Builder::new()
             .max_header_size(MAX_HEAD)
             .handshake(TokioIo::new(io))
@@ -180,6 +181,7 @@ impl Driven {
         Ok(Self {
             sender,
             connection: Box::new(connection),
+            opened,
             latch: Latch::new(),
         })
     }
@@ -193,6 +195,11 @@ impl Driven {
     pub(super) fn drive(&mut self) -> Poll<Result<(), hyper::Error>> {
         let mut cx = Context::from_waker(self.latch.waker());
         Pin::new(&mut *self.connection).poll(&mut cx)
+    }
+
+    /// When it was opened.
+    pub(super) fn opened(&self) -> Instant {
+        self.opened
     }
 
     /// Whether the next request may go out on it.
