@@ -217,8 +217,9 @@ impl Stream {
         }
         match self.flow.rest.poll_next(cx) {
             Poll::Ready(Some(Ok(piece))) => {
-                let in_time = self.flow.clocks.progress();
+                let known = self.watch.events();
                 let seen = self.see(piece);
+                let in_time = self.flow.clocks.heard(self.watch.events() != known);
                 Poll::Ready(if in_time || !matches!(seen, Seen::Moved) {
                     seen
                 } else {
@@ -305,7 +306,7 @@ impl Stream {
         }
         Seen::Broke(
             ErrorKind::UpstreamTimeout,
-            "silence, or too long in all".to_owned(),
+            "silence, nothing but signs of life, or too long in all".to_owned(),
         )
     }
 
@@ -449,7 +450,7 @@ impl Opaque {
             return Poll::Ready(self.broken(Class::Local));
         }
         match self.flow.rest.poll_next(cx) {
-            Poll::Ready(Some(Ok(piece))) if self.flow.clocks.progress() => Poll::Ready(Piece::Bytes(piece)),
+            Poll::Ready(Some(Ok(piece))) if self.flow.clocks.heard(true) => Poll::Ready(Piece::Bytes(piece)),
             Poll::Ready(Some(Ok(_))) => Poll::Ready(self.blamed("too long in all")),
             Poll::Ready(None) => {
                 let target = self.flow.candidate.target;
