@@ -13,6 +13,7 @@ mod preface;
 mod refused;
 mod respond;
 mod stack;
+mod streams;
 mod target;
 mod tls;
 

@@ -6,6 +6,7 @@ use http::HeaderMap;
 
 use super::auth::Client;
 use super::compile::Snapshot;
+use super::early::Early;
 use super::held::Held;
 use super::live::Live;
 use super::signals::Follower;
@@ -31,11 +32,18 @@ pub struct Context {
     pub query: Option<String>,
     /// The operator's texts that were put into it.
     pub told: Option<Arc<[Rendered]>>,
+    /// Where its response may begin before there is an answer; none where that is not configured.
+    pub early: Option<Arc<Early>>,
     /// What it holds until its last byte.
     pub held: Held,
 }
 
 impl Context {
+    /// Whether its response has begun before there was an answer.
+    pub fn has_begun(&self) -> bool {
+        self.early.as_ref().is_some_and(|early| early.has_begun())
+    }
+
     /// Whether its key may use that alias.
     pub fn may_use(&self, alias: &str) -> bool {
         self.client.as_ref().is_none_or(|client| client.may_use(alias))
