@@ -21,7 +21,6 @@ use super::clocks::{Clocks, Tick};
 use super::scrub::Hidden;
 use super::{rates, verdict};
 use crate::base::{Class, clock};
-use crate::config::types::OnDisconnect;
 use crate::health::{self, Sole};
 use crate::observe::Entry;
 use crate::prompts::Rendered;
@@ -412,8 +411,7 @@ impl Stream {
 
     /// Whether the backend wants its answer read although nobody listens.
     pub(super) fn reads_on_alone(&self) -> bool {
-        self.flow.candidate.route.backend.config.on_disconnect == OnDisconnect::Drain
-            && !self.watch.terminal()
+        self.flow.candidate.route.backend.is_drained() && !self.watch.terminal()
     }
 
     /// Reads on to the end for the sake of exact usage. Bounded by the flow's own clocks.

@@ -20,7 +20,7 @@ use crate::base::{Class, clock};
 use crate::observe::Record;
 use crate::pipeline::journey::{Call, journey};
 use crate::pipeline::{AnswerBody, Failure, admission, early, rates};
-use crate::state::{Context, Early, Held, Live, Phase, Refusal, Snapshot};
+use crate::state::{Alone, Context, Early, Following, Held, Live, Phase, Refusal, Snapshot};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
@@ -62,10 +62,10 @@ where
         dialect: arrival.visit.dialect,
         live: Arc::clone(&arrival.ctx.live),
     };
-    let early = arrival.ctx.early.clone();
+    let (early, alone) = (arrival.ctx.early.clone(), arrival.ctx.alone.clone());
     // Boxed: it is large, and gone once the response head is out. The connection stays, and has room for this future
     // as long as it does.
-    let admitted = Box::pin(answer(arrival));
+    let admitted = Following::new(Box::pin(answer(arrival)), alone);
     async move {
         let admitted = AssertUnwindSafe(admitted).catch_unwind();
         let response = match early {
@@ -221,6 +221,7 @@ impl Entrance {
         let trusted = &snapshot.config.trusted_proxies;
         let early = snapshot.config.stream.early_heartbeat_after;
         let early = early.map(|_| Arc::<Early>::default());
+        let alone = snapshot.drains.then(Arc::<Alone>::default);
         let record = Record {
             begun: early.as_ref().map(|early| early.begun()),
             request_id: request_id(&head.headers),
@@ -240,6 +241,7 @@ impl Entrance {
             query: head.uri.query().map(str::to_owned),
             told: None,
             early,
+            alone,
             held: Held::default(),
         });
         Arrival {
@@ -267,7 +269,13 @@ fn admit(arrival: Arrival) -> impl Future<Output = Response<AnswerBody>> + Send 
             None => respond_to(&mut ctx, &method, visit.place, body).await,
         };
         let response = spelled_out(&mut ctx, answered);
-        ctx.entry.record.status = Some(response.status().as_u16());
+        let has_left = ctx.has_left();
+        let record = &mut ctx.entry.record;
+        record.status = Some(response.status().as_u16());
+        if has_left {
+            // Nobody was sent anything.
+            (record.status, record.class) = (None, None);
+        }
         let Context { entry, held, .. } = *ctx;
         response.map(|body| body.with_entry(entry, held))
     }

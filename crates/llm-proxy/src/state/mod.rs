@@ -1,6 +1,7 @@
 //! What a request stands on: the config compiled for quick look-ups (immutable, swapped whole), and the state that
 //! outlives a reload (health, counters, connections).
 
+mod alone;
 mod auth;
 mod backend;
 mod compile;
@@ -14,6 +15,7 @@ mod places;
 mod rates;
 mod signals;
 
+pub use alone::{Alone, Following};
 pub use auth::{Client, Keys, Refused, bearer};
 pub use backend::{Backend, BackendKey, InFlight, Vitals};
 pub use compile::{Alias, Route, RouteModel, Snapshot, Tier, compile};
