@@ -62,11 +62,18 @@ impl SocketFile {
     }
 }
 
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if self.is_ours.load(Ordering::Acquire) {
+impl SocketFile {
+    /// Removes it, if it is ours. Once: by then another program may have made one of that name.
+    fn remove(&self) {
+        if self.is_ours.swap(false, Ordering::AcqRel) {
             let _ = std::fs::remove_file(&self.path);
         }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        self.remove();
     }
 }
 
@@ -119,6 +126,12 @@ impl Bound {
     /// Whether it has a file that goes from one program of ours to the next.
     pub fn has_file_of_ours(&self) -> bool {
         matches!(self, Self::Unix(_, file) if file.made_by_us)
+    }
+
+    fn remove_file(&self) {
+        if let Self::Unix(_, file) = self {
+            file.remove();
+        }
     }
 
     /// Its file, if a program of ours made it, is ours from now on, or not any longer.
@@ -250,6 +263,8 @@ impl Listeners {
             let keep = wanted.contains(listen);
             if !keep {
                 running.accept_loop.abort();
+                // At once: the loop lets go of its socket a little later, and the program may have ended by then.
+                running.bound.remove_file();
             }
             keep
         });

@@ -14,20 +14,33 @@ use super::places::Place;
 /// What the request and whoever serves its client tell one another.
 #[derive(Debug, Default)]
 pub struct Alone {
-    /// While a backend is asked that is to be read to its end: the request's place, free at once when the client leaves.
-    asked: Mutex<Option<Option<Place>>>,
+    asked: Mutex<Asked>,
     left: AtomicBool,
+}
+
+/// Whom the request waits for.
+#[derive(Debug, Default)]
+enum Asked {
+    /// Nobody that matters once its client has left.
+    #[default]
+    Nobody,
+    /// A backend that is to be read to its end. The request's place is here meanwhile: it is free at once when the client
+    /// leaves.
+    Drained(Option<Place>),
 }
 
 impl Alone {
     /// A backend is asked that is to be read to its end. Takes the request's place meanwhile.
     pub fn begin(&self, place: Option<Place>) {
-        *self.asked.lock() = Some(place);
+        *self.asked.lock() = Asked::Drained(place);
     }
 
     /// It has answered, or failed; the place, if the client is still there.
     pub fn end(&self) -> Option<Place> {
-        self.asked.lock().take().flatten()
+        match std::mem::take(&mut *self.asked.lock()) {
+            Asked::Drained(place) => place,
+            Asked::Nobody => None,
+        }
     }
 
     /// Whether the client has left: then nobody else is asked, and nobody is told.
@@ -38,12 +51,12 @@ impl Alone {
     /// The client leaves. Whether the request goes on.
     fn leave(&self) -> bool {
         let mut asked = self.asked.lock();
-        let goes_on = asked.is_some();
-        self.left.store(goes_on, Ordering::Release);
-        if let Some(place) = asked.as_mut() {
-            *place = None;
-        }
-        goes_on
+        let Asked::Drained(place) = &mut *asked else {
+            return false;
+        };
+        self.left.store(true, Ordering::Release);
+        *place = None;
+        true
     }
 }
 
