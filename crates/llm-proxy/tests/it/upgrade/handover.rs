@@ -5,6 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
@@ -217,5 +221,51 @@ models: {{new: {{backend: a, model: real}}}}\n",
         (!scene.socket().exists()).then_some(())
     })
     .await;
+    scene.finish().await;
+}
+
+#[tokio::test]
+async fn o04_a_connection_that_asks_nothing_more_keeps_the_old_process_no_longer_than_any() {
+    let mut scene = Scene::start("timeout: {request: 500ms}\n").await;
+    let _kept = idle(&scene).await;
+    let silent = TcpStream::connect(scene.proxy.address()).await.unwrap();
+    scene.upgrade().await;
+    assert_eq!(scene.proxy.ended().await, Some(0));
+    drop(silent);
+    scene.finish().await;
+}
+
+#[tokio::test]
+async fn o04_an_http2_stream_goes_on_while_its_connection_is_told_to_go() {
+    let mut scene = Scene::start("").await;
+    let stream = TcpStream::connect(scene.proxy.address()).await.unwrap();
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    let request = http::Request::post(format!("http://{}{PATH}", scene.proxy.address()))
+        .header("content-type", "application/json")
+        .body(Full::new(Bytes::from(chat("h", true).to_string())))
+        .unwrap();
+    scene.proxy.sent(1);
+    let mut asking = sender.clone();
+    let asked = tokio::spawn(async move { asking.send_request(request).await });
+    let mut held = scene.hand.take().await;
+    held.begin().await;
+    held.say(&Tongue::Chat.begun(1).concat()).await;
+    let answer = within("a head", asked).await.unwrap().unwrap();
+    scene.upgrade().await;
+    held.say(&Tongue::Chat.closing().concat()).await;
+    held.end().await;
+    let all = within("the end of the stream", answer.into_body().collect())
+        .await
+        .unwrap();
+    assert_eq!(all.to_bytes(), Tongue::Chat.whole(1).concat());
+    drop(sender);
+    within("the end of the connection", connection)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(scene.proxy.ended().await, Some(0));
     scene.finish().await;
 }
