@@ -14,6 +14,7 @@ mod pins;
 mod places;
 mod rates;
 mod signals;
+mod told;
 
 pub use alone::{Alone, Following};
 pub use auth::{Client, Keys, Refused, bearer};
@@ -28,3 +29,4 @@ pub use pins::{Pin, Pins};
 pub use places::{Place, Places, PlacesView};
 pub use rates::{Addresses, Counter, Level, Over, Rates, settle, take};
 pub use signals::{Doubt, Follower, Refusal, Signals};
+pub use told::Told;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::dial::{Address, Dialer};
-use super::exchange::Driven;
+use super::http1::Connection;
 use super::shared::Shared;
 
 /// How many idle connections a pool keeps.
@@ -29,7 +29,7 @@ pub struct Endpoint {
 
 #[derive(Debug)]
 struct Idle {
-    connection: Driven,
+    connection: Box<Connection>,
     since: Instant,
 }
 
@@ -44,13 +44,13 @@ impl Endpoint {
     }
 
     /// The youngest idle connection: the one that is least likely to have been closed.
-    pub(super) fn take(&self, now: Instant) -> Option<Driven> {
+    pub(super) fn take(&self, now: Instant) -> Option<Box<Connection>> {
         let idle = self.idle.lock().pop()?;
         (now.duration_since(idle.since) < IDLE_FOR).then_some(idle.connection)
     }
 
     /// Keeps a connection for the next request, unless it has served for long enough.
-    pub(super) fn put(&self, connection: Driven, now: Instant) {
+    pub(super) fn put(&self, connection: Box<Connection>, now: Instant) {
         if now.duration_since(connection.opened()) >= SERVES_FOR {
             return;
         }
@@ -115,15 +115,15 @@ mod tests {
         })
     }
 
-    async fn connection(opened: Instant) -> Driven {
+    fn connection(opened: Instant) -> Box<Connection> {
         let (near, _far) = tokio::io::duplex(1024);
-        Driven::over(Io::Boxed(Box::new(near)), opened).await.unwrap()
+        Box::new(Connection::over(Io::Boxed(Box::new(near)), opened))
     }
 
-    #[tokio::test]
-    async fn a_connection_that_is_never_idle_is_left_all_the_same_when_it_has_served_for_long() {
+    #[test]
+    fn a_connection_that_is_never_idle_is_left_all_the_same_when_it_has_served_for_long() {
         let (endpoint, start) = (endpoint(), clock::now());
-        let mut busy = connection(start).await;
+        let mut busy = connection(start);
         for now in [start, start + SERVES_FOR / 2, start + SERVES_FOR * 9 / 10] {
             endpoint.put(busy, now);
             busy = endpoint.take(now).expect("it is kept");
@@ -132,12 +132,12 @@ mod tests {
         assert!(endpoint.take(start + SERVES_FOR).is_none());
     }
 
-    #[tokio::test]
-    async fn the_youngest_is_taken_and_none_that_has_waited_for_long() {
+    #[test]
+    fn the_youngest_is_taken_and_none_that_has_waited_for_long() {
         let (endpoint, start) = (endpoint(), clock::now());
         for seconds in [0, 10] {
             let at = start + Duration::from_secs(seconds);
-            endpoint.put(connection(at).await, at);
+            endpoint.put(connection(at), at);
         }
         let taken = endpoint.take(start + Duration::from_secs(20)).unwrap();
         assert_eq!(taken.opened(), start + Duration::from_secs(10));
