@@ -36,6 +36,7 @@ pub(super) fn status(snapshot: &Snapshot, live: &Live) -> Value {
 fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Serving => "serving",
+        Phase::HandedOver => "handed_over",
         Phase::Draining => "draining",
         Phase::Ending => "ending",
     }

@@ -8,17 +8,24 @@ use crate::admin::Admin;
 use crate::config::Loaded;
 use crate::config::types::{Config, Listen, PromptSource};
 use crate::observe::log::LevelHandle;
-use crate::server::{self, Acceptor, Bound, Entrance, Listeners};
+use crate::server::{self, Acceptor, Bound, Entrance, Inherited, Listeners, Role};
 use crate::state::{Snapshot, compile};
 
 /// Addresses as the config names them, with their sockets.
 pub(super) type Opened = Vec<(Listen, Bound)>;
 
-/// Opens all addresses, or none.
-pub(super) fn opened(wanted: &[Listen]) -> Result<Opened, String> {
+/// Opens all addresses, or none. Those that came with the start of the program are open already.
+pub(super) fn opened(wanted: &[Listen], role: Role, inherited: &mut Inherited) -> Result<Opened, String> {
+    let mut open = |listen: &Listen| match inherited.take(role, listen)? {
+        Some(bound) => Ok(bound),
+        None => Bound::open(listen).map_err(|error| match inherited.left() {
+            Some(left) => format!("{error}\nof the sockets that were given, no `listen` names {left}"),
+            None => error,
+        }),
+    };
     wanted
         .iter()
-        .map(|listen| Ok((listen.clone(), Bound::open(listen)?)))
+        .map(|listen| Ok((listen.clone(), open(listen)?)))
         .collect()
 }
 
@@ -65,11 +72,22 @@ impl Reloader {
     /// Begins to accept on the first config's addresses.
     pub(super) fn start(&mut self, main: Opened, admin: Opened) {
         for (listen, bound) in main {
-            self.listeners.add(listen, self.front.listen(bound));
+            let bound = Arc::new(bound);
+            let accept_loop = self.front.listen(Arc::clone(&bound));
+            self.listeners.add(listen, bound, accept_loop);
         }
         for (listen, bound) in admin {
-            self.admin_listeners.add(listen, self.admin_front.listen(bound));
+            let bound = Arc::new(bound);
+            let accept_loop = self.admin_front.listen(Arc::clone(&bound));
+            self.admin_listeners.add(listen, bound, accept_loop);
         }
+    }
+
+    /// All sockets that it accepts on, and what for.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = (Role, &Arc<Bound>)> {
+        let main = self.listeners.sockets().map(|bound| (Role::Main, bound));
+        let admin = self.admin_listeners.sockets().map(|bound| (Role::Admin, bound));
+        main.chain(admin)
     }
 
     /// Reads the config again and puts it in force. A wrong one changes nothing; its errors are logged.
@@ -110,7 +128,9 @@ impl Reloader {
         let missing = self.listeners.missing(&config.listen);
         let missing_admin = self.admin_listeners.missing(&admin_of(&config));
         self.must_be_free(missing.iter().chain(&missing_admin))?;
-        let (main, admin) = (opened(&missing)?, opened(&missing_admin)?);
+        let none = &mut Inherited::default();
+        let main = opened(&missing, Role::Main, none)?;
+        let admin = opened(&missing_admin, Role::Admin, none)?;
         let generation = self.front.snapshot.load().generation + 1;
         let snapshot = compile(config, generation, &self.front.live)?;
         Ok(Prepared {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::access::{Attempt, Record};
@@ -11,6 +12,8 @@ use crate::base::Class;
 
 /// The status that stands for a client that left before its answer was whole.
 const CLIENT_GONE: u16 = 499;
+/// The status of a response that began before there was an answer.
+const BEGUN: u16 = 200;
 /// What most lines are shorter than, in bytes.
 const USUAL: usize = 768;
 
@@ -30,6 +33,13 @@ pub(super) struct Line<'a> {
     status: u16,
 }
 
+/// The status that the client was sent, if it was sent one.
+fn sent(record: &Record) -> Option<u16> {
+    let begun = record.begun.as_ref();
+    let begun = begun.is_some_and(|begun| begun.load(Ordering::Acquire));
+    if begun { Some(BEGUN) } else { record.status }
+}
+
 impl<'a> Line<'a> {
     pub(super) fn of(record: &'a Record, elapsed: Duration) -> Self {
         let cancelled = !record.complete && record.class.is_none();
@@ -43,7 +53,7 @@ impl<'a> Line<'a> {
             elapsed,
             cancelled,
             class: class.map(Class::name),
-            status: record.status.unwrap_or(CLIENT_GONE),
+            status: sent(record).unwrap_or(CLIENT_GONE),
         }
     }
 

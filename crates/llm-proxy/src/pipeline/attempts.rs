@@ -75,6 +75,10 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
             Ok(won) => return Ok(won),
             Err((candidate, lost)) => {
                 let class = lost.verdict.class;
+                if ctx.has_left() {
+                    trail.after(ctx, (ask.api, &candidate), lost, began);
+                    return Err(trail.told());
+                }
                 match trail.after(ctx, (ask.api, &candidate), lost, began) {
                     health::Next::Another => walker.after(&candidate, class),
                     health::Next::Again => {
@@ -108,7 +112,14 @@ async fn attempt(
     } = chosen;
     begin(ctx, &candidate);
     let deadline = attempt::deadline(ctx, &candidate, started);
+    let alone = ctx.alone.clone().filter(|_| candidate.route.backend.is_drained());
+    if let Some(alone) = &alone {
+        alone.begin(ctx.held.place.take());
+    }
     let done = attempt::run(ctx, ask, (&candidate, outgoing), (started, deadline)).await;
+    if let Some(alone) = &alone {
+        ctx.held.place = alone.end();
+    }
     let now = clock::now();
     let took = now.duration_since(started);
     match done {

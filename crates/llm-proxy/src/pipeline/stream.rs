@@ -21,7 +21,6 @@ use super::clocks::{Clocks, Tick};
 use super::scrub::Hidden;
 use super::{rates, verdict};
 use crate::base::{Class, clock};
-use crate::config::types::OnDisconnect;
 use crate::health::{self, Sole};
 use crate::observe::Entry;
 use crate::prompts::Rendered;
@@ -217,8 +216,9 @@ impl Stream {
         }
         match self.flow.rest.poll_next(cx) {
             Poll::Ready(Some(Ok(piece))) => {
-                let in_time = self.flow.clocks.progress();
+                let known = self.watch.events();
                 let seen = self.see(piece);
+                let in_time = self.flow.clocks.heard(self.watch.events() != known);
                 Poll::Ready(if in_time || !matches!(seen, Seen::Moved) {
                     seen
                 } else {
@@ -305,7 +305,7 @@ impl Stream {
         }
         Seen::Broke(
             ErrorKind::UpstreamTimeout,
-            "silence, or too long in all".to_owned(),
+            "silence, nothing but signs of life, or too long in all".to_owned(),
         )
     }
 
@@ -411,8 +411,7 @@ impl Stream {
 
     /// Whether the backend wants its answer read although nobody listens.
     pub(super) fn reads_on_alone(&self) -> bool {
-        self.flow.candidate.route.backend.config.on_disconnect == OnDisconnect::Drain
-            && !self.watch.terminal()
+        self.flow.candidate.route.backend.is_drained() && !self.watch.terminal()
     }
 
     /// Reads on to the end for the sake of exact usage. Bounded by the flow's own clocks.
@@ -449,7 +448,7 @@ impl Opaque {
             return Poll::Ready(self.broken(Class::Local));
         }
         match self.flow.rest.poll_next(cx) {
-            Poll::Ready(Some(Ok(piece))) if self.flow.clocks.progress() => Poll::Ready(Piece::Bytes(piece)),
+            Poll::Ready(Some(Ok(piece))) if self.flow.clocks.heard(true) => Poll::Ready(Piece::Bytes(piece)),
             Poll::Ready(Some(Ok(_))) => Poll::Ready(self.blamed("too long in all")),
             Poll::Ready(None) => {
                 let target = self.flow.candidate.target;

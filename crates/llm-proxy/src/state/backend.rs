@@ -60,6 +60,11 @@ pub struct BackendKey {
 }
 
 impl Backend {
+    /// Whether its answers are read to their end where the client leaves.
+    pub fn is_drained(&self) -> bool {
+        self.config.on_disconnect == types::OnDisconnect::Drain
+    }
+
     /// Whether it has this call.
     pub fn speaks(&self, api: Api) -> bool {
         self.is_on() && self.config.apis.contains(&api)

@@ -19,7 +19,7 @@ use super::rates::{Addresses, Level};
 use crate::base::Secret;
 use crate::base::hasher::Mixing;
 use crate::base::identity::identity;
-use crate::config::types::{self, Auth, ClientTls, Config, Protocol, Strategy, Timeouts};
+use crate::config::types::{self, Auth, ClientTls, Config, OnDisconnect, Protocol, Strategy, Timeouts};
 use crate::limits::Buckets;
 use crate::prompts::Prompts;
 use crate::routing::{Aliases, Smooth};
@@ -44,6 +44,8 @@ pub struct Snapshot {
     pub prompts: Arc<Prompts>,
     /// Whether usage must be known of streams that did not ask for it.
     pub needs_usage: bool,
+    /// Whether a backend is read to its end where its client leaves.
+    pub drains: bool,
     /// Whether backends speak different dialects, so that a conversation may hold another dialect's reasoning.
     pub converts: bool,
     /// The rates of everybody together.
@@ -186,6 +188,10 @@ pub fn compile(config: Config, generation: u64, live: &Live) -> Result<Snapshot,
     let per_ip = rates.and_then(|rates| rates.per_ip.as_ref());
     let address_rates = per_ip.map(|rate| live.rates.addresses(rate));
     let names = Aliases::new(&config.models);
+    let drains = config
+        .backends
+        .iter()
+        .any(|backend| backend.on_disconnect == OnDisconnect::Drain);
     let converts = !backends.iter().all(|backend| backend.speaks(Api::Messages));
     let prompts = Arc::new(Prompts::new(&config.system_prompts));
     Ok(Snapshot {
@@ -197,6 +203,7 @@ pub fn compile(config: Config, generation: u64, live: &Live) -> Result<Snapshot,
         aliases,
         prompts,
         needs_usage,
+        drains,
         converts,
         global_rates,
         address_rates,

@@ -29,4 +29,5 @@ mod limits;
 mod logs;
 mod prompts;
 mod streams;
+mod upgrade;
 mod upstream_h2;
