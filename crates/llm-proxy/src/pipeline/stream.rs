@@ -19,7 +19,7 @@ use super::Candidate;
 use super::body::Piece;
 use super::clocks::{Clocks, Tick};
 use super::scrub::Hidden;
-use super::{rates, verdict};
+use super::{deadline, rates, verdict};
 use crate::base::{Class, clock};
 use crate::config::types::OnDisconnect;
 use crate::health::{self, Sole};
@@ -62,7 +62,7 @@ impl Flow {
             dialect,
             request_id: ctx.entry.record.request_id.clone(),
             told: ctx.told.clone(),
-            clocks: Clocks::new(timeouts.idle, ctx.entry.started() + timeouts.total),
+            clocks: Clocks::new(timeouts.idle, deadline::end(ctx, &candidate.route)),
             heartbeat: ctx.snapshot.config.stream.heartbeat,
             candidate,
             _place: place,
@@ -94,6 +94,7 @@ impl Flow {
             class,
             reset: None,
             firm: false,
+            kind: None,
             sole: self.sole,
             jitter: fastrand::f64(),
         };
