@@ -27,6 +27,11 @@ pub(super) fn end(ctx: &Context, route: &Route) -> Instant {
     ctx.entry.started() + whole(ctx, route).0
 }
 
+/// Whether that end is of the client's own choice, and so no fault of a backend that is still at work then.
+pub(super) fn is_the_clients(ctx: &Context, route: &Route) -> bool {
+    patience(&ctx.headers).is_some_and(|own| own < route.timeouts.total)
+}
+
 /// The request's time on that route, as the next step wants to know it.
 pub(super) fn time(ctx: &Context, route: &Route, now: Instant) -> Time {
     let (whole, is_the_clients) = whole(ctx, route);
