@@ -28,6 +28,8 @@ pub struct Attempt {
     pub model: Arc<str>,
     /// What it came to; `ok` where it answered.
     pub class: &'static str,
+    /// What of the backend is used up, by its name in logs; none where that is not told.
+    pub kind: Option<&'static str>,
     /// The backend's status, if a response head came.
     pub status: Option<u16>,
     /// How long it took, to the commit point where it answered.

@@ -114,8 +114,11 @@ impl<'a> Line<'a> {
             let took = attempt.took.as_secs_f64() * 1e3;
             let _ = write!(
                 line,
-                " \x1b[33m[{}: {} after {took:.0} ms]\x1b[0m",
-                attempt.backend, attempt.class
+                " \x1b[33m[{}: {}{}{} after {took:.0} ms]\x1b[0m",
+                attempt.backend,
+                attempt.class,
+                attempt.kind.map_or("", |_| "/"),
+                attempt.kind.unwrap_or_default()
             );
         }
         let _ = write!(line, " {:.0} ms", self.elapsed.as_secs_f64() * 1e3);
@@ -219,6 +222,9 @@ impl Json {
             self.string(name!("key"), Some(&attempt.key));
             self.string(name!("model"), Some(&attempt.model));
             self.string(name!("class"), Some(attempt.class));
+            if attempt.kind.is_some() {
+                self.string(name!("kind"), attempt.kind);
+            }
             self.number(name!("status"), attempt.status.map(u64::from));
             self.milliseconds(name!("ms"), Some(attempt.took));
             self.text.push('}');
@@ -270,11 +276,12 @@ mod tests {
     #[test]
     fn a15_a_line_is_one_json_object_whatever_is_in_it() {
         let hostile = "m\n{\"level\":\"fatal\"}\u{1b}[31m\u{202e}\"\\";
-        let attempt = |status| Attempt {
+        let attempt = |status: Option<u16>| Attempt {
             backend: Arc::from("a"),
             key: Arc::from("a#1"),
             model: Arc::from(hostile),
             class: "server",
+            kind: status.map(|_| "tokens"),
             status,
             took: Duration::from_micros(1_500),
         };
@@ -297,6 +304,8 @@ mod tests {
         assert_eq!(line["alias"], hostile);
         assert_eq!(line["attempts"][1]["n"], 2);
         assert_eq!(line["attempts"][0]["ms"], 1.5);
+        assert_eq!(line["attempts"][0]["kind"], "tokens");
+        assert_eq!(line["attempts"][1].get("kind"), None, "only where it is told");
         assert_eq!(line["duration_ms"], 12.0);
         assert_eq!(
             (&line["status"], &line["class"]),

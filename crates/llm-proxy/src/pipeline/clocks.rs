@@ -72,6 +72,11 @@ impl Clocks {
         self.heard < self.up()
     }
 
+    /// Whether the whole time is up.
+    pub(super) fn is_over(&self) -> bool {
+        clock::now() >= self.end
+    }
+
     /// The client is sent something.
     pub(super) fn said(&mut self) {
         if self.beat.is_some() {

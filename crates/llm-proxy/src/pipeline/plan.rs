@@ -7,6 +7,7 @@ use llm_dialect::wire_error::ErrorKind;
 
 use super::ask::Ask;
 use super::failure::Failure;
+use super::fit;
 use crate::base::{Class, clock};
 use crate::health::{Gate, Sole, Target};
 use crate::routing::{self, Signals};
@@ -83,7 +84,7 @@ pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
     if candidates.is_empty() && !may_be_estimated(&alias.tiers, ask.api) {
         return Err(nobody(alias, ask));
     }
-    // Counted before a pin narrows it: what a pinned request meets is told to health like anything else.
+    // Counted before anything narrows it: what a pinned or a large request meets is told to health like anything else.
     let sole = sole(&candidates);
     let pinned = ask.previous.is_some();
     if let Some(pin) = ask.previous.as_deref().and_then(|id| ctx.live.pins.find(id)) {
@@ -92,6 +93,7 @@ pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
             return Err(gone());
         }
     }
+    fit::narrow(ask, &mut candidates);
     Ok(Plan {
         alias: Arc::clone(alias),
         candidates,

@@ -19,7 +19,7 @@ use super::Candidate;
 use super::body::Piece;
 use super::clocks::{Clocks, Tick};
 use super::scrub::Hidden;
-use super::{rates, verdict};
+use super::{deadline, rates, verdict};
 use crate::base::{Class, clock};
 use crate::health::{self, Sole};
 use crate::observe::Entry;
@@ -42,6 +42,8 @@ pub(super) struct Flow {
     request_id: String,
     told: Option<Arc<[Rendered]>>,
     clocks: Clocks,
+    /// Whether it was the client who chose when all must be over.
+    ends_by_client: bool,
     heartbeat: Option<Duration>,
     /// The place at the backend: free again when the flow ends.
     _place: InFlight,
@@ -61,11 +63,17 @@ impl Flow {
             dialect,
             request_id: ctx.entry.record.request_id.clone(),
             told: ctx.told.clone(),
-            clocks: Clocks::new(timeouts.idle, ctx.entry.started() + timeouts.total),
+            ends_by_client: deadline::is_the_clients(ctx, &candidate.route),
+            clocks: Clocks::new(timeouts.idle, deadline::end(ctx, &candidate.route)),
             heartbeat: ctx.snapshot.config.stream.heartbeat,
             candidate,
             _place: place,
         }
+    }
+
+    /// Whether the client's own patience is over, which says nothing about the backend.
+    fn is_out_of_patience(&self) -> bool {
+        self.ends_by_client && self.clocks.is_over()
     }
 
     /// What must not come out again of what the backend says.
@@ -93,6 +101,7 @@ impl Flow {
             class,
             reset: None,
             firm: false,
+            kind: None,
             sole: self.sole,
             jitter: fastrand::f64(),
         };
@@ -185,6 +194,9 @@ impl Stream {
                 Poll::Ready(Seen::End) => return Poll::Ready(self.end()),
                 Poll::Ready(Seen::Fault(event, error)) => {
                     return Poll::Ready(self.pass_fault(event, error));
+                }
+                Poll::Ready(Seen::Broke(kind, _)) if self.flow.is_out_of_patience() => {
+                    return Poll::Ready(self.cut(kind, Class::Local));
                 }
                 Poll::Ready(Seen::Broke(kind, detail)) => {
                     self.flow.blame(&detail);
@@ -462,6 +474,9 @@ impl Opaque {
     }
 
     fn blamed(&self, detail: &str) -> Piece {
+        if self.flow.is_out_of_patience() {
+            return self.broken(Class::Local);
+        }
         self.flow.blame(detail);
         self.broken(Class::Midstream)
     }

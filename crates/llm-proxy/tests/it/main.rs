@@ -18,9 +18,11 @@ mod cli;
 mod contract;
 mod convert;
 mod cooldown;
+mod deadline;
 #[cfg(test)]
 mod docs;
 mod faults;
+mod fit;
 mod guards;
 mod hostile;
 mod identity;
