@@ -38,15 +38,7 @@ pub(super) struct Won {
 pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> Result<Won, Failure> {
     plan.alias.budget.lock().request();
     let (sole, mut walker) = (plan.sole, Walker::new(plan.candidates, plan.sole));
-    let mut trail = Trail {
-        lost: Vec::new(),
-        unfit: None,
-        alias: plan.alias,
-        pinned: plan.pinned,
-        asked_again: false,
-        repaired: false,
-        goes_on: false,
-    };
+    let mut trail = Trail::new(plan.alias, plan.pinned);
     let live = Arc::clone(&ctx.live);
     loop {
         // Asked for before the look around: a recovery in between must not be missed.
@@ -80,11 +72,8 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
             Ok(won) => return Ok(won),
             Err((candidate, lost)) => {
                 let class = lost.verdict.class;
-                if ctx.has_left() {
-                    trail.after(ctx, (ask.api, &candidate), lost, began);
-                    return Err(trail.told());
-                }
                 match trail.after(ctx, (ask.api, &candidate), lost, began) {
+                    _ if ctx.has_left() => return Err(trail.told()),
                     health::Next::Another => walker.after(&candidate, class),
                     health::Next::Again => {
                         trail.asked_again = true;
@@ -218,6 +207,18 @@ struct Trail {
 }
 
 impl Trail {
+    fn new(alias: Arc<Alias>, pinned: bool) -> Self {
+        Self {
+            lost: Vec::new(),
+            unfit: None,
+            alias,
+            pinned,
+            asked_again: false,
+            repaired: false,
+            goes_on: false,
+        }
+    }
+
     /// Notes a failure and decides what this request does next.
     fn after(
         &mut self,
