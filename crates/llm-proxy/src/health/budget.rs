@@ -110,4 +110,13 @@ mod tests {
         let taken = (0..1_000).filter(|_| budget.take(now)).count();
         assert_eq!(taken, 110);
     }
+
+    #[test]
+    fn a_reload_brings_a_new_share_and_a_burst_gets_ten() {
+        let now = clock::now();
+        let mut budget = RetryBudget::new(0.0, now);
+        assert_eq!((0..100).filter(|_| budget.take(now)).count(), 10);
+        budget.set_share(1.0);
+        assert!(budget.take(now), "no limit any more");
+    }
 }
