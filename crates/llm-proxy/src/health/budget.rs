@@ -119,4 +119,12 @@ mod tests {
         budget.set_share(1.0);
         assert!(budget.take(now), "no limit any more");
     }
+
+    #[test]
+    fn no_more_than_a_second_of_quiet_is_kept() {
+        let now = clock::now();
+        let mut budget = RetryBudget::new(0.0, now);
+        let after_a_minute = now + Duration::from_mins(1);
+        assert_eq!((0..100).filter(|_| budget.take(after_a_minute)).count(), 10);
+    }
 }

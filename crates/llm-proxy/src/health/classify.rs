@@ -587,6 +587,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_was_said_in_words_is_firm() {
+        let long = [("retry-after", "3600")];
+        for (status, headers, body, class) in [
+            (403, &[][..], "Too many requests", Class::Rate),
+            (403, &long, "Too many requests", Class::Quota),
+            (429, &long, "slow down", Class::Quota),
+            (403, &[], "This key may not use that model", Class::ForbiddenModel),
+        ] {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.insert(*name, HeaderValue::from_static(value));
+            }
+            let verdict = by_status(status, &map, &message(body), &detection());
+            assert_eq!((verdict.class, verdict.firm), (class, true), "{status} {body}");
+        }
+    }
+
     fn kind_of(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Option<QuotaKind> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
@@ -636,6 +654,7 @@ mod tests {
             ("a region", 403, message("Country, region, or territory not supported"), Some(Region)),
             ("a model, not a region", 403, message("This key may not use that model"), None),
             ("nobody knows", 429, message("slow down"), None),
+            ("nor of a quota", 429, message("slow down, it resets in 2 hours"), None),
             ("a server's failure has none", 500, message("weekly maintenance"), None),
         ];
         for (id, status, body, expected) in cases {
