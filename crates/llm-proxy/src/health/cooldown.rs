@@ -179,6 +179,7 @@ mod tests {
     fn it_comes_back_by_a_probe_and_not_by_time_alone() {
         let now = clock::now();
         let mut cooldown = Cooldown::new();
+        assert_eq!(cooldown.stage(now), Stage::In { share: 1.0 });
         cooldown.trip(Class::Server, now, doubling);
         assert_eq!(
             cooldown.stage(now),

@@ -132,6 +132,14 @@ pub(super) mod tests {
         })
     }
 
+    impl Policy {
+        /// The same with another window.
+        pub(in crate::health) fn with_window(mut self, window: Duration) -> Self {
+            self.trip.window = window;
+            self
+        }
+    }
+
     #[test]
     fn cooldowns_double_up_to_their_cap() {
         let policy = policy(Duration::from_secs(15));
