@@ -1,0 +1,245 @@
+//! What a simulated backend does with an order: say it in one of many ways, or fail in one of many others.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use llm_sim::{Answer, Cut, Newline};
+use serde_json::{Value, json};
+
+use super::dice::weighted;
+use super::order::Order;
+
+/// What a refusal on purpose says, before the order's id.
+pub(super) const ON_PURPOSE: &str = "refused on purpose:";
+
+/// A lie that the soak must find out: proof that it looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sabotage {
+    /// Words of another request.
+    Nonce,
+    /// A whole answer that lacks its last word.
+    End,
+    /// A whole answer that says a word twice.
+    Twice,
+}
+
+impl Sabotage {
+    /// By the name that the command line uses.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        match name {
+            "nonce" => Some(Self::Nonce),
+            "end" => Some(Self::End),
+            "twice" => Some(Self::Twice),
+            _ => None,
+        }
+    }
+
+    /// One answer in this many is a lie.
+    pub(super) const ONE_IN: u32 = 200;
+
+    /// The whole answer that is none.
+    pub(super) fn lie(self, order: Order) -> Answer {
+        let text = order.text();
+        Answer::healthy().text(match self {
+            Self::Nonce => Order {
+                nonce: !order.nonce,
+                ..order
+            }
+            .text(),
+            Self::End => text
+                .rsplit_once(' ')
+                .map_or_else(String::new, |(most, _)| most.to_owned()),
+            Self::Twice => format!("{} {text}", text.split(' ').next().unwrap_or_default()),
+        })
+    }
+}
+
+/// How an order is met.
+#[derive(Clone, Copy)]
+enum Way {
+    /// In full.
+    Full,
+    /// In full, then something that ends the use of the connection.
+    FullThen(After),
+    /// An error status.
+    Status(u16),
+    /// An error that tells when to come back.
+    Later(u16),
+    /// The caller's own fault, as the backend sees it.
+    Refusal,
+    /// An error where an answer should be, under a 200.
+    Disguised,
+    /// No answer.
+    None(Silence),
+    /// An answer that breaks off after some words.
+    Torn(Tear),
+}
+
+#[derive(Clone, Copy)]
+enum After {
+    AnnouncedClose,
+    Close,
+    EndOfConnection,
+    Unasked,
+}
+
+#[derive(Clone, Copy)]
+enum Silence {
+    Hang,
+    Reset,
+    ResetOfReused,
+    Garbage,
+    HeadThenStall,
+    Html,
+    Empty,
+    TooShort,
+}
+
+#[derive(Clone, Copy)]
+enum Tear {
+    Rst,
+    Fin,
+    NoMark,
+    Stall,
+    Garbage,
+    Event,
+    Told,
+}
+
+/// Most orders are met: a proxy that refuses everything would break nothing.
+const WAYS: &[(u32, Way)] = &[
+    (600, Way::Full),
+    (20, Way::FullThen(After::AnnouncedClose)),
+    (20, Way::FullThen(After::Close)),
+    (20, Way::FullThen(After::EndOfConnection)),
+    (20, Way::FullThen(After::Unasked)),
+    (15, Way::Status(500)),
+    (10, Way::Status(502)),
+    (10, Way::Status(529)),
+    (3, Way::Status(401)),
+    (3, Way::Status(402)),
+    (3, Way::Status(404)),
+    (10, Way::Later(503)),
+    (10, Way::Later(429)),
+    (10, Way::Refusal),
+    (10, Way::Disguised),
+    (6, Way::None(Silence::Hang)),
+    (10, Way::None(Silence::Reset)),
+    (20, Way::None(Silence::ResetOfReused)),
+    (10, Way::None(Silence::Garbage)),
+    (6, Way::None(Silence::HeadThenStall)),
+    (10, Way::None(Silence::Html)),
+    (10, Way::None(Silence::Empty)),
+    (10, Way::None(Silence::TooShort)),
+    (12, Way::Torn(Tear::Rst)),
+    (12, Way::Torn(Tear::Fin)),
+    (12, Way::Torn(Tear::NoMark)),
+    (6, Way::Torn(Tear::Stall)),
+    (12, Way::Torn(Tear::Garbage)),
+    (12, Way::Torn(Tear::Event)),
+    (12, Way::Torn(Tear::Told)),
+];
+
+/// A response to nobody. Whoever takes it for an answer has lost count.
+const UNASKED: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 25\r\n\r\n\
+                       {\"unasked\":\"of nobody 1\"}\n";
+
+/// What this order comes to. A backend of the messages dialect has errors of its own shape; `key` stands in some, which
+/// no client may see.
+pub(super) fn answer(order: Order, messages: bool, key: &str, dice: &mut Rng) -> Answer {
+    match weighted(dice, WAYS).unwrap_or(Way::Full) {
+        Way::Full => full(order, dice),
+        Way::FullThen(after) => then(full(order, dice), after),
+        Way::Status(status) => Answer::status(status),
+        Way::Later(status) => later(status, dice),
+        Way::Refusal => refusal(order, messages, key),
+        Way::Disguised => Answer::status(200).body(error(messages, "server_error", "the disguised error")),
+        Way::None(silence) => none(order, silence),
+        Way::Torn(tear) => torn(order, tear, messages, key, dice),
+    }
+}
+
+/// The whole text, in pieces of any size and at any speed.
+fn full(order: Order, dice: &mut Rng) -> Answer {
+    let mut answer = Answer::healthy().text(order.text());
+    // Long answers come fast: a stream of thousands of words is there for its bulk.
+    if order.words < 200 {
+        answer = answer
+            .head_delay(millis(dice, 30))
+            .first_delay(millis(dice, 100))
+            .delay(millis(dice, 40));
+    }
+    match dice.u8(0..12) {
+        0 => answer.chunk_bytes(dice.usize(1..40)).delay(Duration::ZERO),
+        1 => answer.one_write(),
+        2 => answer.newline(Newline::CrLf),
+        3 => answer.informational(103, &[("link", "</a>; rel=preload")]),
+        _ => answer,
+    }
+}
+
+fn millis(dice: &mut Rng, most: u64) -> Duration {
+    Duration::from_millis(dice.u64(0..=most))
+}
+
+fn then(answer: Answer, after: After) -> Answer {
+    match after {
+        After::AnnouncedClose => answer.header("connection", "close").hangs_up(),
+        After::Close => answer.hangs_up(),
+        After::EndOfConnection => answer.close_delimited(),
+        After::Unasked => answer.unasked(UNASKED),
+    }
+}
+
+fn later(status: u16, dice: &mut Rng) -> Answer {
+    let answer = Answer::status(status);
+    match dice.u8(0..4) {
+        0 => answer.header("retry-after", "1"),
+        1 => answer.header("retry-after-ms", "100"),
+        2 => answer.header("retry-after", "soon"),
+        _ => answer,
+    }
+}
+
+/// An error that goes through to the client, but for the key.
+fn refusal(order: Order, messages: bool, key: &str) -> Answer {
+    let words = format!("{ON_PURPOSE} {} with the key {key}.", order.id());
+    Answer::status(400).body(error(messages, "invalid_request_error", &words))
+}
+
+fn error(messages: bool, kind: &str, words: &str) -> Value {
+    if messages {
+        json!({"type": "error", "error": {"type": kind, "message": words}})
+    } else {
+        json!({"error": {"message": words, "type": kind, "param": null, "code": null}})
+    }
+}
+
+fn none(order: Order, silence: Silence) -> Answer {
+    let healthy = Answer::healthy().text(order.text());
+    match silence {
+        Silence::Hang => Answer::hang(),
+        Silence::Reset => Answer::reset(),
+        Silence::ResetOfReused => Answer::reset_on_reused().text(order.text()),
+        Silence::Garbage => Answer::raw_response("\u{0}\u{1}no HTTP at all\r\n\r\n"),
+        Silence::HeadThenStall => healthy.after(0, Cut::Stall),
+        Silence::Html => Answer::status(200).raw_body("<html>Just a moment...</html>", "text/html"),
+        Silence::Empty => Answer::status(200),
+        Silence::TooShort => healthy.content_length_over(10),
+    }
+}
+
+fn torn(order: Order, tear: Tear, messages: bool, key: &str, dice: &mut Rng) -> Answer {
+    let cut = match tear {
+        Tear::Rst => Cut::Rst,
+        Tear::Fin => Cut::Fin,
+        Tear::NoMark => Cut::End,
+        Tear::Stall => Cut::Stall,
+        Tear::Garbage => Cut::Garbage,
+        Tear::Event => Cut::Fault(*[429, 500, 529].get(dice.usize(0..3)).unwrap_or(&500)),
+        Tear::Told => Cut::Error(error(messages, "api_error", &format!("the key {key} has burst"))),
+    };
+    let words = usize::try_from(order.words).unwrap_or_default();
+    let answer = Answer::healthy().text(order.text()).delay(millis(dice, 20));
+    answer.after_deltas(dice.usize(0..words.max(1)), cut)
+}

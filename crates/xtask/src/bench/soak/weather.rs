@@ -1,0 +1,66 @@
+//! What happens around the requests: configs change, backends die and come back.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use fastrand::Rng;
+
+use super::super::clock;
+use super::crew::Crew;
+use super::dice;
+use super::proxy::Proxy;
+use super::roster::{BACKENDS, Variant};
+
+/// How often it happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reloads {
+    pub(super) taken: u64,
+    pub(super) refused: u64,
+}
+
+/// Reloads every few seconds, one in four times a broken config; in the end everything is there again.
+pub(super) fn reload(proxy: &Proxy, seed: u64, until: Instant) -> Result<Reloads> {
+    let mut dice = dice::of(&[seed, 0x0e10]);
+    let mut reloads = Reloads::default();
+    while sleep(Duration::from_millis(dice.u64(500..4000)), until) {
+        let variant = variant(&mut dice);
+        proxy.reload(variant)?;
+        reloads.taken += u64::from(!variant.broken);
+        reloads.refused += u64::from(variant.broken);
+    }
+    proxy.reload(Variant::CALM)?;
+    reloads.taken += 1;
+    Ok(reloads)
+}
+
+fn variant(dice: &mut Rng) -> Variant {
+    let pick = |dice: &mut Rng, choices: &[u32]| dice.choice(choices).copied().unwrap_or(1000);
+    Variant {
+        places: pick(dice, &[60, 150, 1000, 1000]),
+        full: pick(dice, &[10, 60, 1000, 1000]),
+        without: dice
+            .bool()
+            .then(|| dice.choice(&BACKENDS).map(|member| member.name))
+            .flatten(),
+        broken: dice.u8(0..4) == 0,
+    }
+}
+
+/// Kills a backend every few seconds and starts it again.
+pub(super) fn restart(crew: &mut Crew, seed: u64, until: Instant) -> Result<u64> {
+    let mut dice = dice::of(&[seed, 0x4e57]);
+    let mut restarts = 0;
+    while sleep(Duration::from_millis(dice.u64(500..5000)), until) {
+        let (index, pause) = (dice.usize(0..crew.len()), dice.u64(0..1500));
+        crew.restart(index, Duration::from_millis(pause))?;
+        restarts += 1;
+    }
+    Ok(restarts)
+}
+
+/// Whether there is still time after that.
+fn sleep(time: Duration, until: Instant) -> bool {
+    thread::sleep(time.min(until.saturating_duration_since(clock::now())));
+    clock::now() < until
+}
