@@ -169,6 +169,11 @@ mod tests {
     }
 
     fn chunk(word: &str, reason: &str) -> String {
+        let role = if word.ends_with("0000") {
+            "\"role\":\"assistant\","
+        } else {
+            ""
+        };
         let reason = if reason.is_empty() {
             "null".to_owned()
         } else {
@@ -176,7 +181,7 @@ mod tests {
         };
         format!(
             "data: {{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":\
-             [{{\"index\":0,\"delta\":{{\"content\":\"{word}\"}},\"finish_reason\":{reason}}}]}}\n\n"
+             [{{\"index\":0,\"delta\":{{{role}\"content\":\"{word}\"}},\"finish_reason\":{reason}}}]}}\n\n"
         )
     }
 

@@ -8,8 +8,8 @@ use super::weather::Reloads;
 
 /// Resident memory may grow by so many KiB a minute: at the load of a soak that is less than twenty bytes a request.
 const SLOPE: f64 = 512.0;
-/// Shorter runs cannot tell a slope from noise.
-pub(super) const SLOPE_MINUTES: f64 = 4.0;
+/// In shorter runs a slope is as good as noise.
+const JUDGED_MINUTES: f64 = 4.0;
 
 /// Everything that was counted.
 pub(super) struct Report {
@@ -43,7 +43,7 @@ impl Report {
         let slope = self
             .vitals
             .slope()
-            .filter(|slope| self.minutes >= SLOPE_MINUTES && *slope > SLOPE)?;
+            .filter(|slope| self.minutes >= JUDGED_MINUTES && *slope > SLOPE)?;
         Some(format!(
             "memory grows by {slope:.0} KiB a minute, {SLOPE:.0} are allowed"
         ))
@@ -216,7 +216,7 @@ mod tests {
                 ..steady(second)
             },
             |second| Sample {
-                files: 400 + second,
+                files: 400 + second * 4,
                 ..steady(second)
             },
             |second| Sample {
