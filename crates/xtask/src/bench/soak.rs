@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -162,9 +162,9 @@ impl Storm {
             for caller in 0..STREAMS + OTHERS {
                 scope.spawn(move || caller::call(world, caller, caller < STREAMS));
             }
-            let vitals = scope.spawn(|| watch(proxy.pid(), world.until, idle));
-            let reloads = scope.spawn(|| weather::reload(proxy, world.seed, world.until));
-            let restarts = scope.spawn(|| weather::restart(crew, world.seed, world.until));
+            let vitals = scope.spawn(|| watch(proxy.pid(), world, idle));
+            let reloads = scope.spawn(|| weather::reload(proxy, world));
+            let restarts = scope.spawn(|| weather::restart(crew, world));
             let joined = (vitals.join(), reloads.join(), restarts.join());
             let panicked = |_panic| anyhow!("a thread of the soak panicked");
             Ok(Self {
@@ -184,11 +184,10 @@ fn reloads_of(world: &World, reloads: Result<Reloads>) -> Reloads {
     })
 }
 
-fn watch(pid: u32, until: Instant, idle: Sample) -> Result<Vitals> {
+fn watch(pid: u32, world: &World, idle: Sample) -> Result<Vitals> {
     let start = clock::now();
     let mut samples = vec![idle];
-    while clock::now() < until {
-        thread::sleep(Duration::from_secs(1).min(until.saturating_duration_since(clock::now())));
+    while world.sleep(Duration::from_secs(1)) {
         let at = clock::now().duration_since(start).as_secs_f64();
         samples.push(Sample::of(pid, at).context("the proxy is gone")?);
     }

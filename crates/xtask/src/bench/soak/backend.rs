@@ -52,7 +52,7 @@ impl Part {
             Some(sabotage) if dice.u32(0..Sabotage::ONE_IN) == 0 => sabotage.lie(order),
             _ => {
                 let [key, _] = self.member.keys();
-                faults::answer(order, self.member.api == "messages", &key, &mut dice)
+                faults::answer(order, self.member.api, &key, &mut dice)
             }
         }
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::super::clock;
 use super::dice;
-use super::judge::Asked;
+use super::judge::{Asked, Outcome};
 use super::ledger::Ledger;
 use super::order::Order;
 use super::roster::{ALIASES, CLIENT_KEY};
@@ -18,6 +18,9 @@ use super::wire::{Heard, Leaves, Manner, Wire};
 
 /// Conversations that all clients share: proxies remember those.
 const CONVERSATIONS: u64 = 500;
+
+/// How soon a sleeper notices that all is over.
+const STEP: Duration = Duration::from_millis(200);
 
 /// What all clients of a run have in common.
 pub(super) struct World<'a> {
@@ -30,11 +33,27 @@ pub(super) struct World<'a> {
     pub(super) most_violations: u64,
 }
 
+impl World<'_> {
+    /// Whether nothing more is to be begun.
+    pub(super) fn is_over(&self) -> bool {
+        clock::now() >= self.until || self.ledger.violated() > self.most_violations
+    }
+
+    /// Sleeps, and tells whether there is still something to do after it.
+    pub(super) fn sleep(&self, time: Duration) -> bool {
+        let end = (clock::now() + time).min(self.until);
+        while !self.is_over() && clock::now() < end {
+            thread::sleep(STEP.min(end.saturating_duration_since(clock::now())));
+        }
+        !self.is_over()
+    }
+}
+
 /// Asks until the run is over.
 pub(super) fn call(world: &World, caller: u64, streams: bool) {
     let mut wire = None;
     for turn in 0.. {
-        if clock::now() >= world.until || world.ledger.violated() > world.most_violations {
+        if world.is_over() {
             return;
         }
         let mut dice = dice::of(&[world.seed, caller, turn]);
@@ -97,17 +116,35 @@ impl Turn {
         };
         world.ledger.begin(self.asked.order.nonce);
         let (heard, wire) = wire.ask(&self.request(), self.manner);
-        match self.asked.judge(&heard) {
-            Ok(outcome) => world.ledger.end(self.asked.order.nonce, what, outcome),
-            Err(wrong) => world.ledger.end_wrongly(&format!(
-                "{id} ({what}, {}, of {}, {} words): {wrong}; {}",
-                self.asked.dialect.name(),
-                self.alias,
-                self.asked.order.words,
-                told(&heard)
-            )),
+        match self.verdict(&heard, wire) {
+            Ok((outcome, wire)) => {
+                world.ledger.end(self.asked.order.nonce, what, outcome);
+                wire
+            }
+            Err(wrong) => {
+                let dialect = self.asked.dialect.name();
+                world.ledger.violate(format!(
+                    "{id} ({what}, {dialect}, of {}, {} words): {wrong}; {}",
+                    self.alias,
+                    self.asked.order.words,
+                    told(&heard)
+                ));
+                None
+            }
         }
-        wire
+    }
+
+    /// The outcome, and the connection if it serves for another request.
+    fn verdict(&self, heard: &Heard, wire: Option<Wire>) -> Result<(Outcome, Option<Wire>), String> {
+        let outcome = self.asked.judge(heard)?;
+        match wire {
+            // The last sign that the answer is not whole.
+            Some(wire) if outcome == Outcome::Broken => match wire.is_hung_up() {
+                true => Ok((outcome, None)),
+                false => Err("the connection goes on after an error inside a stream".to_owned()),
+            },
+            wire => Ok((outcome, wire)),
+        }
     }
 
     fn what(&self) -> &'static str {

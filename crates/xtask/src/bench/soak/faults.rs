@@ -144,18 +144,18 @@ const WAYS: &[(u32, Way)] = &[
 const UNASKED: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 25\r\n\r\n\
                        {\"unasked\":\"of nobody 1\"}\n";
 
-/// What this order comes to. A backend of the messages dialect has errors of its own shape; `key` stands in some, which
+/// What this order comes to. Errors have the shape of the backend's `api`; `key` stands in some, which
 /// no client may see.
-pub(super) fn answer(order: Order, messages: bool, key: &str, dice: &mut Rng) -> Answer {
+pub(super) fn answer(order: Order, api: &str, key: &str, dice: &mut Rng) -> Answer {
     match weighted(dice, WAYS).unwrap_or(Way::Full) {
         Way::Full => full(order, dice),
         Way::FullThen(after) => then(full(order, dice), after),
         Way::Status(status) => Answer::status(status),
         Way::Later(status) => later(status, dice),
-        Way::Refusal => refusal(order, messages, key),
-        Way::Disguised => Answer::status(200).body(error(messages, "server_error", "the disguised error")),
+        Way::Refusal => refusal(order, api, key),
+        Way::Disguised => Answer::status(200).body(error(api, "server_error", "the disguised error")),
         Way::None(silence) => none(order, silence),
-        Way::Torn(tear) => torn(order, tear, messages, key, dice),
+        Way::Torn(tear) => torn(order, tear, api, key, dice),
     }
 }
 
@@ -202,17 +202,28 @@ fn later(status: u16, dice: &mut Rng) -> Answer {
 }
 
 /// An error that goes through to the client, but for the key.
-fn refusal(order: Order, messages: bool, key: &str) -> Answer {
+fn refusal(order: Order, api: &str, key: &str) -> Answer {
     let words = format!("{ON_PURPOSE} {} with the key {key}.", order.id());
-    Answer::status(400).body(error(messages, "invalid_request_error", &words))
+    Answer::status(400).body(error(api, "invalid_request_error", &words))
 }
 
-fn error(messages: bool, kind: &str, words: &str) -> Value {
-    if messages {
+fn error(api: &str, kind: &str, words: &str) -> Value {
+    if api == "messages" {
         json!({"type": "error", "error": {"type": kind, "message": words}})
     } else {
         json!({"error": {"message": words, "type": kind, "param": null, "code": null}})
     }
+}
+
+/// The same as an event of a stream.
+fn event(api: &str, words: &str) -> Value {
+    let mut event = error(api, "api_error", words);
+    if api == "responses"
+        && let Some(members) = event.as_object_mut()
+    {
+        members.insert("type".to_owned(), json!("error"));
+    }
+    event
 }
 
 fn none(order: Order, silence: Silence) -> Answer {
@@ -229,7 +240,7 @@ fn none(order: Order, silence: Silence) -> Answer {
     }
 }
 
-fn torn(order: Order, tear: Tear, messages: bool, key: &str, dice: &mut Rng) -> Answer {
+fn torn(order: Order, tear: Tear, api: &str, key: &str, dice: &mut Rng) -> Answer {
     let cut = match tear {
         Tear::Rst => Cut::Rst,
         Tear::Fin => Cut::Fin,
@@ -237,7 +248,7 @@ fn torn(order: Order, tear: Tear, messages: bool, key: &str, dice: &mut Rng) -> 
         Tear::Stall => Cut::Stall,
         Tear::Garbage => Cut::Garbage,
         Tear::Event => Cut::Fault(*[429, 500, 529].get(dice.usize(0..3)).unwrap_or(&500)),
-        Tear::Told => Cut::Error(error(messages, "api_error", &format!("the key {key} has burst"))),
+        Tear::Told => Cut::Error(event(api, &format!("the key {key} has burst"))),
     };
     let words = usize::try_from(order.words).unwrap_or_default();
     let answer = Answer::healthy().text(order.text()).delay(millis(dice, 20));

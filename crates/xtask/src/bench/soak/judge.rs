@@ -25,6 +25,9 @@ pub(super) enum Outcome {
 /// The statuses that the contract has for what happens here. A 500 would be a panic, a 401 a backend's trouble with its key.
 const REFUSALS: [u16; 7] = [400, 404, 429, 502, 503, 504, 529];
 
+/// How an error in a stream begins.
+const EVENT: &[u8] = b"event: error";
+
 /// What was asked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
@@ -70,12 +73,35 @@ impl Asked {
     }
 
     fn stream(self, answer: &Answer, cut: Option<&str>) -> Result<Outcome, String> {
-        match (grammar::beginning(self.dialect, &answer.body), cut) {
+        let body = self.without_nested_error(&answer.body);
+        match (grammar::beginning(self.dialect, body), cut) {
+            (Ok(State::Open), None) if body.len() < answer.body.len() => {
+                no_name(&text(answer)).map(|()| Outcome::Broken)
+            }
             (Err(fault), _) => Err(format!("no client reads that stream: {fault}")),
             (Ok(State::Open), _) => Err("a stream that ends with neither mark nor error".to_owned()),
             (Ok(State::Failed), _) => no_name(&text(answer)).map(|()| Outcome::Broken),
             (Ok(State::Whole), Some(why)) => Err(format!("a whole stream in a broken frame: {why}")),
             (Ok(State::Whole), None) => self.whole(grammar::stream(self.dialect, &answer.body)),
+        }
+    }
+
+    /// The stream without an error at its end in the nested form, which backends of the responses dialect really write and
+    /// clients of them read, though its documentation has another.
+    fn without_nested_error(self, body: &[u8]) -> &[u8] {
+        let Some(at) = body.windows(EVENT.len()).rposition(|window| window == EVENT) else {
+            return body;
+        };
+        let (before, error) = body.split_at(at);
+        let is_nested = || {
+            let (_, data) = str::from_utf8(error).ok()?.split_once("data: ")?;
+            let data: Value = serde_json::from_str(data).ok()?;
+            data.pointer("/error/message").map(Value::is_string)
+        };
+        if self.dialect == Dialect::Responses && is_nested() == Some(true) {
+            before
+        } else {
+            body
         }
     }
 
@@ -100,17 +126,17 @@ impl Asked {
             serde_json::from_str(body).map_err(|error| format!("an error in no JSON: {error}"))?;
         let at = |path: &str| error.pointer(path).and_then(Value::as_str);
         let words = at("/error/message").filter(|words| !words.is_empty());
-        let words = words.ok_or_else(|| format!("an error without words: {body}"))?;
+        let words = words.ok_or_else(|| format!("an error without words: {body:?}"))?;
         let shaped = match self.dialect {
             Dialect::Messages => at("/type") == Some("error") && at("/error/type").is_some(),
             _ => at("/error/type").is_some() && error.pointer("/error/code").is_some(),
         };
         if !shaped {
-            return Err(format!("an error of another dialect: {body}"));
+            return Err(format!("an error of another dialect: {body:?}"));
         }
         no_name(body)?;
         if status == 400 && !words.contains(&format!("{ON_PURPOSE} {}", self.order.id())) {
-            return Err(format!("a refusal that nobody meant: {body}"));
+            return Err(format!("a refusal that nobody meant: {body:?}"));
         }
         Ok(Outcome::Refused(status))
     }
@@ -133,12 +159,9 @@ fn leak(answer: &Answer) -> Option<String> {
 
 /// An error tells nothing of what is behind the proxy. No backend says its own name here, so the proxy must have said it.
 fn no_name(body: &str) -> Result<(), String> {
-    let names = BACKENDS
-        .iter()
-        .map(|member| member.name)
-        .chain(["127.0.0.1", "of-"]);
+    let names = BACKENDS.iter().map(|member| member.name).chain(["127.0.0.1"]);
     match names.into_iter().find(|name| body.contains(name)) {
-        Some(name) => Err(format!("an error that tells of {name}: {body}")),
+        Some(name) => Err(format!("an error that tells of {name}")),
         None => Ok(()),
     }
 }
@@ -219,6 +242,19 @@ mod tests {
             let verdict = stream(&body).expect_err(&body);
             assert!(verdict.contains(wrong), "{verdict:?} of {body}");
         }
+    }
+
+    #[test]
+    fn a_nested_error_ends_a_stream_of_responses_and_nothing_follows_it() {
+        let asked = Asked {
+            dialect: Dialect::Responses,
+            ..ASKED
+        };
+        let judge = |body: &str| asked.judge(&Heard::Whole(answer(200, "text/event-stream", body)));
+        let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"message\":\"m\"}}\n\n";
+        assert_eq!(judge(error), Ok(Outcome::Broken));
+        assert!(judge(&format!("{error}event: response.completed\ndata: {{}}\n\n")).is_err());
+        assert!(judge("event: error\ndata: {\"type\":\"error\"}\n\n").is_err());
     }
 
     #[test]

@@ -103,11 +103,6 @@ impl Ledger {
         book.settle(nonce);
     }
 
-    /// It ended as it must not. Its line is of no more interest.
-    pub(super) fn end_wrongly(&self, what: &str) {
-        self.book().violate(what.to_owned());
-    }
-
     /// An access line was written.
     pub(super) fn line(&self, line: Line) {
         let mut book = self.book();
@@ -121,7 +116,7 @@ impl Ledger {
         book.settle(nonce);
     }
 
-    /// Something else is wrong.
+    /// Something is wrong. A request that ended wrongly has no outcome.
     pub(super) fn violate(&self, what: String) {
         self.book().violate(what);
     }

@@ -1,12 +1,11 @@
 //! What happens around the requests: configs change, backends die and come back.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use fastrand::Rng;
 
-use super::super::clock;
+use super::caller::World;
 use super::crew::Crew;
 use super::dice;
 use super::proxy::Proxy;
@@ -20,10 +19,10 @@ pub(super) struct Reloads {
 }
 
 /// Reloads every few seconds, one in four times a broken config; in the end everything is there again.
-pub(super) fn reload(proxy: &Proxy, seed: u64, until: Instant) -> Result<Reloads> {
-    let mut dice = dice::of(&[seed, 0x0e10]);
+pub(super) fn reload(proxy: &Proxy, world: &World) -> Result<Reloads> {
+    let mut dice = dice::of(&[world.seed, 0x0e10]);
     let mut reloads = Reloads::default();
-    while sleep(Duration::from_millis(dice.u64(500..4000)), until) {
+    while world.sleep(Duration::from_millis(dice.u64(500..4000))) {
         let variant = variant(&mut dice);
         proxy.reload(variant)?;
         reloads.taken += u64::from(!variant.broken);
@@ -48,19 +47,13 @@ fn variant(dice: &mut Rng) -> Variant {
 }
 
 /// Kills a backend every few seconds and starts it again.
-pub(super) fn restart(crew: &mut Crew, seed: u64, until: Instant) -> Result<u64> {
-    let mut dice = dice::of(&[seed, 0x4e57]);
+pub(super) fn restart(crew: &mut Crew, world: &World) -> Result<u64> {
+    let mut dice = dice::of(&[world.seed, 0x4e57]);
     let mut restarts = 0;
-    while sleep(Duration::from_millis(dice.u64(500..5000)), until) {
+    while world.sleep(Duration::from_millis(dice.u64(500..5000))) {
         let (index, pause) = (dice.usize(0..crew.len()), dice.u64(0..1500));
         crew.restart(index, Duration::from_millis(pause))?;
         restarts += 1;
     }
     Ok(restarts)
-}
-
-/// Whether there is still time after that.
-fn sleep(time: Duration, until: Instant) -> bool {
-    thread::sleep(time.min(until.saturating_duration_since(clock::now())));
-    clock::now() < until
 }

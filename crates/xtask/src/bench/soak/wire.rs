@@ -9,6 +9,8 @@ use super::super::clock;
 
 /// Longer than the proxy is silent in any of its configs.
 const PATIENCE: Duration = Duration::from_secs(45);
+/// Hanging up takes no longer.
+const HANGING_UP: Duration = Duration::from_secs(5);
 /// No answer here is longer.
 const LONGEST: usize = 16 << 20;
 
@@ -112,6 +114,16 @@ impl Wire {
             }
             Err(Stop::Left) => (Heard::Left(answer.status != 0), None),
             Err(Stop::Broken(why)) => (Heard::Cut(answer, why), None),
+        }
+    }
+
+    /// Whether the other side hangs up, without another word.
+    pub(super) fn is_hung_up(mut self) -> bool {
+        let timeout = self.stream.set_read_timeout(Some(HANGING_UP));
+        let read = timeout.and_then(|()| self.stream.read(&mut [0]));
+        match read {
+            Ok(count) => count == 0,
+            Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
         }
     }
 
@@ -320,6 +332,14 @@ mod tests {
             let (heard, _) = heard(bytes, 40, Leaves::Inside(inside));
             assert_eq!(matches!(heard, Heard::Left(true)), left, "{inside}");
         }
+    }
+
+    #[test]
+    fn hanging_up_is_seen() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let wire = Wire::open(listener.local_addr().expect("bound")).expect("it listens");
+        drop(listener.accept().expect("accepted"));
+        assert!(wire.is_hung_up());
     }
 
     #[test]
