@@ -1,10 +1,12 @@
 //! What a request stands on: the config compiled for quick look-ups (immutable, swapped whole), and the state that
 //! outlives a reload (health, counters, connections).
 
+mod alone;
 mod auth;
 mod backend;
 mod compile;
 mod context;
+mod early;
 mod held;
 mod lifecycle;
 mod live;
@@ -12,11 +14,14 @@ mod pins;
 mod places;
 mod rates;
 mod signals;
+mod told;
 
+pub use alone::{Alone, Following};
 pub use auth::{Client, Keys, Refused, bearer};
 pub use backend::{Backend, BackendKey, InFlight, Vitals};
 pub use compile::{Alias, Route, RouteModel, Snapshot, Tier, compile};
 pub use context::Context;
+pub use early::{Early, Signs};
 pub use held::{Held, Rated};
 pub use lifecycle::{Lifecycle, Phase};
 pub use live::Live;
@@ -24,3 +29,4 @@ pub use pins::{Pin, Pins};
 pub use places::{Place, Places, PlacesView};
 pub use rates::{Addresses, Counter, Level, Over, Rates, settle, take};
 pub use signals::{Doubt, Follower, Refusal, Signals};
+pub use told::Told;

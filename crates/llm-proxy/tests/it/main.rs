@@ -11,15 +11,18 @@
 
 mod support;
 
+mod admin;
 mod basics;
 mod cancel;
 mod cli;
 mod contract;
 mod convert;
 mod cooldown;
+mod deadline;
 #[cfg(test)]
 mod docs;
 mod faults;
+mod fit;
 mod guards;
 mod hostile;
 mod identity;
@@ -28,4 +31,5 @@ mod limits;
 mod logs;
 mod prompts;
 mod streams;
+mod upgrade;
 mod upstream_h2;
