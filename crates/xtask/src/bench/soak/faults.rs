@@ -61,6 +61,8 @@ enum Way {
     Full,
     /// In full, then something that ends the use of the connection.
     FullThen(After),
+    /// In full, then an answer to nobody.
+    FullThenUnasked,
     /// An error status.
     Status(u16),
     /// An error that tells when to come back.
@@ -80,7 +82,6 @@ enum After {
     AnnouncedClose,
     Close,
     EndOfConnection,
-    Unasked,
 }
 
 #[derive(Clone, Copy)]
@@ -112,7 +113,7 @@ const WAYS: &[(u32, Way)] = &[
     (20, Way::FullThen(After::AnnouncedClose)),
     (20, Way::FullThen(After::Close)),
     (20, Way::FullThen(After::EndOfConnection)),
-    (20, Way::FullThen(After::Unasked)),
+    (20, Way::FullThenUnasked),
     (15, Way::Status(500)),
     (10, Way::Status(502)),
     (10, Way::Status(529)),
@@ -140,15 +141,44 @@ const WAYS: &[(u32, Way)] = &[
     (12, Way::Torn(Tear::Told)),
 ];
 
-/// A response to nobody. Whoever takes it for an answer has lost count.
-const UNASKED: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 25\r\n\r\n\
-                       {\"unasked\":\"of nobody 1\"}\n";
+/// A whole response to nobody, which says words of another request. Whoever has lost count takes it for an answer.
+fn unasked(order: Order, api: &str) -> String {
+    let other = Order {
+        nonce: !order.nonce,
+        words: 1,
+    };
+    let text = other.text();
+    let body = match api {
+        "messages" => json!({
+            "id": "msg_x", "type": "message", "role": "assistant", "model": "x", "stop_reason": "end_turn",
+            "stop_sequence": null, "content": [{"type": "text", "text": text}],
+            "usage": {"input_tokens": 1, "output_tokens": 1},
+        }),
+        "responses" => json!({
+            "id": "resp_x", "object": "response", "created_at": 1, "status": "completed", "model": "x", "output": [{
+                "type": "message", "id": "msg_x", "role": "assistant", "status": "completed",
+                "content": [{"type": "output_text", "text": text, "annotations": []}],
+            }],
+            "usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2},
+        }),
+        _ => json!({
+            "id": "x", "object": "chat.completion", "created": 1, "model": "x", "choices": [{
+                "index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop",
+            }],
+            "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+        }),
+    }
+    .to_string();
+    let length = body.len();
+    format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+}
 
 /// What this order comes to. Errors have the shape of the backend's `api`; `key` stands in some, which
 /// no client may see.
 pub(super) fn answer(order: Order, api: &str, key: &str, dice: &mut Rng) -> Answer {
     match weighted(dice, WAYS).unwrap_or(Way::Full) {
         Way::Full => full(order, dice),
+        Way::FullThenUnasked => full(order, dice).unasked(unasked(order, api)),
         Way::FullThen(after) => then(full(order, dice), after),
         Way::Status(status) => Answer::status(status),
         Way::Later(status) => later(status, dice),
@@ -187,7 +217,6 @@ fn then(answer: Answer, after: After) -> Answer {
         After::AnnouncedClose => answer.header("connection", "close").hangs_up(),
         After::Close => answer.hangs_up(),
         After::EndOfConnection => answer.close_delimited(),
-        After::Unasked => answer.unasked(UNASKED),
     }
 }
 

@@ -37,7 +37,7 @@ fn variant(dice: &mut Rng) -> Variant {
     let pick = |dice: &mut Rng, choices: &[u32]| dice.choice(choices).copied().unwrap_or(1000);
     Variant {
         places: pick(dice, &[60, 150, 1000, 1000]),
-        full: pick(dice, &[10, 60, 1000, 1000]),
+        full: pick(dice, &[40, 80, 1000, 1000]),
         without: dice
             .bool()
             .then(|| dice.choice(&BACKENDS).map(|member| member.name))
