@@ -139,10 +139,12 @@ impl Turn {
         let outcome = self.asked.judge(heard)?;
         match wire {
             // The last sign that the answer is not whole.
-            Some(wire) if outcome == Outcome::Broken => match wire.is_hung_up() {
-                true => Ok((outcome, None)),
-                false => Err("the connection goes on after an error inside a stream".to_owned()),
-            },
+            Some(wire) if outcome == Outcome::Broken => {
+                let kept_open = "the connection goes on after an error inside a stream";
+                wire.hangs_up()
+                    .then_some((outcome, None))
+                    .ok_or_else(|| kept_open.to_owned())
+            }
             wire => Ok((outcome, wire)),
         }
     }

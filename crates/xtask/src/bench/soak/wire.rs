@@ -118,7 +118,7 @@ impl Wire {
     }
 
     /// Whether the other side hangs up, without another word.
-    pub(super) fn is_hung_up(mut self) -> bool {
+    pub(super) fn hangs_up(mut self) -> bool {
         let timeout = self.stream.set_read_timeout(Some(HANGING_UP));
         let read = timeout.and_then(|()| self.stream.read(&mut [0]));
         match read {
@@ -339,7 +339,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let wire = Wire::open(listener.local_addr().expect("bound")).expect("it listens");
         drop(listener.accept().expect("accepted"));
-        assert!(wire.is_hung_up());
+        assert!(wire.hangs_up());
     }
 
     #[test]
