@@ -3,35 +3,19 @@
 use http::HeaderMap;
 use sha2::{Digest, Sha256};
 
-/// The headers in which agents name their session, those of Claude Code and of Codex, older and newer.
-const SESSIONS: [&str; 5] = [
-    "x-claude-code-session-id",
-    "session-id",
-    "session_id",
-    "conversation-id",
-    "conversation_id",
-];
+use crate::base::conversation::Agent;
+pub use crate::base::conversation::Whose;
 
 /// A conversation. It stays the same as the conversation grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConversationId([u8; 32]);
 
-/// Whose conversation, with whom: another key's or another model's is another one, whatever the rest says.
-#[derive(Clone, Copy, Debug)]
-pub struct Whose<'a> {
-    /// The name of the client's key.
-    pub key: Option<&'a str>,
-    /// The model as the client calls it.
-    pub model: &'a str,
-}
-
 impl ConversationId {
     /// By the session id among a request's headers, if there is one. The session of an agent has one conversation with
     /// each model that it uses.
     pub fn of_session(whose: Whose<'_>, headers: &HeaderMap) -> Option<Self> {
-        let mut named = SESSIONS.iter().filter_map(|name| headers.get(*name));
-        let session = named.find(|value| !value.is_empty())?;
-        Some(Self::of(whose, &[b"session", session.as_bytes()]))
+        let session = Agent::of(headers).session?;
+        Some(Self::of(whose, &[b"session", session]))
     }
 
     /// By how it began: the client's system text and its first user message, as bytes that are the same in each of its
@@ -41,14 +25,8 @@ impl ConversationId {
     }
 
     fn of(whose: Whose<'_>, parts: &[&[u8]]) -> Self {
-        let key = whose.key.map(str::as_bytes);
-        let begin = [
-            if key.is_some() { b"key".as_slice() } else { b"" },
-            key.unwrap_or_default(),
-            whose.model.as_bytes(),
-        ];
         let mut hasher = Sha256::new();
-        for part in begin.iter().chain(parts) {
+        for part in whose.parts().iter().chain(parts) {
             // The length before each part, so that no two cuts of the same bytes meet.
             hasher.update((part.len() as u64).to_le_bytes());
             hasher.update(part);
