@@ -15,7 +15,7 @@ use crate::observe::Sink;
 use crate::observe::access::Access;
 use crate::observe::log::Form;
 use crate::pipeline::{Candidate, candidates};
-use crate::state::{Client, Live, Snapshot, compile};
+use crate::state::{Alias, Client, Live, Snapshot, compile};
 
 /// Exit code: a wrong config or usage.
 const WRONG: u8 = 2;
@@ -72,6 +72,7 @@ fn explained(asked: &Asked, config: Config) -> Result<String, String> {
     let plan = candidates(&live, &snapshot, alias, (api, &asked.model), &may_use);
     describe(&plan, dialect, &mut text);
     unserved(alias, api, &mut text);
+    let _ = writeln!(text, "{}", affinity(&snapshot, alias));
     let _ = writeln!(
         text,
         "at most {} attempts; nothing is cooling in this fresh process",
@@ -130,8 +131,21 @@ fn describe(plan: &[Candidate], dialect: Dialect, text: &mut String) {
     }
 }
 
+/// Whether what comes first depends on who has answered before.
+fn affinity(snapshot: &Snapshot, alias: &Alias) -> &'static str {
+    let wanted = snapshot.config.models.get(&*alias.name);
+    match (alias.affinity, wanted.is_some_and(|model| model.affinity)) {
+        (true, _) => {
+            "affinity: a conversation goes first to the backend and key that answered it last, which is known by its \
+             session headers,\n          `metadata.user_id`, `prompt_cache_key` or how it began, within one API key"
+        }
+        (false, true) => "affinity: there is nothing to choose from, so no conversation is remembered",
+        (false, false) => "affinity: off, each request goes by the order above",
+    }
+}
+
 /// Routes of the alias that have no call for a conversation.
-fn unserved(alias: &crate::state::Alias, api: Api, text: &mut String) {
+fn unserved(alias: &Alias, api: Api, text: &mut String) {
     let routes = alias.tiers.iter().flat_map(|tier| &tier.routes);
     for route in routes.filter(|route| route.backend.serves(api).is_none()) {
         let _ = writeln!(

@@ -3,7 +3,10 @@
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use llm_dialect::Dialect;
+use llm_dialect::usage::Usage;
 
+use super::Candidate;
+use super::affinity;
 use super::attempt::Spoken;
 use super::attempts::Won;
 use super::body::AnswerBody;
@@ -11,7 +14,7 @@ use super::commit::Committed;
 use super::cross::Crossing;
 use super::headers;
 use super::stream::{Flow, Stream};
-use crate::state::Context;
+use crate::state::{Context, Origin};
 
 /// Which backend answered.
 const BACKEND: HeaderName = HeaderName::from_static("x-llm-proxy-backend");
@@ -57,15 +60,16 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
         } => {
             if let Some(id) = response_id {
                 // A later request may go on from it: only its maker can serve that.
-                ctx.live.pins.remember(&id, candidate.pin());
+                let origins = ctx.origin.into_iter().chain([Origin::response(&id)]);
+                origins.for_each(|origin| ctx.live.pins.remember(origin, candidate.pin()));
             }
-            ctx.entry.record.usage = usage;
+            whole(ctx, &candidate, usage);
             out.entry(CONTENT_TYPE)
                 .or_insert(HeaderValue::from_static("application/json"));
             AnswerBody::whole(body)
         }
         Committed::Gathered { body, usage } => {
-            ctx.entry.record.usage = usage;
+            whole(ctx, &candidate, usage);
             out.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             AnswerBody::whole(body)
         }
@@ -91,6 +95,15 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
     response
 }
 
+/// An answer that is there to its end speaks for the backend's cache, and for where its conversation is.
+fn whole(ctx: &mut Context, candidate: &Candidate, usage: Usage) {
+    ctx.entry.record.usage = usage;
+    if candidate.api.is_conversation() {
+        candidate.route.backend.vitals.cache.answer(&usage);
+    }
+    affinity::answered(&ctx.live, ctx.conversation.as_ref(), candidate, &usage);
+}
+
 /// What a conversion changes in the head: the type of the body, and the names of what it could not carry.
 fn crossed(ctx: &Context, crossing: &Crossing, out: &mut HeaderMap) {
     out.insert(CONTENT_TYPE, crossing.content_type());
@@ -112,7 +125,7 @@ fn named_for_anthropic(ctx: &Context, theirs: &HeaderMap, spoken: Dialect, out: 
 }
 
 /// The headers that say where the answer comes from, unless the operator keeps that to himself.
-fn exposed(ctx: &Context, theirs: &HeaderMap, candidate: &super::Candidate, out: &mut HeaderMap) {
+fn exposed(ctx: &Context, theirs: &HeaderMap, candidate: &Candidate, out: &mut HeaderMap) {
     if !ctx.snapshot.config.expose_headers {
         return;
     }

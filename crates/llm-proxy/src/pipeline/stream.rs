@@ -19,13 +19,13 @@ use super::Candidate;
 use super::body::Piece;
 use super::clocks::{Clocks, Tick};
 use super::scrub::Hidden;
-use super::{rates, verdict};
+use super::{affinity, rates, verdict};
 use crate::base::{Class, clock};
 use crate::config::types::OnDisconnect;
 use crate::health::{self, Sole};
 use crate::observe::Entry;
 use crate::prompts::Rendered;
-use crate::state::{Context, Follower, InFlight, Live, Rated};
+use crate::state::{Context, Conversation, Follower, InFlight, Live, Origin, Rated};
 use crate::upstream::{Fault, UpstreamBody};
 
 /// After the terminal marker the backend has this long to close the body; the answer is whole all the same.
@@ -42,6 +42,8 @@ pub(super) struct Flow {
     dialect: Dialect,
     request_id: String,
     told: Option<Arc<[Rendered]>>,
+    conversation: Option<Conversation>,
+    origin: Option<Origin>,
     clocks: Clocks,
     heartbeat: Option<Duration>,
     /// The place at the backend: free again when the flow ends.
@@ -62,6 +64,8 @@ impl Flow {
             dialect,
             request_id: ctx.entry.record.request_id.clone(),
             told: ctx.told.clone(),
+            conversation: ctx.conversation,
+            origin: ctx.origin,
             clocks: Clocks::new(timeouts.idle, ctx.entry.started() + timeouts.total),
             heartbeat: ctx.snapshot.config.stream.heartbeat,
             candidate,
@@ -97,6 +101,7 @@ impl Flow {
             sole: self.sole,
             jitter: fastrand::f64(),
         };
+        affinity::loosen(&self.live, self.conversation.as_ref(), &candidate.target);
         let now = clock::now();
         let mut health = self.live.health.lock();
         let cooled = health.failure(&candidate.target, None, failure, now);
@@ -393,14 +398,17 @@ impl Stream {
         }
         self.remembered = true;
         self.usage = self.watch.usage();
-        let target = self.flow.candidate.target;
-        self.flow.live.health.lock().success(&target, None, clock::now());
+        let flow = &self.flow;
+        let (live, candidate) = (&flow.live, &flow.candidate);
+        live.health.lock().success(&candidate.target, None, clock::now());
+        affinity::answered(live, flow.conversation.as_ref(), candidate, &self.usage);
         // A converted answer has no id that its backend would know again.
-        if self.flow.dialect == Dialect::Responses
+        if flow.dialect == Dialect::Responses
             && self.transcoder.is_none()
             && let Some(id) = self.watch.position().response_id
         {
-            self.flow.live.pins.remember(&id, self.flow.candidate.pin());
+            let origins = flow.origin.into_iter().chain([Origin::response(&id)]);
+            origins.for_each(|origin| live.pins.remember(origin, candidate.pin()));
         }
     }
 
@@ -429,6 +437,16 @@ impl Stream {
         entry.record.usage = self.usage();
         if let Some(mut rated) = rated {
             rates::settle(&mut rated, &entry.record);
+        }
+    }
+}
+
+impl Drop for Stream {
+    /// However it ended, what it read was read from the backend's cache or past it.
+    fn drop(&mut self) {
+        let candidate = &self.flow.candidate;
+        if candidate.api.is_conversation() {
+            candidate.route.backend.vitals.cache.answer(&self.usage());
         }
     }
 }

@@ -198,6 +198,8 @@ impl Entrance {
             headers: head.headers,
             query: head.uri.query().map(str::to_owned),
             told: None,
+            conversation: None,
+            origin: None,
             held: Held::default(),
         });
         Arrival {

@@ -10,6 +10,7 @@ use http::{HeaderName, HeaderValue};
 use llm_dialect::Api;
 use parking_lot::Mutex;
 
+use super::cache::CacheCount;
 use crate::base::Secret;
 use crate::base::hasher::Mixing;
 use crate::config::types;
@@ -95,6 +96,8 @@ impl Backend {
 /// Counters of a backend.
 #[derive(Debug, Default)]
 pub struct Vitals {
+    /// What its prompt cache has been worth.
+    pub cache: CacheCount,
     in_flight: AtomicU32,
     turn: AtomicU64,
     latency: Mutex<HashMap<u64, Latency, Mixing>>,
@@ -131,9 +134,14 @@ impl Vitals {
         entered.ok().map(|_| InFlight(Arc::clone(self)))
     }
 
-    /// The next turn of the rotation of its keys.
-    pub fn next_turn(&self) -> u64 {
-        self.turn.fetch_add(1, Ordering::Relaxed)
+    /// The turn of the rotation of its keys.
+    pub fn turn(&self) -> u64 {
+        self.turn.load(Ordering::Relaxed)
+    }
+
+    /// A key was asked before the others of a request: the next request begins with the one behind it.
+    pub fn asked_first(&self, key: usize) {
+        self.turn.store(key as u64 + 1, Ordering::Relaxed);
     }
 
     /// Notes how long a first byte took.

@@ -69,6 +69,8 @@ pub struct Alias {
     pub enabled: bool,
     /// Whether other aliases stand in for it.
     pub has_fallbacks: bool,
+    /// Whether conversations stay where they are: they are meant to, and there is somewhere else to go.
+    pub affinity: bool,
     /// Its own rates.
     pub rates: Option<Arc<Buckets>>,
 }
@@ -244,9 +246,11 @@ fn compile_alias(
         smooth: live.smooth(name, priority, shape(&routes)),
         routes,
     };
+    let tiers: Vec<Tier> = tiers.into_iter().map(tier).collect();
     Alias {
         name: Arc::from(name),
-        tiers: tiers.into_iter().map(tier).collect(),
+        affinity: model.affinity && (has_choice(&tiers) || !model.fallback.is_empty()),
+        tiers,
         strategy: model.strategy,
         defaults: raw(&model.defaults),
         overrides: raw(&model.overrides),
@@ -254,6 +258,12 @@ fn compile_alias(
         has_fallbacks: !model.fallback.is_empty(),
         rates: None,
     }
+}
+
+/// Whether a request has more than one key to go to.
+fn has_choice(tiers: &[Tier]) -> bool {
+    let routes = tiers.iter().flat_map(|tier| &tier.routes);
+    routes.map(|route| route.backend.keys.len()).sum::<usize>() > 1
 }
 
 /// What a round robin counts for: these routes in this order.

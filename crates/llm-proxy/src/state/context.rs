@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
+use super::affinity::Conversation;
 use super::auth::Client;
 use super::compile::Snapshot;
 use super::held::Held;
 use super::live::Live;
+use super::pins::Origin;
 use super::signals::Follower;
 use crate::observe::Entry;
 use crate::prompts::Rendered;
@@ -31,6 +33,10 @@ pub struct Context {
     pub query: Option<String>,
     /// The operator's texts that were put into it.
     pub told: Option<Arc<[Rendered]>>,
+    /// Its conversation, where it matters who answers that.
+    pub conversation: Option<Conversation>,
+    /// What it goes on from, which only its maker knows.
+    pub origin: Option<Origin>,
     /// What it holds until its last byte.
     pub held: Held,
 }

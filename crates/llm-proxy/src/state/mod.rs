@@ -1,8 +1,10 @@
 //! What a request stands on: the config compiled for quick look-ups (immutable, swapped whole), and the state that
 //! outlives a reload (health, counters, connections).
 
+mod affinity;
 mod auth;
 mod backend;
+mod cache;
 mod compile;
 mod context;
 mod held;
@@ -13,14 +15,16 @@ mod places;
 mod rates;
 mod signals;
 
+pub use affinity::{Affinity, Conversation, Turn};
 pub use auth::{Client, Keys, Refused, bearer};
 pub use backend::{Backend, BackendKey, InFlight, Vitals};
+pub use cache::{CacheCount, CacheView};
 pub use compile::{Alias, Route, RouteModel, Snapshot, Tier, compile};
 pub use context::Context;
 pub use held::{Held, Rated};
 pub use lifecycle::{Lifecycle, Phase};
 pub use live::Live;
-pub use pins::{Pin, Pins};
+pub use pins::{Origin, Pin, Pins};
 pub use places::{Place, Places, PlacesView};
 pub use rates::{Addresses, Counter, Level, Over, Rates, settle, take};
 pub use signals::{Doubt, Follower, Refusal, Signals};

@@ -11,6 +11,7 @@
 
 mod support;
 
+mod affinity;
 mod basics;
 mod cancel;
 mod cli;
