@@ -93,13 +93,9 @@ pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
         Arc::from(ask.model.as_str())
     });
     let (bound, maker) = bound(ctx, ask);
-    let home = match bound {
-        Bound::ToMaker => None,
-        Bound::No | Bound::Untraced => affinity::home(ctx, ask, alias),
-    };
-    let (mut candidates, home) = match home {
-        Some(home) => staying(ctx, ask, alias, home),
-        None => (anew(ctx, ask, alias), None),
+    let (mut candidates, home) = match bound {
+        Bound::ToMaker => (listed(ctx, ask, alias), None),
+        Bound::No | Bound::Untraced => free(ctx, ask, alias),
     };
     if candidates.is_empty() && !may_be_estimated(&alias.tiers, ask.api) {
         return Err(unspoken(&ask.model, ask.api));
@@ -141,15 +137,21 @@ pub(super) fn anew(ctx: &Context, ask: &Ask, alias: &Arc<Alias>) -> Vec<Candidat
     candidates(&ctx.live, &ctx.snapshot, alias, (ask.api, &ask.model), &may_use)
 }
 
-/// All candidates as the config lists them, if `home` is one of them still; else in order.
-fn staying(ctx: &Context, ask: &Ask, alias: &Arc<Alias>, home: Target) -> (Vec<Candidate>, Option<Target>) {
+/// All candidates as the config lists them, for a request that knows which of them it wants.
+fn listed(ctx: &Context, ask: &Ask, alias: &Arc<Alias>) -> Vec<Candidate> {
     let may_use = |alias: &str| ctx.may_use(alias);
-    let listed = all(None, &ctx.snapshot, alias, (ask.api, &ask.model), &may_use);
-    if listed.iter().any(|candidate| candidate.target == home) {
-        (listed, Some(home))
-    } else {
-        (anew(ctx, ask, alias), None)
+    all(None, &ctx.snapshot, alias, (ask.api, &ask.model), &may_use)
+}
+
+/// Candidates of a request that nothing binds; and which of them its conversation is with, if that is one of them still.
+fn free(ctx: &mut Context, ask: &Ask, alias: &Arc<Alias>) -> (Vec<Candidate>, Option<Target>) {
+    if let Some(home) = affinity::home(ctx, ask, alias) {
+        let listed = listed(ctx, ask, alias);
+        if listed.iter().any(|candidate| candidate.target == home) {
+            return (listed, Some(home));
+        }
     }
+    (anew(ctx, ask, alias), None)
 }
 
 /// Whether nobody need be asked to count tokens: some backend of the model has conversations, whose tokens we can estimate.

@@ -173,8 +173,9 @@ impl Walker {
         let candidate = self.left.get(at)?;
         let backend = &candidate.route.backend;
         let place = backend.vitals.enter(backend.config.max_concurrent)?;
-        // Once a request, however many of its keys are asked; a conversation that stays takes no turn.
-        if self.home.is_none() && self.asked.replace(backend.id) != Some(backend.id) {
+        // Once a request, however many of its keys are asked; who knows where to go takes no turn.
+        let chooses = self.home.is_none() && self.bound != Bound::ToMaker;
+        if chooses && self.asked.replace(backend.id) != Some(backend.id) {
             backend.vitals.asked_first(candidate.key);
         }
         Some(Chosen {
