@@ -182,3 +182,28 @@ async fn where_all_fails_the_client_hears_of_it_and_the_next_turn_begins_at_the_
         scene.finish().await;
     }
 }
+
+#[tokio::test]
+async fn c18_a_failed_pin_is_not_asked_twice() {
+    for (tongue, stream) in cases() {
+        let scene = Scene::with((tongue, stream), sims(2).await, |sims| {
+            let two_keys = backends(tongue, sims, "") + &model(Routes::Tiers, 2, "");
+            two_keys
+                .replace(", sk-canary-a-2", "")
+                .replace(", sk-canary-b-2", "")
+        })
+        .await;
+        let client = scene.session("s");
+        scene.sims[0].next(Answer::status(500));
+        assert_eq!(scene.who(&client).await, "b");
+        scene.sims[0].next(Answer::status(500));
+        scene.sims[1].next(Answer::status(500));
+        scene.ask(&client).await.expect(502);
+        assert_eq!(
+            scene.tried(1).await,
+            ["b", "a"],
+            "{tongue:?}: there is nobody else"
+        );
+        scene.finish().await;
+    }
+}
