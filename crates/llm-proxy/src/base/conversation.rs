@@ -6,6 +6,8 @@
 
 use http::HeaderMap;
 
+use super::identity::Identity;
+
 /// How many names of [`NAMES`] are of a session, the first of them counting most.
 const SESSIONS: usize = 5;
 /// The headers that are looked at.
@@ -40,6 +42,15 @@ impl<'a> Whose<'a> {
             key.unwrap_or_default(),
             self.model.as_bytes(),
         ]
+    }
+
+    /// An identity in the making that begins with them.
+    pub fn identity(self) -> Identity {
+        let mut made = Identity::default();
+        for part in self.parts() {
+            made.part(part);
+        }
+        made
     }
 }
 

@@ -5,14 +5,14 @@
 //! with the client's key and the model.
 
 use llm_dialect::envelope::Envelope;
+use llm_dialect::turns::{self, Stage};
 use llm_dialect::usage::Usage;
-use llm_dialect::{Dialect, inject, scan, turns};
+use llm_dialect::{Dialect, scan};
 
 use super::Candidate;
 use super::ask::{Ask, Shape};
 use crate::base::clock;
 use crate::base::conversation::{Agent, Whose};
-use crate::base::identity::Identity;
 use crate::health::Target;
 use crate::state::{Alias, Context, Conversation, Live, Turn};
 
@@ -64,8 +64,8 @@ fn turn(agent: &Agent<'_>) -> Turn {
 }
 
 fn named(whose: Whose<'_>, parts: [&[u8]; 3]) -> u64 {
-    let mut made = Identity::default();
-    for part in whose.parts().into_iter().chain(parts) {
+    let mut made = whose.identity();
+    for part in parts {
         made.part(part);
     }
     made.done()
@@ -91,24 +91,14 @@ fn own_name<'b>(ask: &'b Ask, envelope: &Envelope) -> Option<(&'static [u8], &'b
 /// By how the conversation began. A request in which the model has not spoken yet begins another one, though its words be
 /// the same: of those there may be thousands at once, and they go where the strategy sends them.
 fn begun(whose: Whose<'_>, ask: &Ask, envelope: &Envelope) -> Option<(u64, Turn)> {
-    let opening = inject::opening(ask.reads, &ask.body, envelope);
-    if opening.first_user.is_empty() {
-        return None;
-    }
-    let id = named(
-        whose,
-        [
-            b"opening",
-            opening.system.as_bytes(),
-            opening.first_user.as_bytes(),
-        ],
-    );
-    let turn = if turns::goes_on(ask.reads, &ask.body, envelope) {
-        Turn::GoesOn
-    } else {
-        Turn::Begins
+    let mut made = whose.identity();
+    made.part(b"opening");
+    let stage = turns::opening(ask.reads, &ask.body, envelope, |words| made.part(words))?;
+    let turn = match stage {
+        Stage::Begins => Turn::Begins,
+        Stage::GoesOn => Turn::GoesOn,
     };
-    Some((id, turn))
+    Some((made.done(), turn))
 }
 
 /// There is no place free where the conversation is: this request goes elsewhere, the conversation does not.
@@ -168,7 +158,6 @@ mod tests {
             of(Some("a"), "m", ["session", "s", "agent"]),
             of(Some("a"), "m", ["session", "sagent", ""]),
             of(Some("a"), "m", ["user_id", "s", ""]),
-            of(Some("a"), "m", ["opening", "s", ""]),
         ];
         for (n, one) in all.iter().enumerate() {
             assert_eq!(all.iter().position(|other| other == one), Some(n), "{n}");
