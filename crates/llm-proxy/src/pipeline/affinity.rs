@@ -2,7 +2,7 @@
 //!
 //! A conversation is found by the first of these that a request has: the session that its agent names in headers,
 //! `metadata.user_id` of Messages (Claude Code puts its session there), `prompt_cache_key`, how it began. Always together
-//! with the client's key and the model.
+//! with the client's key, the model and the dialect.
 
 use llm_dialect::envelope::Envelope;
 use llm_dialect::turns::{self, Stage};
@@ -43,13 +43,13 @@ fn identified(ctx: &Context, ask: &Ask) -> Option<(u64, Turn)> {
     let agent = Agent::of(&ctx.headers);
     if let Some(session) = agent.session {
         let parts = [b"session", session, agent.thread];
-        return Some((named(whose, parts), turn(&agent)));
+        return Some((named(whose, ask.reads, parts), turn(&agent)));
     }
     let Shape::Json(envelope) = &ask.shape else {
         return None;
     };
     if let Some((what, name)) = own_name(ask, envelope) {
-        return Some((named(whose, [what, name, b""]), turn(&agent)));
+        return Some((named(whose, ask.reads, [what, name, b""]), turn(&agent)));
     }
     begun(whose, ask, envelope)
 }
@@ -63,8 +63,10 @@ fn turn(agent: &Agent<'_>) -> Turn {
     }
 }
 
-fn named(whose: Whose<'_>, parts: [&[u8]; 3]) -> u64 {
+/// A session that asks in two dialects has two prompts, and each may have a backend of its own.
+fn named(whose: Whose<'_>, dialect: Dialect, parts: [&[u8]; 3]) -> u64 {
     let mut made = whose.identity();
+    made.part(dialect.name().as_bytes());
     for part in parts {
         made.part(part);
     }
@@ -92,6 +94,7 @@ fn own_name<'b>(ask: &'b Ask, envelope: &Envelope) -> Option<(&'static [u8], &'b
 /// the same: of those there may be thousands at once, and they go where the strategy sends them.
 fn begun(whose: Whose<'_>, ask: &Ask, envelope: &Envelope) -> Option<(u64, Turn)> {
     let mut made = whose.identity();
+    made.part(ask.reads.name().as_bytes());
     made.part(b"opening");
     let stage = turns::opening(ask.reads, &ask.body, envelope, |words| made.part(words))?;
     let turn = match stage {
@@ -148,7 +151,9 @@ mod tests {
 
     #[test]
     fn another_key_model_kind_or_part_is_another_conversation() {
-        let of = |key, model, parts: [&str; 3]| named(Whose { key, model }, parts.map(str::as_bytes));
+        let of = |key, model, parts: [&str; 3]| {
+            named(Whose { key, model }, Dialect::Chat, parts.map(str::as_bytes))
+        };
         let all = [
             of(Some("a"), "m", ["session", "s", ""]),
             of(Some("b"), "m", ["session", "s", ""]),
@@ -174,7 +179,7 @@ mod tests {
             let keys: Vec<String> = keys.into_iter().collect();
             let of = |n: usize| {
                 let whose = Whose { key: Some(&keys[n]), model: &models[n] };
-                named(whose, parts[n].each_ref().map(String::as_bytes))
+                named(whose, Dialect::Chat, parts[n].each_ref().map(String::as_bytes))
             };
             prop_assert_ne!(of(0), of(1));
         }
