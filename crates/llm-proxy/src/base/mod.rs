@@ -2,6 +2,7 @@
 //! whose conversation a request belongs to.
 
 pub mod address;
+pub(crate) mod chunks;
 pub mod class;
 pub mod clock;
 pub mod conversation;

@@ -14,7 +14,7 @@ use super::ask::{Ask, Shape};
 use crate::base::clock;
 use crate::base::conversation::{Agent, Whose};
 use crate::health::Target;
-use crate::state::{Alias, Context, Conversation, Live, Turn};
+use crate::state::{Alias, Context, Conversation, Live, Origin, Turn};
 
 /// Where the conversation of a request is, if that matters and is known. The request remembers what it found.
 pub(super) fn home(ctx: &mut Context, ask: &Ask, alias: &Alias) -> Option<Target> {
@@ -102,6 +102,21 @@ fn begun(whose: Whose<'_>, ask: &Ask, envelope: &Envelope) -> Option<(u64, Turn)
         Stage::GoesOn => Turn::GoesOn,
     };
     Some((made.done(), turn))
+}
+
+/// A response came, by that id, to a request that went on from something: a later one may go on from both, and only its
+/// maker can serve that.
+pub(super) fn made(live: &Live, candidate: &Candidate, origin: Option<Origin>, response_id: &str) {
+    for origin in origin.into_iter().chain([Origin::response(response_id)]) {
+        live.pins.remember(origin, candidate.pin());
+    }
+}
+
+/// However an answer ended, its input was read from the backend's cache or past it.
+pub(super) fn read(candidate: &Candidate, usage: &Usage) {
+    if candidate.api.is_conversation() {
+        candidate.route.backend.vitals.cache.answer(usage);
+    }
 }
 
 /// There is no place free where the conversation is: this request goes elsewhere, the conversation does not.

@@ -1,6 +1,7 @@
 //! The answer on its way to the client: its head, and a body that takes the request's record along.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use llm_dialect::Dialect;
 use llm_dialect::usage::Usage;
@@ -12,9 +13,10 @@ use super::attempts::Won;
 use super::body::AnswerBody;
 use super::commit::Committed;
 use super::cross::Crossing;
+use super::early;
 use super::headers;
 use super::stream::{Flow, Stream};
-use crate::state::{Context, Origin};
+use crate::state::Context;
 
 /// Which backend answered.
 const BACKEND: HeaderName = HeaderName::from_static("x-llm-proxy-backend");
@@ -27,7 +29,6 @@ const WARNINGS: HeaderName = HeaderName::from_static("x-llm-proxy-warnings");
 /// The backend's own id of the request.
 const UPSTREAM_ID: HeaderName = HeaderName::from_static("x-llm-proxy-upstream-request-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
-const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Builds the response. From here on one backend feeds it to its end.
 pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
@@ -48,9 +49,10 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
         named_for_anthropic(ctx, &theirs, candidate.api.dialect(), &mut out);
     }
     exposed(ctx, &theirs, &candidate, &mut out);
-    if let Some(crossing) = crossing {
-        crossed(ctx, &crossing, &mut out);
+    if let Some(crossing) = &crossing {
+        crossed(ctx, crossing, &mut out);
     }
+    let is_crossed = crossing.is_some();
     ctx.entry.record.status = Some(status.as_u16());
     let body = match body {
         Committed::Whole {
@@ -59,17 +61,14 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
             response_id,
         } => {
             if let Some(id) = response_id {
-                // A later request may go on from it: only its maker can serve that.
-                let origins = ctx.origin.into_iter().chain([Origin::response(&id)]);
-                origins.for_each(|origin| ctx.live.pins.remember(origin, candidate.pin()));
+                affinity::made(&ctx.live, &candidate, ctx.origin, &id);
             }
-            whole(ctx, &candidate, usage);
-            out.entry(CONTENT_TYPE)
-                .or_insert(HeaderValue::from_static("application/json"));
-            AnswerBody::whole(body)
+            known(ctx, &candidate, usage);
+            as_json(&mut out);
+            whole(ctx, (&candidate, is_crossed), body)
         }
         Committed::Gathered { body, usage } => {
-            whole(ctx, &candidate, usage);
+            known(ctx, &candidate, usage);
             out.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             AnswerBody::whole(body)
         }
@@ -80,10 +79,7 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
             rest,
             transcoder,
         } => {
-            out.entry(CACHE_CONTROL)
-                .or_insert(HeaderValue::from_static("no-cache"));
-            // A proxy in front of us must not gather the stream.
-            out.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+            early::head(&mut out);
             let flow = Flow::new(ctx, (candidate, sole, place), rest);
             AnswerBody::stream(Stream::new(flow, (watch, transcoder), held, sight))
         }
@@ -96,12 +92,24 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
 }
 
 /// An answer that is there to its end speaks for the backend's cache, and for where its conversation is.
-fn whole(ctx: &mut Context, candidate: &Candidate, usage: Usage) {
+fn known(ctx: &mut Context, candidate: &Candidate, usage: Usage) {
     ctx.entry.record.usage = usage;
-    if candidate.api.is_conversation() {
-        candidate.route.backend.vitals.cache.answer(&usage);
-    }
+    affinity::read(candidate, &usage);
     affinity::answered(&ctx.live, ctx.conversation.as_ref(), candidate, &usage);
+}
+
+fn as_json(out: &mut HeaderMap) {
+    out.entry(CONTENT_TYPE)
+        .or_insert(HeaderValue::from_static("application/json"));
+}
+
+/// What was converted has become a stream already, where one was asked for.
+fn whole(ctx: &Context, (candidate, is_crossed): (&Candidate, bool), body: Bytes) -> AnswerBody {
+    if is_crossed {
+        AnswerBody::whole(body)
+    } else {
+        early::as_begun(ctx, (candidate.api, &candidate.model), body)
+    }
 }
 
 /// What a conversion changes in the head: the type of the body, and the names of what it could not carry.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::slice;
 use std::task::{Context as Task, Poll};
 
 use bytes::{Bytes, BytesMut};
@@ -10,6 +11,7 @@ use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
+use llm_dialect::edit::{self, Edit};
 use llm_dialect::envelope::{self, BodyError, Envelope};
 use llm_dialect::scan::Span;
 use llm_dialect::wire_error::ErrorKind;
@@ -55,6 +57,8 @@ pub(super) struct Ask {
     pub stream: bool,
     /// What it goes on from, which only its maker knows: an earlier response, or a conversation that the provider keeps.
     pub origin: Option<Origin>,
+    /// What puts the operator's prompts into the body; none where there are none for it.
+    pub prompts: Option<Edit<'static>>,
 }
 
 impl Ask {
@@ -63,6 +67,16 @@ impl Ask {
         match &self.shape {
             Shape::Json(envelope) if envelope.previous_response_id().is_none() => "conversation",
             _ => "previous_response_id",
+        }
+    }
+
+    /// The body with the operator's prompts in it, in one piece.
+    pub(super) fn told(&self) -> Bytes {
+        match (&self.prompts, &self.shape) {
+            (Some(prompts), Shape::Json(envelope)) => {
+                edit::apply(&self.body, envelope, slice::from_ref(prompts)).join()
+            }
+            _ => self.body.clone(),
         }
     }
 }
@@ -208,6 +222,7 @@ fn understood(ctx: &Context, call: Call, body: Bytes) -> Result<Ask, Failure> {
         origin: origin(api, &envelope, &body),
         shape: Shape::Json(envelope),
         body,
+        prompts: None,
     })
 }
 
@@ -269,6 +284,7 @@ fn from_form(content_type: &str, api: Api, rest: String, body: Bytes) -> Result<
         suffixed: false,
         stream: false,
         origin: None,
+        prompts: None,
     })
 }
 

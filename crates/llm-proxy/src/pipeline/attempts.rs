@@ -8,6 +8,7 @@ use llm_dialect::Api;
 use super::affinity;
 use super::ask::Ask;
 use super::attempt::{self, Lost, Spoken};
+use super::deadline;
 use super::failure::Failure;
 use super::outgoing::{self, Outgoing};
 use super::plan::{Bound, Candidate, Plan};
@@ -16,7 +17,7 @@ use super::walk::{Chosen, Walk, Walker};
 use crate::base::{Class, clock};
 use crate::health::{self, Sole, Spent};
 use crate::observe::Attempt;
-use crate::state::{Context, InFlight};
+use crate::state::{Alias, Context, InFlight};
 
 /// The answer of the backend that spoke first, with all that must be kept until its last byte.
 #[derive(Debug)]
@@ -36,17 +37,10 @@ pub(super) struct Won {
 /// # Errors
 /// What the client is told: the most useful of all the failures.
 pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> Result<Won, Failure> {
-    ctx.live.budget.lock().request();
-    let (sole, pinned) = (plan.sole, plan.bound != Bound::No);
+    plan.alias.budget.lock().request();
+    let sole = plan.sole;
+    let mut trail = Trail::new(Arc::clone(&plan.alias), plan.bound != Bound::No);
     let mut walker = Walker::new(plan);
-    let mut trail = Trail {
-        lost: Vec::new(),
-        unfit: None,
-        pinned,
-        asked_again: false,
-        repaired: false,
-        goes_on: false,
-    };
     let live = Arc::clone(&ctx.live);
     loop {
         // Asked for before the look around: a recovery in between must not be missed.
@@ -54,7 +48,10 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
         let chosen = match walker.walk(ctx, ask) {
             Walk::Go(chosen) => chosen,
             Walk::Exhausted => return Err(trail.told()),
-            Walk::Full | Walk::Cooling(_) if !trail.lost.is_empty() => return Err(trail.told()),
+            Walk::Full | Walk::Cooling(_) if !trail.lost.is_empty() => match walker.look_on(ctx) {
+                Some(next) => next,
+                None => return Err(trail.told()),
+            },
             Walk::Full => return Err(verdict::all_full()),
             Walk::Cooling(soonest) => match walker.all_cooling(ctx, soonest, recovered).await? {
                 Some(forced) => forced,
@@ -70,7 +67,7 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
             }
         };
         let began = chosen.at;
-        if !trail.pay(ctx, began) {
+        if !trail.pay(began) {
             return Err(trail.told());
         }
         match attempt(ctx, ask, (chosen, outgoing), sole).await {
@@ -78,10 +75,12 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
             Err((candidate, lost)) => {
                 let class = lost.verdict.class;
                 match trail.after(ctx, (ask.api, &candidate), lost, began) {
+                    _ if ctx.has_left() => return Err(trail.told()),
                     health::Next::Another => walker.after(candidate, class),
                     health::Next::Again => {
                         trail.asked_again = true;
                         walker.again(candidate);
+                        rest(health::pause(class, fastrand::f64())).await;
                     }
                     health::Next::Repair => {
                         trail.repaired = true;
@@ -91,6 +90,13 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
                 }
             }
         }
+    }
+}
+
+/// Waits so long, if it is any time at all.
+async fn rest(pause: Duration) {
+    if !pause.is_zero() {
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -110,7 +116,14 @@ async fn attempt(
     } = chosen;
     begin(ctx, &candidate);
     let deadline = attempt::deadline(ctx, &candidate, started);
+    let alone = ctx.alone.clone().filter(|_| candidate.route.backend.is_drained());
+    if let Some(alone) = &alone {
+        alone.begin(ctx.held.place.take());
+    }
     let done = attempt::run(ctx, ask, (&candidate, outgoing), (started, deadline)).await;
+    if let Some(alone) = &alone {
+        ctx.held.place = alone.end();
+    }
     let now = clock::now();
     let took = now.duration_since(started);
     match done {
@@ -138,6 +151,9 @@ async fn attempt(
         Err(mut lost) => {
             let status = lost.status.map(|status| status.as_u16());
             finish(ctx, lost.verdict.class.name(), status, took);
+            if let (Some(last), Some(kind)) = (ctx.entry.record.attempts.last_mut(), lost.verdict.kind) {
+                last.kind = Some(kind.name());
+            }
             let probe = probe.spent();
             let probed = probe.is_some();
             lost.rests = verdict::report(ctx, (&candidate, probe), &lost, sole, now);
@@ -163,6 +179,7 @@ fn begin(ctx: &mut Context, candidate: &Candidate) {
             .map_or_else(|| Arc::clone(&backend.name), |key| Arc::clone(&key.name)),
         model: Arc::clone(&candidate.model),
         class: Class::ClientGone.name(),
+        kind: None,
         status: None,
         took: Duration::ZERO,
     });
@@ -181,6 +198,8 @@ struct Trail {
     lost: Vec<(health::Tried, Lost)>,
     /// Why a candidate could not even be asked: its dialect cannot express the request.
     unfit: Option<Failure>,
+    /// The alias that was asked for, whose budget pays for all but the first.
+    alias: Arc<Alias>,
     pinned: bool,
     asked_again: bool,
     /// Whether sealed reasoning has been taken out.
@@ -190,6 +209,18 @@ struct Trail {
 }
 
 impl Trail {
+    fn new(alias: Arc<Alias>, pinned: bool) -> Self {
+        Self {
+            lost: Vec::new(),
+            unfit: None,
+            alias,
+            pinned,
+            asked_again: false,
+            repaired: false,
+            goes_on: false,
+        }
+    }
+
     /// Notes a failure and decides what this request does next.
     fn after(
         &mut self,
@@ -219,12 +250,12 @@ impl Trail {
             attempts: u32::try_from(self.lost.len()).unwrap_or(u32::MAX),
             max_attempts: ctx.snapshot.config.fallback.max_attempts,
             elapsed: took,
-            slow_failure_cutoff: health::next::SLOW_FAILURE,
-            deadline_left: None,
+            slow_failure_cutoff: ctx.snapshot.config.fallback.slow_failure_cutoff,
+            time: deadline::time(ctx, &candidate.route, now),
             pinned: self.pinned,
             asked_again: self.asked_again,
             repaired: self.repaired,
-            budget_left: ctx.live.budget.lock().has_left(now),
+            budget_left: self.alias.budget.lock().has_left(now),
         };
         let next = health::next(&verdict, &spent);
         if matches!(next, health::Next::Another | health::Next::Stop(_)) {
@@ -243,8 +274,8 @@ impl Trail {
 
     /// An attempt begins. Only one that is made is paid for: where nothing is left to try, nothing is spent.
     /// `false`: others were quicker, and the budget is spent.
-    fn pay(&mut self, ctx: &Context, now: Instant) -> bool {
-        !std::mem::take(&mut self.goes_on) || ctx.live.budget.lock().take(now)
+    fn pay(&mut self, now: Instant) -> bool {
+        !std::mem::take(&mut self.goes_on) || self.alias.budget.lock().take(now)
     }
 
     /// The failure that tells the client most.

@@ -8,6 +8,7 @@ use llm_dialect::wire_error::ErrorKind;
 use super::affinity;
 use super::ask::Ask;
 use super::failure::Failure;
+use super::fit;
 use crate::base::{Class, clock};
 use crate::health::{Gate, Sole, Target};
 use crate::routing::{self, Signals};
@@ -98,9 +99,9 @@ pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
         Bound::No | Bound::Untraced => free(ctx, ask, alias),
     };
     if candidates.is_empty() && !may_be_estimated(&alias.tiers, ask.api) {
-        return Err(unspoken(&ask.model, ask.api));
+        return Err(nobody(alias, ask));
     }
-    // Counted before anything narrows it: what a bound request meets is told to health like anything else.
+    // Counted before anything narrows it: what a bound or a large request meets is told to health like anything else.
     let sole = sole(&candidates);
     if let Some(maker) = maker {
         candidates.retain(|candidate| candidate.pin() == maker);
@@ -108,8 +109,14 @@ pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
             return Err(gone(ask));
         }
     }
-    if let Some(home) = home {
-        candidates.retain(|candidate| candidate.target == home);
+    fit::narrow(ask, &mut candidates);
+    if let Some(stays) = home {
+        candidates.retain(|candidate| candidate.target == stays);
+    }
+    let home = home.filter(|_| !candidates.is_empty());
+    if candidates.is_empty() && maker.is_none() {
+        // Where the conversation is, the request does not fit any longer.
+        candidates = anew(ctx, ask, alias);
     }
     Ok(Plan {
         alias: Arc::clone(alias),
@@ -131,8 +138,14 @@ fn bound(ctx: &mut Context, ask: &Ask) -> (Bound, Option<Pin>) {
     }
 }
 
-/// All candidates in order, for a request that has nowhere to stay.
+/// All candidates that can hold the request, in order, for one that stays nowhere after all.
 pub(super) fn anew(ctx: &Context, ask: &Ask, alias: &Arc<Alias>) -> Vec<Candidate> {
+    let mut candidates = ordered(ctx, ask, alias);
+    fit::narrow(ask, &mut candidates);
+    candidates
+}
+
+fn ordered(ctx: &Context, ask: &Ask, alias: &Arc<Alias>) -> Vec<Candidate> {
     let may_use = |alias: &str| ctx.may_use(alias);
     candidates(&ctx.live, &ctx.snapshot, alias, (ask.api, &ask.model), &may_use)
 }
@@ -151,7 +164,7 @@ fn free(ctx: &mut Context, ask: &Ask, alias: &Arc<Alias>) -> (Vec<Candidate>, Op
             return (listed, Some(home));
         }
     }
-    (anew(ctx, ask, alias), None)
+    (ordered(ctx, ask, alias), None)
 }
 
 /// Whether nobody need be asked to count tokens: some backend of the model has conversations, whose tokens we can estimate.
@@ -401,6 +414,18 @@ fn unknown(model: &str) -> Failure {
 fn forbidden(model: &str) -> Failure {
     let message = format!("This API key may not use the model `{}`.", quoted(model));
     Failure::local(ErrorKind::ModelNotAllowed, message).about("model")
+}
+
+/// Why there is no candidate: the backends that there are have been switched off, or none has such a call.
+fn nobody(alias: &Alias, ask: &Ask) -> Failure {
+    let mut routes = alias.tiers.iter().flat_map(|tier| &tier.routes);
+    if routes.any(|route| !route.backend.is_on()) {
+        let model = quoted(&ask.model);
+        let message =
+            format!("The operator has switched off what serves the model `{model}`; try again later.");
+        return Failure::ours(Class::Unavailable, ErrorKind::UpstreamCooling, message);
+    }
+    unspoken(&ask.model, ask.api)
 }
 
 fn unspoken(model: &str, api: Api) -> Failure {

@@ -19,9 +19,8 @@ use super::Candidate;
 use super::body::Piece;
 use super::clocks::{Clocks, Tick};
 use super::scrub::Hidden;
-use super::{affinity, rates, verdict};
+use super::{affinity, deadline, rates, verdict};
 use crate::base::{Class, clock};
-use crate::config::types::OnDisconnect;
 use crate::health::{self, Sole};
 use crate::observe::Entry;
 use crate::prompts::Rendered;
@@ -45,6 +44,8 @@ pub(super) struct Flow {
     conversation: Option<Conversation>,
     origin: Option<Origin>,
     clocks: Clocks,
+    /// Whether it was the client who chose when all must be over.
+    ends_by_client: bool,
     heartbeat: Option<Duration>,
     /// The place at the backend: free again when the flow ends.
     _place: InFlight,
@@ -66,11 +67,17 @@ impl Flow {
             told: ctx.told.clone(),
             conversation: ctx.conversation,
             origin: ctx.origin,
-            clocks: Clocks::new(timeouts.idle, ctx.entry.started() + timeouts.total),
+            ends_by_client: deadline::is_the_clients(ctx, &candidate.route),
+            clocks: Clocks::new(timeouts.idle, deadline::end(ctx, &candidate.route)),
             heartbeat: ctx.snapshot.config.stream.heartbeat,
             candidate,
             _place: place,
         }
+    }
+
+    /// Whether the client's own patience is over, which says nothing about the backend.
+    fn is_out_of_patience(&self) -> bool {
+        self.ends_by_client && self.clocks.is_over()
     }
 
     /// What must not come out again of what the backend says.
@@ -98,6 +105,7 @@ impl Flow {
             class,
             reset: None,
             firm: false,
+            kind: None,
             sole: self.sole,
             jitter: fastrand::f64(),
         };
@@ -192,6 +200,9 @@ impl Stream {
                 Poll::Ready(Seen::Fault(event, error)) => {
                     return Poll::Ready(self.pass_fault(event, error));
                 }
+                Poll::Ready(Seen::Broke(kind, _)) if self.flow.is_out_of_patience() => {
+                    return Poll::Ready(self.cut(kind, Class::Local));
+                }
                 Poll::Ready(Seen::Broke(kind, detail)) => {
                     self.flow.blame(&detail);
                     return Poll::Ready(self.cut(kind, Class::Midstream));
@@ -222,8 +233,9 @@ impl Stream {
         }
         match self.flow.rest.poll_next(cx) {
             Poll::Ready(Some(Ok(piece))) => {
-                let in_time = self.flow.clocks.progress();
+                let known = self.watch.events();
                 let seen = self.see(piece);
+                let in_time = self.flow.clocks.heard(self.watch.events() != known);
                 Poll::Ready(if in_time || !matches!(seen, Seen::Moved) {
                     seen
                 } else {
@@ -310,7 +322,7 @@ impl Stream {
         }
         Seen::Broke(
             ErrorKind::UpstreamTimeout,
-            "silence, or too long in all".to_owned(),
+            "silence, nothing but signs of life, or too long in all".to_owned(),
         )
     }
 
@@ -393,22 +405,19 @@ impl Stream {
 
     /// A whole answer speaks for its backend, and one of the Responses API can be gone on from.
     pub(super) fn remember(&mut self) {
-        if self.remembered {
+        if std::mem::replace(&mut self.remembered, true) {
             return;
         }
-        self.remembered = true;
         self.usage = self.watch.usage();
-        let flow = &self.flow;
-        let (live, candidate) = (&flow.live, &flow.candidate);
+        let Flow { live, candidate, .. } = &self.flow;
         live.health.lock().success(&candidate.target, None, clock::now());
-        affinity::answered(live, flow.conversation.as_ref(), candidate, &self.usage);
+        affinity::answered(live, self.flow.conversation.as_ref(), candidate, &self.usage);
         // A converted answer has no id that its backend would know again.
-        if flow.dialect == Dialect::Responses
+        if self.flow.dialect == Dialect::Responses
             && self.transcoder.is_none()
             && let Some(id) = self.watch.position().response_id
         {
-            let origins = flow.origin.into_iter().chain([Origin::response(&id)]);
-            origins.for_each(|origin| live.pins.remember(origin, candidate.pin()));
+            affinity::made(live, candidate, self.flow.origin, &id);
         }
     }
 
@@ -419,8 +428,7 @@ impl Stream {
 
     /// Whether the backend wants its answer read although nobody listens.
     pub(super) fn reads_on_alone(&self) -> bool {
-        self.flow.candidate.route.backend.config.on_disconnect == OnDisconnect::Drain
-            && !self.watch.terminal()
+        self.flow.candidate.route.backend.is_drained() && !self.watch.terminal()
     }
 
     /// Reads on to the end for the sake of exact usage. Bounded by the flow's own clocks.
@@ -442,12 +450,8 @@ impl Stream {
 }
 
 impl Drop for Stream {
-    /// However it ended, what it read was read from the backend's cache or past it.
     fn drop(&mut self) {
-        let candidate = &self.flow.candidate;
-        if candidate.api.is_conversation() {
-            candidate.route.backend.vitals.cache.answer(&self.usage());
-        }
+        affinity::read(&self.flow.candidate, &self.usage());
     }
 }
 
@@ -467,7 +471,7 @@ impl Opaque {
             return Poll::Ready(self.broken(Class::Local));
         }
         match self.flow.rest.poll_next(cx) {
-            Poll::Ready(Some(Ok(piece))) if self.flow.clocks.progress() => Poll::Ready(Piece::Bytes(piece)),
+            Poll::Ready(Some(Ok(piece))) if self.flow.clocks.heard(true) => Poll::Ready(Piece::Bytes(piece)),
             Poll::Ready(Some(Ok(_))) => Poll::Ready(self.blamed("too long in all")),
             Poll::Ready(None) => {
                 let target = self.flow.candidate.target;
@@ -481,6 +485,9 @@ impl Opaque {
     }
 
     fn blamed(&self, detail: &str) -> Piece {
+        if self.flow.is_out_of_patience() {
+            return self.broken(Class::Local);
+        }
         self.flow.blame(detail);
         self.broken(Class::Midstream)
     }

@@ -8,6 +8,7 @@ use tokio::time::timeout_at;
 
 use super::affinity;
 use super::ask::Ask;
+use super::deadline;
 use super::failure::Failure;
 use super::plan::{self, Bound, Candidate, Plan};
 use super::verdict;
@@ -59,6 +60,8 @@ pub(super) struct Walker {
     /// The backend that was asked last.
     asked: Option<u64>,
     waiting_since: Option<Instant>,
+    /// Whether this request was sent out as a probe before its time, because everything was cooling.
+    probes_early: bool,
 }
 
 /// The candidate that a conversation stays with, and what is needed to draw all others.
@@ -85,6 +88,7 @@ impl Walker {
             home,
             asked: None,
             waiting_since: None,
+            probes_early: false,
         }
     }
 
@@ -196,12 +200,12 @@ impl Walker {
         self.left
             .sort_by_key(|candidate| candidate.target.shares(failed_target, class));
         if class == Class::ContextLength {
-            let window = failed.route.context;
+            let window = failed.route.room.context;
             let other = |target: &Target| {
                 (target.backend, target.model) != (failed_target.backend, failed_target.model)
             };
             self.left
-                .retain(|candidate| other(&candidate.target) && larger(candidate.route.context, window));
+                .retain(|candidate| other(&candidate.target) && larger(candidate.route.room.context, window));
         }
     }
 
@@ -230,7 +234,7 @@ impl Walker {
             WhenAllCooling::Fail => Err(refused()),
             // Nothing that a wait or a probe would mend; only a probe that is under way may know better.
             WhenAllCooling::Probe if is_hard && soonest.until.is_some() => Err(refused()),
-            WhenAllCooling::Probe if self.wait(soonest, now, recovered).await => Ok(None),
+            WhenAllCooling::Probe if self.wait(ctx, soonest, now, recovered).await => Ok(None),
             // There are others for everybody else: it is not this request that has to find out.
             WhenAllCooling::Probe if to_maker => Err(refused()),
             WhenAllCooling::Probe => self.probe(ctx, soonest, now).map(Some),
@@ -238,8 +242,11 @@ impl Walker {
     }
 
     /// Waits for the recovery, if it comes soon enough. Says whether to look again.
-    async fn wait(&mut self, soonest: Cooling, now: Instant, recovered: Notified<'_>) -> bool {
+    async fn wait(&mut self, ctx: &Context, soonest: Cooling, now: Instant, recovered: Notified<'_>) -> bool {
         let patience = *self.waiting_since.get_or_insert(now) + PATIENCE;
+        let candidate = self.left.get(soonest.at);
+        let end = candidate.map_or(patience, |candidate| deadline::end(ctx, &candidate.route));
+        let patience = patience.min(end);
         match soonest.until {
             Some(until) if until > patience => false,
             None if now >= patience => false,
@@ -251,10 +258,30 @@ impl Walker {
         }
     }
 
+    /// What comes after a probe before its time that failed: the next that cools for a soft fault, as its probe. Whoever
+    /// is sent out to look keeps the right to fall back, and what has recovered is found although something else that
+    /// is still down would be due before it.
+    pub(super) fn look_on(&mut self, ctx: &Context) -> Option<Chosen> {
+        if !self.probes_early {
+            return None;
+        }
+        let now = clock::now();
+        (0..self.left.len()).find_map(|at| {
+            let Look::Cooling(cooling) = self.look(ctx, at, now) else {
+                return None;
+            };
+            let probe = self
+                .early_probe(ctx, at, now)
+                .filter(|_| !health::is_hard(cooling.class))?;
+            self.take(at, probe, now)
+        })
+    }
+
     /// Sends this request as the one probe; all others are told when to come back.
     fn probe(&mut self, ctx: &Context, soonest: Cooling, now: Instant) -> Result<Chosen, Failure> {
         let refused = || verdict::all_cooling(soonest.class, soonest.until, now);
         let probe = self.early_probe(ctx, soonest.at, now).ok_or_else(refused)?;
+        self.probes_early = true;
         self.take(soonest.at, probe, now).ok_or_else(verdict::all_full)
     }
 

@@ -14,12 +14,12 @@ use super::lifecycle::Lifecycle;
 use super::pins::Pins;
 use super::places::Places;
 use super::rates::Rates;
+use super::told::Told;
 use crate::base::clock;
 use crate::config::types::Config;
 use crate::health::{Policy, Registry, RetryBudget};
 use crate::limits::Guesses;
 use crate::observe::access::Access;
-use crate::prompts::Memo;
 use crate::routing::Smooth;
 use crate::upstream::Pools;
 
@@ -33,8 +33,6 @@ pub struct Live {
     pub health: Mutex<Registry>,
     /// Told whenever health changes for the better, for requests that wait for it.
     pub recovered: Notify,
-    /// Extra attempts.
-    pub budget: Mutex<RetryBudget>,
     /// Who guesses keys.
     pub guesses: Mutex<Guesses>,
     /// Connections to backends.
@@ -44,7 +42,7 @@ pub struct Live {
     /// Where each conversation is.
     pub affinity: Affinity,
     /// What each conversation was told by prompts.
-    pub told: Mutex<Memo>,
+    pub told: Told,
     /// Who is served, and who waits.
     pub places: Arc<Places>,
     /// What has been taken from the rate limits.
@@ -57,6 +55,7 @@ pub struct Live {
     pub last_reload_error: ArcSwapOption<String>,
     vitals: Mutex<HashMap<u64, Arc<Vitals>>>,
     smooth: Mutex<HashMap<TierKey, Arc<Mutex<Smooth>>>>,
+    budgets: Mutex<HashMap<u64, Arc<Mutex<RetryBudget>>>>,
 }
 
 impl Live {
@@ -65,12 +64,11 @@ impl Live {
         Arc::new(Self {
             health: Mutex::new(Registry::new(Policy::from(&config.fallback))),
             recovered: Notify::new(),
-            budget: Mutex::new(RetryBudget::new(config.fallback.retry_budget, clock::now())),
             guesses: Mutex::default(),
             pools: Pools::default(),
             pins: Pins::default(),
             affinity: Affinity::default(),
-            told: Mutex::default(),
+            told: Told::default(),
             places: Places::new(config.concurrency),
             rates: Rates::default(),
             access,
@@ -78,6 +76,7 @@ impl Live {
             last_reload_error: ArcSwapOption::empty(),
             vitals: Mutex::default(),
             smooth: Mutex::default(),
+            budgets: Mutex::default(),
         })
     }
 
@@ -88,7 +87,9 @@ impl Live {
         health.set_policy(Policy::from(fallback), clock::now());
         health.retain(|backend, key| snapshot.has(backend, key));
         drop(health);
-        self.budget.lock().set_share(fallback.retry_budget);
+        for budget in self.budgets.lock().values() {
+            budget.lock().set_share(fallback.retry_budget);
+        }
         self.places.set_bounds(snapshot.config.concurrency);
         self.last_reload_error.store(None);
     }
@@ -105,6 +106,13 @@ impl Live {
         }
     }
 
+    /// The retry budget of a group of backends; a new one has that share of requests.
+    pub(super) fn budget(&self, group: u64, share: f64) -> Arc<Mutex<RetryBudget>> {
+        let mut budgets = self.budgets.lock();
+        let fresh = || Arc::new(Mutex::new(RetryBudget::new(share, clock::now())));
+        Arc::clone(budgets.entry(group).or_insert_with(fresh))
+    }
+
     /// The round robin of an alias' priority, as long as it has these routes.
     pub(super) fn smooth(&self, alias: &str, priority: i32, routes: u64) -> Arc<Mutex<Smooth>> {
         Arc::clone(
@@ -118,12 +126,15 @@ impl Live {
     /// Forgets the state of backends, aliases and limits that no config holds any longer, and conversations that are over.
     pub fn forget_unused(&self) {
         self.rates.forget_unused();
-        self.told.lock().sweep(clock::now());
+        self.told.sweep(clock::now());
         self.vitals
             .lock()
             .retain(|_, vitals| Arc::strong_count(vitals) > 1);
         self.smooth
             .lock()
             .retain(|_, smooth| Arc::strong_count(smooth) > 1);
+        self.budgets
+            .lock()
+            .retain(|_, budget| Arc::strong_count(budget) > 1);
     }
 }

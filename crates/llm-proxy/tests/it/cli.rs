@@ -17,15 +17,21 @@ models: {m: {backend: a, model: real}}
 ";
 
 /// A folder of its own, removed at the end.
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    /// An empty one.
+    pub fn new() -> Self {
         Self(fresh_dir())
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// A file in it that its owner alone can read: `check` warns about others that hold secrets.
-    fn with(self, name: &str, text: &str) -> Self {
+    pub fn with(self, name: &str, text: &str) -> Self {
         let path = self.0.join(name);
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
@@ -33,7 +39,7 @@ impl Folder {
     }
 
     /// The program with this folder as its own, and nothing of our environment that it reads.
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_llm-proxy"));
         command
             .args(args)
@@ -208,7 +214,7 @@ backends:
 models:
   m:
     routes:
-      - {backend: second, model: real-2, priority: 2}
+      - {backend: second, model: real-2, priority: 2, context: 200000, max_tokens: 8192, lacks: [vision, tools]}
       - {backend: first, model: real-1, priority: 1}
   other: {backend: first}
   off: {backend: first, enabled: false}
@@ -224,7 +230,17 @@ models:
     };
     assert!(at("1. first") < at("2. second"), "{text}");
     at("model `real-1`");
-    at("priority 2");
+    at("priority 2, weight 1, context 200000, answers up to 8192 tokens, without vision, tools");
+    at("passed over is what cannot hold the request");
+    for rule in [
+        "surely longer than `context`",
+        "than `max_tokens`",
+        "what is in `lacks`",
+    ] {
+        at(rule);
+    }
+    let unbounded = out(&explain(&["--model", "other", "--key", "all"]));
+    assert!(!unbounded.contains("passed over"), "{unbounded}");
     for (args, says) in [
         (["--model", "m", "--key", "few"], "403"),
         (["--model", "off", "--key", "all"], "404"),

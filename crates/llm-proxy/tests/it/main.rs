@@ -11,6 +11,7 @@
 
 mod support;
 
+mod admin;
 mod affinity;
 mod basics;
 mod cancel;
@@ -18,9 +19,11 @@ mod cli;
 mod contract;
 mod convert;
 mod cooldown;
+mod deadline;
 #[cfg(test)]
 mod docs;
 mod faults;
+mod fit;
 mod guards;
 mod hostile;
 mod identity;
@@ -29,4 +32,5 @@ mod limits;
 mod logs;
 mod prompts;
 mod streams;
+mod upgrade;
 mod upstream_h2;
