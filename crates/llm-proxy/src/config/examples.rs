@@ -164,7 +164,6 @@ fn what_has_no_effect_yet_is_warned_of_once_each() {
         "section `prices`",
         "key `logging.file`",
         "key `api_keys.budget`",
-        "key `models.affinity`",
     ] {
         let line = format!("the {what} is read and checked, but has no effect in this version");
         assert_eq!(all.matches(&line).count(), 1, "{line}\n{all}");

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use llm_dialect::Api;
 
+use super::affinity;
 use super::ask::Ask;
 use super::attempt::{self, Lost, Spoken};
 use super::deadline;
 use super::failure::Failure;
 use super::outgoing::{self, Outgoing};
-use super::plan::{Candidate, Plan};
+use super::plan::{Bound, Candidate, Plan};
 use super::verdict;
 use super::walk::{Chosen, Walk, Walker};
 use crate::base::{Class, clock};
@@ -37,13 +38,14 @@ pub(super) struct Won {
 /// What the client is told: the most useful of all the failures.
 pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> Result<Won, Failure> {
     plan.alias.budget.lock().request();
-    let (sole, mut walker) = (plan.sole, Walker::new(plan.candidates, plan.sole));
-    let mut trail = Trail::new(plan.alias, plan.pinned);
+    let sole = plan.sole;
+    let mut trail = Trail::new(Arc::clone(&plan.alias), plan.bound != Bound::No);
+    let mut walker = Walker::new(plan);
     let live = Arc::clone(&ctx.live);
     loop {
         // Asked for before the look around: a recovery in between must not be missed.
         let recovered = live.recovered.notified();
-        let chosen = match walker.walk(ctx) {
+        let chosen = match walker.walk(ctx, ask) {
             Walk::Go(chosen) => chosen,
             Walk::Exhausted => return Err(trail.told()),
             Walk::Full | Walk::Cooling(_) if !trail.lost.is_empty() => match walker.look_on(ctx) {
@@ -74,7 +76,7 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
                 let class = lost.verdict.class;
                 match trail.after(ctx, (ask.api, &candidate), lost, began) {
                     _ if ctx.has_left() => return Err(trail.told()),
-                    health::Next::Another => walker.after(&candidate, class),
+                    health::Next::Another => walker.after(candidate, class),
                     health::Next::Again => {
                         trail.asked_again = true;
                         walker.again(candidate);
@@ -256,6 +258,9 @@ impl Trail {
             budget_left: self.alias.budget.lock().has_left(now),
         };
         let next = health::next(&verdict, &spent);
+        if matches!(next, health::Next::Another | health::Next::Stop(_)) {
+            affinity::loosen(&ctx.live, ctx.conversation.as_ref(), &candidate.target);
+        }
         self.goes_on = next == health::Next::Another;
         if let health::Next::Stop(reason) = next {
             tracing::debug!(

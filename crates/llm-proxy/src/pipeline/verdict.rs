@@ -224,6 +224,18 @@ pub(super) fn all_full() -> Failure {
     Failure::local(ErrorKind::Overloaded, message).after(Some(SOON))
 }
 
+/// The one that keeps what a request goes on from is cooling, and no other would know it.
+pub(super) fn maker_cools(class: Class, until: Option<Instant>, now: Instant) -> Failure {
+    let message = "The backend that keeps what this request goes on from is resting; try again later, or send the \
+                   whole conversation.";
+    Failure::ours(class, ErrorKind::UpstreamCooling, message).after(Some(left(until, now)))
+}
+
+/// How long it is until then; soon, where nobody knows.
+fn left(until: Option<Instant>, now: Instant) -> Duration {
+    until.map_or(SOON, |until| until.saturating_duration_since(now))
+}
+
 /// Nothing is left but what is cooling: said at once, with the time of the first recovery.
 pub(super) fn all_cooling(class: Class, until: Option<Instant>, now: Instant) -> Failure {
     let (kind, message) = match class {
@@ -231,6 +243,5 @@ pub(super) fn all_cooling(class: Class, until: Option<Instant>, now: Instant) ->
         Class::Overloaded => says(Class::Overloaded),
         _ => says(Class::Unavailable),
     };
-    let wait = until.map_or(SOON, |until| until.saturating_duration_since(now));
-    Failure::ours(class, kind, message).after(Some(wait))
+    Failure::ours(class, kind, message).after(Some(left(until, now)))
 }

@@ -240,6 +240,8 @@ impl Entrance {
             headers: head.headers,
             query: head.uri.query().map(str::to_owned),
             told: None,
+            conversation: None,
+            origin: None,
             early,
             alone,
             held: Held::default(),

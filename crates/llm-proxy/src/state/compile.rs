@@ -72,6 +72,8 @@ pub struct Alias {
     pub enabled: bool,
     /// Whether other aliases stand in for it.
     pub has_fallbacks: bool,
+    /// Whether conversations stay where they are: they are meant to, and there is somewhere else to go.
+    pub affinity: bool,
     /// Its own rates.
     pub rates: Option<Arc<Buckets>>,
     /// What may be tried again; aliases that lead to the same backends share it.
@@ -259,9 +261,11 @@ fn compile_alias(
         routes,
     };
     let group = group(tiers.values().flatten());
+    let tiers: Vec<Tier> = tiers.into_iter().map(tier).collect();
     Alias {
         name: Arc::from(name),
-        tiers: tiers.into_iter().map(tier).collect(),
+        affinity: model.affinity && (has_choice(&tiers) || !model.fallback.is_empty()),
+        tiers,
         strategy: model.strategy,
         defaults: raw(&model.defaults),
         overrides: raw(&model.overrides),
@@ -270,6 +274,12 @@ fn compile_alias(
         rates: None,
         budget: live.budget(group, config.fallback.retry_budget),
     }
+}
+
+/// Whether a request has more than one key to go to.
+fn has_choice(tiers: &[Tier]) -> bool {
+    let routes = tiers.iter().flat_map(|tier| &tier.routes);
+    routes.map(|route| route.backend.keys.len()).sum::<usize>() > 1
 }
 
 /// The backends of these routes as one: a storm against them is one storm, whatever it asks for.

@@ -7,6 +7,7 @@ use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::affinity::Affinity;
 use super::backend::Vitals;
 use super::compile::Snapshot;
 use super::lifecycle::Lifecycle;
@@ -38,6 +39,8 @@ pub struct Live {
     pub pools: Pools,
     /// Who made which response.
     pub pins: Pins,
+    /// Where each conversation is.
+    pub affinity: Affinity,
     /// What each conversation was told by prompts.
     pub told: Told,
     /// Who is served, and who waits.
@@ -64,6 +67,7 @@ impl Live {
             guesses: Mutex::default(),
             pools: Pools::default(),
             pins: Pins::default(),
+            affinity: Affinity::default(),
             told: Told::default(),
             places: Places::new(config.concurrency),
             rates: Rates::default(),
@@ -93,6 +97,13 @@ impl Live {
     /// The counters of a backend.
     pub(super) fn vitals(&self, backend: u64) -> Arc<Vitals> {
         Arc::clone(self.vitals.lock().entry(backend).or_default())
+    }
+
+    /// A conversation of that backend was answered elsewhere, and so many tokens of it were in its cache.
+    pub fn moved(&self, backend: u64, cached: u64) {
+        if let Some(vitals) = self.vitals.lock().get(&backend) {
+            vitals.cache.moved(cached);
+        }
     }
 
     /// The retry budget of a group of backends; a new one has that share of requests.

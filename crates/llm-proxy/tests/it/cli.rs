@@ -254,6 +254,35 @@ models:
 }
 
 #[test]
+fn explain_says_whether_a_conversation_stays_and_by_what_it_is_known() {
+    let yaml = "backends:
+  - {name: a, protocol: openai, url: 'http://a.example', api_keys: [sk-canary-one, sk-canary-two]}
+  - {name: b, protocol: openai, url: 'http://b.example'}
+models:
+  keys: {backend: a}
+  routes: {routes: [{backend: b}, {backend: b, model: other}]}
+  chain: {backend: b, fallback: [keys]}
+  single: {backend: b}
+  apart: {backend: a, affinity: off}
+";
+    let folder = Folder::new().with("config.yaml", yaml);
+    for (model, says) in [
+        (
+            "keys",
+            "affinity: a conversation goes first to the backend and key that answered it last",
+        ),
+        ("routes", "`prompt_cache_key`"),
+        ("chain", "within one API key"),
+        ("single", "affinity: there is nothing to choose from"),
+        ("apart", "affinity: off"),
+    ] {
+        let text = out(&folder.run(&["explain", "--model", model]));
+        assert!(text.contains(says), "{model}: {text}");
+        assert_eq!(text.matches("affinity: ").count(), 1, "{text}");
+    }
+}
+
+#[test]
 fn init_writes_a_config_that_checks_and_never_overwrites_one() {
     let folder = Folder::new();
     let init = |key: &str| {

@@ -12,6 +12,7 @@
 mod support;
 
 mod admin;
+mod affinity;
 mod basics;
 mod cancel;
 mod cli;
