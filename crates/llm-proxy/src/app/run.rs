@@ -21,7 +21,7 @@ use crate::base::secret::digest;
 use crate::config::types::{Config, Listen};
 use crate::config::{self, Diagnostic, Loaded, Report};
 use crate::observe::access::Access;
-use crate::observe::{Sink, log, panics};
+use crate::observe::{Logs, log, logs, panics};
 use crate::server::{self, Entrance, Listeners};
 use crate::state::{Live, Phase, compile};
 
@@ -88,12 +88,12 @@ impl Source {
 /// The config is wrong, an address cannot be opened, or a signal cannot be listened for.
 pub async fn run(options: Options) -> Result<(), Fatal> {
     let Loaded { config, warnings } = options.source.load().map_err(Fatal::Config)?;
-    let form = log::form(config.logging.format);
-    let sink = Sink::to(std::io::stderr(), form);
-    let level = log::install(&config.logging, &sink);
+    let logs = Logs::to(std::io::stderr(), log::form(config.logging.format));
+    logs.configure(&config, logs::mask(&config).map_err(Fatal::Runtime)?);
+    let level = log::install(&config.logging, &logs);
     panics::install();
     say_warnings(&warnings);
-    let access = Access::new(sink.clone(), form);
+    let access = Access::new(Arc::clone(&logs));
     let live = Live::new(access, &config);
     let room = Room::new(room::for_connections(room::raised_file_limit()));
     let mut signals = Signals::listen().map_err(|error| Fatal::Runtime(error.to_string()))?;
@@ -132,7 +132,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     (options.ready)(&addresses, admin_address.as_ref());
     serve_until_told(&mut reloader, &mut signals, &live).await;
     let end = drain(&mut reloader, &mut signals, &live, &connections).await;
-    sink.flush(LAST_LINES);
+    logs.flush(LAST_LINES);
     end
 }
 
@@ -195,6 +195,7 @@ async fn serve_until_told(reloader: &mut Reloader, signals: &mut Signals, live: 
     loop {
         tokio::select! {
             _ = signals.hangup.recv() => {
+                live.access.logs().reopen();
                 reloader.reload();
                 watch = self::watch(reloader, &changed);
             }

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use llm_dialect::Dialect;
 use llm_dialect::usage::Usage;
 
-use super::Sink;
 use super::line::Line;
 use super::log::Form;
+use super::{Bodies, Logs};
 use crate::base::gauge::{Gauge, GaugeGuard};
 use crate::base::{Class, clock};
+use crate::config::types::{self, Logging};
 
 /// The status of a request whose handling panicked.
 const BROKEN: u16 = 500;
@@ -37,8 +38,7 @@ pub struct Attempt {
 /// Who writes the records, and counts them.
 #[derive(Debug)]
 pub struct Access {
-    sink: Sink,
-    form: Form,
+    logs: Arc<Logs>,
     /// Requests that are being served.
     in_flight: Gauge,
     /// Requests that have been served.
@@ -46,14 +46,18 @@ pub struct Access {
 }
 
 impl Access {
-    /// A writer of records into `sink`.
-    pub fn new(sink: Sink, form: Form) -> Arc<Self> {
+    /// A writer of records into `logs`.
+    pub fn new(logs: Arc<Logs>) -> Arc<Self> {
         Arc::new(Self {
-            sink,
-            form,
+            logs,
             in_flight: Gauge::default(),
             finished: AtomicU64::new(0),
         })
+    }
+
+    /// Where they are written.
+    pub fn logs(&self) -> &Logs {
+        &self.logs
     }
 
     /// Requests that are being served now.
@@ -74,6 +78,7 @@ impl Access {
             record: Box::new(record),
             started: clock::now(),
             quiet,
+            bodies: None,
             _counted: counted,
         }
     }
@@ -122,6 +127,8 @@ pub struct Entry {
     pub record: Box<Record>,
     started: Instant,
     quiet: bool,
+    /// The bodies, where they are kept.
+    bodies: Option<Box<Bodies>>,
     _counted: GaugeGuard,
 }
 
@@ -129,6 +136,23 @@ impl Entry {
     /// When the request arrived.
     pub fn started(&self) -> Instant {
         self.started
+    }
+
+    /// Keeps the request's body if these settings ask for it, and what it will be answered.
+    pub fn asked(&mut self, body: &[u8], logging: &Logging) {
+        if logging.bodies != types::Bodies::Off {
+            let only_errors = logging.bodies == types::Bodies::Errors;
+            let mut bodies = Bodies::new(&logging.bodies_dir, only_errors);
+            bodies.asked(body);
+            self.bodies = Some(Box::new(bodies));
+        }
+    }
+
+    /// A part of the answer goes out.
+    pub fn answered(&mut self, bytes: &[u8]) {
+        if let Some(bodies) = &mut self.bodies {
+            bodies.answered(bytes);
+        }
     }
 
     /// Marks `now` as the time of the first byte towards the client.
@@ -143,13 +167,17 @@ impl Drop for Entry {
             self.record.status = Some(BROKEN);
             self.record.class = Some(Class::Local);
         }
+        let elapsed = clock::now().duration_since(self.started);
+        let line = Line::of(&self.record, elapsed);
+        let logs = &self.access.logs;
         if !self.quiet {
-            let elapsed = clock::now().duration_since(self.started);
-            let line = Line::of(&self.record, elapsed);
-            match self.access.form {
-                Form::Json => self.access.sink.line(&line.json()),
-                Form::Pretty => self.access.sink.line(line.pretty().as_bytes()),
-            }
+            logs.line(|form| match form {
+                Form::Json => line.json(),
+                Form::Pretty => line.pretty().into_bytes(),
+            });
+        }
+        if let Some(bodies) = self.bodies.take() {
+            logs.bodies().take(*bodies, || line.value(), line.is_failure());
         }
         self.access.finished.fetch_add(1, Ordering::Relaxed);
     }

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::access::{Attempt, Record};
 use super::escape::{self, one_line};
 use super::log::{clock_time, push_timestamp};
@@ -45,6 +47,17 @@ impl<'a> Line<'a> {
             class: class.map(Class::name),
             status: record.status.unwrap_or(CLIENT_GONE),
         }
+    }
+
+    /// Whether the client did not get what it asked for, through no doing of its own leaving.
+    pub(super) fn is_failure(&self) -> bool {
+        let of_its_own = Some(Class::ClientGone.name());
+        self.class != of_its_own && (self.class.is_some() || self.status >= 400)
+    }
+
+    /// The same as [`json`](Self::json), as a value.
+    pub(super) fn value(&self) -> Value {
+        serde_json::from_slice(&self.json()).unwrap_or_default()
     }
 
     /// One JSON object with the fields of the contract (section 7), and a newline.
@@ -109,6 +122,13 @@ impl<'a> Line<'a> {
             );
         }
         let _ = write!(line, " {:.0} ms", self.elapsed.as_secs_f64() * 1e3);
+        if let Some(first_byte) = record.first_byte {
+            let _ = write!(
+                line,
+                " \x1b[2m(first byte {:.0} ms)\x1b[0m",
+                first_byte.as_secs_f64() * 1e3
+            );
+        }
         if let Some(queued) = record.queued {
             let _ = write!(
                 line,
@@ -238,8 +258,6 @@ fn is_plain_word(word: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-
-    use serde_json::Value;
 
     use super::*;
 
