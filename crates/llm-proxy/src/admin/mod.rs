@@ -1,7 +1,9 @@
 //! The admin listener: what the program knows of itself, for its operator. Separate from the main one, read-only, and
 //! without a secret anywhere.
 
+mod families;
 mod limits;
+mod metrics;
 mod status;
 
 use std::sync::Arc;
@@ -61,10 +63,14 @@ impl Admin {
         }
         match path {
             "/" => page(status::page(&snapshot, &self.live)),
+            "/metrics" => {
+                let response = Response::new(AnswerBody::whole(metrics::metrics(&snapshot, &self.live)));
+                with(response, CONTENT_TYPE, metrics::TYPE)
+            }
             "/api/status" => body(StatusCode::OK, &status::status(&snapshot, &self.live)),
             _ => told(
                 StatusCode::NOT_FOUND,
-                "There is nothing at this path; try /api/status.",
+                "There is nothing at this path; try /api/status or /metrics.",
             ),
         }
     }

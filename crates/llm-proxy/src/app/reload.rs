@@ -162,7 +162,7 @@ impl Reloader {
     fn refuse(&self, error: String) {
         let generation = self.front.snapshot.load().generation;
         tracing::error!("the new config is refused; generation {generation} stays in force\n{error}");
-        self.front.live.last_reload_error.store(Some(Arc::new(error)));
+        self.front.live.refuse(error);
     }
 }
 

@@ -10,10 +10,12 @@ use llm_dialect::usage::Usage;
 
 use super::line::Line;
 use super::log::Form;
+use super::meters::{AliasMeters, BackendMeters, Totals};
 use super::{Bodies, Logs};
 use crate::base::gauge::{Gauge, GaugeGuard};
 use crate::base::{Class, clock};
 use crate::config::types::{self, Logging};
+use crate::health::Scope;
 
 /// The status of a request whose handling panicked.
 const BROKEN: u16 = 500;
@@ -21,18 +23,38 @@ const BROKEN: u16 = 500;
 /// One attempt of a request.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// The backend's name.
-    pub backend: Arc<str>,
+    /// The backend: its name, and what is counted of it.
+    pub backend: Arc<BackendMeters>,
     /// The name of the backend's key: never the key.
     pub key: Arc<str>,
     /// The backend's model.
     pub model: Arc<str>,
-    /// What it came to; `ok` where it answered.
-    pub class: &'static str,
+    /// What it came to; none where it answered.
+    pub class: Option<Class>,
     /// The backend's status, if a response head came.
     pub status: Option<u16>,
     /// How long it took, to the commit point where it answered.
     pub took: Duration,
+    /// What began to cool for it, and for how long.
+    pub cooldown: Option<(Scope, Duration)>,
+}
+
+impl Attempt {
+    /// What it came to, in a word.
+    pub fn outcome(&self) -> &'static str {
+        self.class.map_or("ok", Class::name)
+    }
+}
+
+/// What happens to a request's record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It is written and counted.
+    Logged,
+    /// It is only counted: there is no access log.
+    Counted,
+    /// A health probe or the like: nothing.
+    Probe,
 }
 
 /// Who writes the records, and counts them.
@@ -43,6 +65,7 @@ pub struct Access {
     in_flight: Gauge,
     /// Requests that have been served.
     finished: AtomicU64,
+    totals: Totals,
 }
 
 impl Access {
@@ -52,6 +75,7 @@ impl Access {
             logs,
             in_flight: Gauge::default(),
             finished: AtomicU64::new(0),
+            totals: Totals::default(),
         })
     }
 
@@ -70,17 +94,32 @@ impl Access {
         self.finished.load(Ordering::Relaxed)
     }
 
-    /// Begins the record of a request. `quiet` requests (health probes) are counted but leave no line.
-    pub fn begin(self: &Arc<Self>, record: Record, quiet: bool) -> Entry {
+    /// What is counted of all requests together.
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// Begins the record of a request.
+    pub fn begin(self: &Arc<Self>, record: Record, kind: Kind) -> Entry {
         let counted = self.in_flight.enter();
         Entry {
             access: Arc::clone(self),
             record: Box::new(record),
             started: clock::now(),
-            quiet,
+            kind,
             bodies: None,
             _counted: counted,
         }
+    }
+}
+
+impl Access {
+    fn count(&self, record: &Record, status: u16) {
+        let alias = record.alias.as_deref().unwrap_or(&self.totals.other);
+        alias.request(record.dialect, status);
+        alias.used(&record.usage);
+        let queued = record.queued.unwrap_or_default();
+        self.totals.attempts(&record.attempts, record.first_byte, queued);
     }
 }
 
@@ -95,12 +134,10 @@ pub struct Record {
     pub ip: Option<IpAddr>,
     /// Its dialect.
     pub dialect: Dialect,
-    /// The model that it asked for, as long as that is an alias.
-    pub alias: Option<Arc<str>>,
-    /// The backend that answered, or was tried last.
-    pub backend: Option<Arc<str>>,
-    /// That backend's model.
-    pub model: Option<Arc<str>>,
+    /// The alias that it asked for; none as long as that is not sure.
+    pub alias: Option<Arc<AliasMeters>>,
+    /// The model that it named, where that is not the alias' own name.
+    pub asked: Option<Arc<str>>,
     /// The status that the client got.
     pub status: Option<u16>,
     /// Why it failed.
@@ -113,10 +150,20 @@ pub struct Record {
     pub first_byte: Option<Duration>,
     /// Tokens.
     pub usage: Usage,
+    /// What a conversion could not carry.
+    pub warnings: Vec<String>,
     /// Whether the answer is whole: set with the last byte.
     pub complete: bool,
     /// The generation of the config that it was served by.
     pub generation: u64,
+}
+
+impl Record {
+    /// The model that it asked for, as long as that is an alias.
+    pub fn alias(&self) -> Option<&str> {
+        let own = self.alias.as_ref().map(|alias| &*alias.name);
+        self.asked.as_deref().or(own)
+    }
 }
 
 /// The record of a request in the making. Dropping it writes it: a request cannot end without its line.
@@ -126,7 +173,7 @@ pub struct Entry {
     /// What is known so far. Boxed: it is large, and moves with every response.
     pub record: Box<Record>,
     started: Instant,
-    quiet: bool,
+    kind: Kind,
     /// The bodies, where they are kept.
     bodies: Option<Box<Bodies>>,
     _counted: GaugeGuard,
@@ -167,10 +214,16 @@ impl Drop for Entry {
             self.record.status = Some(BROKEN);
             self.record.class = Some(Class::Local);
         }
+        self.access.finished.fetch_add(1, Ordering::Relaxed);
+        if self.kind == Kind::Probe {
+            return;
+        }
         let elapsed = clock::now().duration_since(self.started);
         let line = Line::of(&self.record, elapsed);
+        // Counted first: whoever has read the line finds it in the numbers.
+        self.access.count(&self.record, line.status());
         let logs = &self.access.logs;
-        if !self.quiet {
+        if self.kind == Kind::Logged {
             logs.line(|form| match form {
                 Form::Json => line.json(),
                 Form::Pretty => line.pretty().into_bytes(),
@@ -179,6 +232,5 @@ impl Drop for Entry {
         if let Some(bodies) = self.bodies.take() {
             logs.bodies().take(*bodies, || line.value(), line.is_failure());
         }
-        self.access.finished.fetch_add(1, Ordering::Relaxed);
     }
 }

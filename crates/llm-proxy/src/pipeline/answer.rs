@@ -47,6 +47,7 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
     exposed(ctx, &theirs, &candidate, &mut out);
     if let Some(crossing) = crossing {
         crossed(ctx, &crossing, &mut out);
+        ctx.entry.record.warnings = crossing.losses.names().map(str::to_owned).collect();
     }
     ctx.entry.record.status = Some(status.as_u16());
     let body = match body {

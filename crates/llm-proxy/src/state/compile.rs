@@ -21,6 +21,7 @@ use crate::base::hasher::Mixing;
 use crate::base::identity::identity;
 use crate::config::types::{self, Auth, ClientTls, Config, Protocol, Strategy, Timeouts};
 use crate::limits::Buckets;
+use crate::observe::AliasMeters;
 use crate::prompts::Prompts;
 use crate::routing::{Aliases, Smooth};
 use crate::upstream::{Address, Tls};
@@ -57,6 +58,8 @@ pub struct Snapshot {
 pub struct Alias {
     /// Its name; a glob's own pattern.
     pub name: Arc<str>,
+    /// What is counted of it for metrics.
+    pub meters: Arc<AliasMeters>,
     /// Its routes by priority, lowest number first; only those that may be used.
     pub tiers: Vec<Tier>,
     /// The choice within a priority.
@@ -246,6 +249,7 @@ fn compile_alias(
     };
     Alias {
         name: Arc::from(name),
+        meters: live.meters.alias(name),
         tiers: tiers.into_iter().map(tier).collect(),
         strategy: model.strategy,
         defaults: raw(&model.defaults),
@@ -301,6 +305,7 @@ fn compile_backend(config: &types::Backend, live: &Live) -> Result<Backend, Stri
         endpoint,
         keys: keys(config, id).ok_or_else(|| unusable("a key of it is not a header value"))?,
         vitals: live.vitals(id),
+        meters: live.meters.backend(id, &config.name),
         host: header(authority.as_str())?,
         scheme,
         targets: targets(config).ok_or_else(|| unusable("its url and paths make no valid path"))?,

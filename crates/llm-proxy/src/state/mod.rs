@@ -8,6 +8,7 @@ mod context;
 mod held;
 mod lifecycle;
 mod live;
+mod meters;
 mod pins;
 mod places;
 mod rates;

@@ -26,6 +26,8 @@ mod identity;
 mod life;
 mod limits;
 mod logs;
+mod metrics;
 mod prompts;
+mod records;
 mod streams;
 mod upstream_h2;
