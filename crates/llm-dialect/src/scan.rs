@@ -14,7 +14,7 @@ mod plain;
 mod string;
 
 pub use error::ScanError;
-pub(crate) use items::items;
+pub(crate) use items::{items, tokens};
 use plain::plain_run;
 pub(crate) use plain::short;
 pub(crate) use string::{escape, inside, is_plain};

@@ -8,10 +8,11 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use llm_dialect::Dialect;
-use llm_dialect::canon::{Block, Losses, Request, Terms};
+use llm_dialect::canon::{Block, JsonStr, Losses, Request, Target, Terms};
 use llm_dialect::edit::{self, Edit};
 use llm_dialect::envelope::Envelope;
 use llm_dialect::inject::{Piece, Position, system};
+use llm_dialect::traits::Traits;
 use llm_dialect::transcode;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -22,6 +23,8 @@ use target::target;
 fn piece(text: &str, position: Position) -> Piece<'_> {
     Piece {
         text,
+        // None of them needs an escape.
+        spelled: text,
         position,
         separator: "\n\n",
     }
@@ -102,19 +105,41 @@ fn position() -> impl Strategy<Value = Position> {
     prop::sample::select(vec![Before, Before, Before, After, After, After, Replace])
 }
 
-/// Owned pieces: text, position, separator.
-fn pieces() -> impl Strategy<Value = Vec<(String, Position, String)>> {
-    let separator = prop::sample::select(vec!["\n\n", "\n\n", "|", "", "\"\\"]).prop_map(String::from);
-    prop::collection::vec((text(), position(), separator), 0..5)
+/// A piece with its texts.
+#[derive(Clone, Debug)]
+struct Owned {
+    text: String,
+    spelled: String,
+    position: Position,
+    separator: String,
 }
 
-fn borrowed(pieces: &[(String, Position, String)]) -> Vec<Piece<'_>> {
+impl Owned {
+    fn new(text: String, position: Position, separator: String) -> Self {
+        Self {
+            spelled: JsonStr::of(&text).spelling().to_owned(),
+            text,
+            position,
+            separator,
+        }
+    }
+}
+
+fn pieces() -> impl Strategy<Value = Vec<Owned>> {
+    let separator = prop::sample::select(vec!["\n\n", "\n\n", "|", "", "\"\\"]).prop_map(String::from);
+    let piece = (text(), position(), separator)
+        .prop_map(|(text, position, separator)| Owned::new(text, position, separator));
+    prop::collection::vec(piece, 0..5)
+}
+
+fn borrowed(pieces: &[Owned]) -> Vec<Piece<'_>> {
     pieces
         .iter()
-        .map(|(text, position, separator)| Piece {
-            text,
-            position: *position,
-            separator,
+        .map(|owned| Piece {
+            text: &owned.text,
+            spelled: &owned.spelled,
+            position: owned.position,
+            separator: &owned.separator,
         })
         .collect()
 }
@@ -210,8 +235,8 @@ proptest! {
     #[test]
     fn a16_nobody_breaks_out_of_his_string((dialect, body) in request(), mut pieces in pieces()) {
         // No client happens to have written the very same words.
-        for (text, ..) in &mut pieces {
-            *text = format!("«{text}»");
+        for piece in &mut pieces {
+            *piece = Owned::new(format!("«{}»", piece.text), piece.position, piece.separator.clone());
         }
         let pieces = borrowed(&pieces);
         let (before, after) = (value(&body), value(&injected(dialect, &body, &pieces)));
@@ -449,6 +474,50 @@ fn the_order_outlives_a_conversion() {
                 done,
                 "the proxy behind finds it: {from} to {to}: {client}"
             );
+        }
+    }
+}
+
+/// Backends of each dialect, and one that takes instructions as one text at the head.
+fn targets() -> Vec<Target<'static>> {
+    let mut targets: Vec<_> = Dialect::ALL.into_iter().map(target).collect();
+    targets.push(Target {
+        model: "qwen3-32b",
+        family: "vllm",
+        openai: false,
+        traits: Traits::of(Dialect::Chat, "qwen3-32b"),
+        ..target(Dialect::Chat)
+    });
+    targets
+}
+
+#[test]
+fn v11_a_proxy_behind_one_that_converts_puts_nothing_in_again() {
+    let item = |role: &str, text: &str| json!({"type": "message", "role": role, "content": [{"type": "input_text", "text": text}]});
+    let both = json!({"model": "m", "instructions": "one", "input": [item("developer", "two"), item("system", "three"), item("user", "hi")]});
+    let items = json!({"model": "m", "input": [item("developer", "two"), item("user", "hi")]});
+    let mut clients = instructed();
+    clients.extend([(Dialect::Responses, both), (Dialect::Responses, items)]);
+    let all = [
+        piece("alpha", Before),
+        piece("beta", Before),
+        piece("psi", After),
+        piece("omega", After),
+    ];
+    for (from, client) in clients {
+        for pieces in [&all[..], &all[..1], &all[3..], &all[1..3]] {
+            let body = injected(from, &Bytes::from(client.to_string()), pieces);
+            let text = std::str::from_utf8(&body).unwrap();
+            for target in targets() {
+                let done = transcode::request(from, text, &target, Terms::default(), &mut Losses::default());
+                let done = Bytes::from(done.unwrap().body);
+                let again = injected(target.dialect, &done, pieces);
+                assert_eq!(
+                    again, done,
+                    "{from} to {} of {}: {client}",
+                    target.dialect, target.model
+                );
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxy import serve
+from proxy import CONFIG, serve
 
 KEY = "team-key-0123456789abcdef"
 BIN = Path(__file__).parent / "node_modules" / ".bin"
@@ -54,12 +54,12 @@ class Run:
 
 
 class Station:
-    def __init__(self, folder, **ports):
+    def __init__(self, folder, config=CONFIG, **ports):
         self.home = folder / "home"
         self.work = folder / "work"
         for made in (self.home, self.work):
             made.mkdir()
-        self._proxy = serve(**ports)
+        self._proxy = serve(config, **ports)
 
     def close(self):
         if self._proxy is not None:
@@ -67,6 +67,15 @@ class Station:
 
     def claude(self, model, prompt, *words, **variables):
         """`claude -p`, as in its own documents about gateways."""
+        return self.run(*self._claude(model, prompt, *words, **variables))
+
+    def claude_turn(self, model, prompt, *words):
+        """A turn of a conversation, after which the proxy goes on. What `claude -p` says in the end."""
+        ended = self._ended(*self._claude(model, prompt, *words))
+        assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}\n--- proxy\n{self._proxy.log()}"
+        return json.loads(ended.stdout)
+
+    def _claude(self, model, prompt, *words, **variables):
         environment = {
             "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{self._proxy.port}",
             "ANTHROPIC_AUTH_TOKEN": KEY,
@@ -79,7 +88,7 @@ class Station:
             **variables,
         }
         words = [*words, "--dangerously-skip-permissions", "--output-format", "json"]
-        return self.run([BIN / "claude", "-p", prompt, *words], environment)
+        return [BIN / "claude", "-p", prompt, *words], environment
 
     def codex(self, model, prompt, *words, request_retries=4, stream_retries=5):
         """`codex exec`, with a config as in its own documents about providers."""
@@ -96,19 +105,24 @@ class Station:
 
     def run(self, command, environment):
         """Runs a command in the empty folder until it ends, and the proxy after it."""
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self.home), **environment}
-        ended = subprocess.run(
+        ended = self._ended(command, environment)
+        requests, log = self.drained()
+        return Run(ended.returncode, ended.stdout, ended.stderr, requests, log)
+
+    def _ended(self, command, environment):
+        return subprocess.run(
             command,
             cwd=self.work,
-            env=environment,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.home), **environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=WITHIN,
         )
-        # Once it has drained, its log is whole.
+
+    def drained(self):
+        """Ends the proxy: its access lines, and its log, which is whole only then."""
         self._proxy.stop()
         log, self._proxy = self._proxy.log(), None
         lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
-        requests = [line for line in lines if line["msg"] == "request"]
-        return Run(ended.returncode, ended.stdout, ended.stderr, requests, log)
+        return [line for line in lines if line["msg"] == "request"], log

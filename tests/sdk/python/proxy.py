@@ -85,8 +85,8 @@ def simulator():
     return Process(["sim", "--listen", f"127.0.0.1:{port}"], port, health=None)
 
 
-def serve(**ports):
-    """`llm-proxy serve` with `tests/sdk/config.yaml`, which takes these ports from the environment."""
+def serve(config=CONFIG, **ports):
+    """`llm-proxy serve` with a config that takes these ports from the environment."""
     port = free_port()
     variables = {name: str(value) for name, value in {"PROXY_PORT": port, **ports}.items()}
-    return Process(["serve", "-c", str(CONFIG)], port, health="/readyz", **variables)
+    return Process(["serve", "-c", str(config)], port, health="/readyz", **variables)

@@ -3,7 +3,7 @@
 use super::{Pieces, leading};
 use crate::edit::{Edit, Splice};
 use crate::envelope::{BodyError, Envelope};
-use crate::scan::{self, Span};
+use crate::scan::Span;
 
 const FIELD: &str = "messages";
 
@@ -26,18 +26,17 @@ pub(super) fn edit(
             let value = leading::message(first.role, &pieces.before, &pieces.after).into();
             vec![Splice { span, value }]
         }
-        Some((first, last)) => leading::missing(body, first, last, pieces),
+        Some(ends) => leading::missing(body, array, ends, pieces),
     };
     Ok((!splices.is_empty()).then_some(Edit::Splice { name: FIELD, splices }))
 }
 
 /// A message of ours before all others.
 fn in_front(body: &[u8], array: Span, pieces: &Pieces<'_>) -> Splice {
-    let message = leading::message("system", &pieces.before, &pieces.after);
-    let comma = if scan::items(body, array).next().is_some() {
-        ","
-    } else {
-        ""
-    };
-    Splice::at(array.start + 1, message + comma)
+    let mut message = leading::message("system", &pieces.before, &pieces.after);
+    let inside = array.of(body).get(1..).unwrap_or_default();
+    if !inside.trim_ascii_start().starts_with(b"]") {
+        message.push(b',');
+    }
+    Splice::at(array.start + 1, message)
 }

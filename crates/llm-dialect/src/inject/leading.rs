@@ -14,11 +14,35 @@ pub(super) struct Message<'b> {
     content: Option<Span>,
 }
 
+/// Room for what stands around a role and a text in a message of ours.
+const FRAME: usize = 32;
+
+/// What nearly all clients begin a list with whose first message is the user's, space aside.
+const OF_USER: [&str; 5] = ["[", "{", "\"role\"", ":", "\"user\""];
+
 /// The first and the last message of those that lead.
 pub(super) fn ends(body: &[u8], array: Span) -> Option<(Message<'_>, Message<'_>)> {
-    let mut leading = scan::items(body, array).map_while(|item| instructions(body, item));
+    if scan::tokens(array.of(body), &OF_USER).is_some() {
+        return None;
+    }
+    let mut leading = all(body, array);
     let first = leading.next()?;
     Some((first, leading.last().unwrap_or(first)))
+}
+
+/// The messages that lead.
+fn all(body: &[u8], array: Span) -> impl Iterator<Item = Message<'_>> {
+    scan::items(body, array).map_while(|item| instructions(body, item))
+}
+
+/// The texts of the messages that lead.
+fn texts(body: &[u8], array: Span) -> Vec<&str> {
+    let contents = all(body, array).filter_map(|message| message.content);
+    let texts = contents.flat_map(|content| {
+        let items = scan::items(body, content).filter_map(move |item| list::text_of(body, item));
+        text::inside(body, content).into_iter().chain(items)
+    });
+    texts.collect()
 }
 
 fn instructions(body: &[u8], span: Span) -> Option<Message<'_>> {
@@ -37,15 +61,20 @@ fn instructions(body: &[u8], span: Span) -> Option<Message<'_>> {
 /// after it.
 pub(super) fn missing(
     body: &[u8],
-    first: Message<'_>,
-    last: Message<'_>,
+    array: Span,
+    (first, last): (Message<'_>, Message<'_>),
     pieces: &Pieces<'_>,
 ) -> Vec<Splice> {
+    let leading = Span {
+        start: first.span.start,
+        end: last.span.end,
+    };
+    let after = pieces.after_in(leading.of(body), || texts(body, array));
     if first.span == last.span {
-        return beside(body, first, &pieces.before, &pieces.after);
+        return beside(body, first, &pieces.before, after);
     }
     let mut splices = beside(body, first, &pieces.before, &[]);
-    splices.extend(beside(body, last, &[], &pieces.after));
+    splices.extend(beside(body, last, &[], after));
     splices
 }
 
@@ -56,23 +85,28 @@ fn beside(body: &[u8], own: Message<'_>, before: &[&Piece<'_>], after: &[&Piece<
         (Some(b'"'), Some(content)) => text::splices(body, content, before, after),
         (Some(b'['), Some(content)) => list::splices(body, content, None, (before, after)),
         _ => {
-            let front = (!before.is_empty())
-                .then(|| Splice::at(own.span.start, message(own.role, before, &[]) + ","));
-            let back = (!after.is_empty())
-                .then(|| Splice::at(own.span.end, format!(",{}", message(own.role, &[], after))));
+            let front = (!before.is_empty()).then(|| {
+                let mut value = message(own.role, before, &[]);
+                value.push(b',');
+                Splice::at(own.span.start, value)
+            });
+            let back = (!after.is_empty()).then(|| {
+                let value = [b",", &*message(own.role, &[], after)].concat();
+                Splice::at(own.span.end, value)
+            });
             front.into_iter().chain(back).collect()
         }
     }
 }
 
 /// A message of pieces alone.
-pub(super) fn message(role: &str, before: &[&Piece<'_>], after: &[&Piece<'_>]) -> String {
-    let mut out = Vec::new();
+pub(super) fn message(role: &str, before: &[&Piece<'_>], after: &[&Piece<'_>]) -> Vec<u8> {
+    let content = text::joined(before, after);
+    let mut out = Vec::with_capacity(content.spelling().len() + role.len() + FRAME);
     write::object(&mut out, |message| {
-        let content = text::joined(before, after);
         message
             .text("role", &JsonStr::spelled_so(role))
             .text("content", &content);
     });
-    String::from_utf8(out).unwrap_or_default()
+    out
 }

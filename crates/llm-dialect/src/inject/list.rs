@@ -5,7 +5,6 @@
 use std::collections::VecDeque;
 
 use super::{Piece, spelling, text};
-use crate::canon::write;
 use crate::edit::Splice;
 use crate::scan::{self, Span};
 
@@ -124,8 +123,11 @@ pub(super) fn splices(
     behind: Option<usize>,
     (before, after): (&[&Piece<'_>], &[&Piece<'_>]),
 ) -> Vec<Splice> {
+    let most = before.len().max(after.len());
+    // Where nothing goes to the end, the list need not be walked to it.
+    let looked_at = if after.is_empty() { most } else { usize::MAX };
     let items = scan::items(body, array).filter(|item| behind.is_none_or(|end| item.start >= end));
-    let ends = Ends::of(body, items, before.len().max(after.len()));
+    let ends = Ends::of(body, items.take(looked_at), most);
     let last = ends.tail.back().map(|item| item.span.end).or(behind);
     let puts = ends.missing(before, after).into_iter().enumerate();
     let splices = puts.map(|(nth, (at, piece))| {
@@ -141,11 +143,7 @@ pub(super) fn splices(
 
 /// A piece as an item.
 pub(super) fn entry(piece: &Piece<'_>) -> String {
-    let mut out = Vec::new();
-    write::object(&mut out, |item| {
-        item.str("type", "text").str("text", piece.text);
-    });
-    String::from_utf8(out).unwrap_or_default()
+    ["{\"type\":\"text\",\"text\":\"", piece.spelled, "\"}"].concat()
 }
 
 /// The spelling of an item's text; nothing if it is none.

@@ -55,7 +55,11 @@ fn array(body: &[u8], array: Span, pieces: &Pieces<'_>) -> Option<Vec<Splice>> {
     let attribution = text_of(body, first).is_some_and(|text| is_attribution(text, pieces));
     if !pieces.replace {
         let behind = attribution.then_some(first.end);
-        let sides = (&*pieces.before, &*pieces.after);
+        let texts = || {
+            let own = scan::items(body, array).skip(usize::from(attribution));
+            own.filter_map(|item| text_of(body, item)).collect()
+        };
+        let sides = (&*pieces.before, pieces.after_in(array.of(body), texts));
         return Some(list::splices(body, array, behind, sides));
     }
     attribution.then(|| {
@@ -80,7 +84,8 @@ fn string(body: &[u8], string: Span, pieces: &Pieces<'_>) -> Option<Vec<Splice>>
     if attribution {
         back = format!(",{}", entries(pieces));
     } else {
-        for (at, piece) in Ends::alone(spelled).missing(&pieces.before, &pieces.after) {
+        let after = pieces.after_in(string.of(body), || vec![spelled]);
+        for (at, piece) in Ends::alone(spelled).missing(&pieces.before, after) {
             match at {
                 0 => front = format!("{front}{},", entry(piece)),
                 _ => back = format!("{back},{}", entry(piece)),
@@ -98,8 +103,13 @@ fn string(body: &[u8], string: Span, pieces: &Pieces<'_>) -> Option<Vec<Splice>>
     ])
 }
 
+/// Whether a text begins as Claude Code's attribution does.
+pub(super) fn looks_like_attribution(spelled: &str) -> bool {
+    spelling::strip_prefix(spelled, ATTRIBUTION).is_some()
+}
+
 /// Whether a text is Claude Code's attribution, and not a piece that only looks like it.
 fn is_attribution(spelled: &str, pieces: &Pieces<'_>) -> bool {
     let is_ours = |text| spelling::strip_prefix(spelled, text) == Some("");
-    spelling::strip_prefix(spelled, ATTRIBUTION).is_some() && !pieces.all().any(|piece| is_ours(piece.text))
+    looks_like_attribution(spelled) && !pieces.all().any(|piece| is_ours(piece.text))
 }

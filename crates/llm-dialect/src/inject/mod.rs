@@ -20,7 +20,7 @@
 //! **Nothing is put in twice.** A piece that already stands where it would go is left out, be it an entry of its own or
 //! joined to the client's text, so two proxies in a row with the same prompts do what one does. It is found by its text,
 //! however that is escaped; in Responses also in the items that lead, where a converting proxy puts what is more than one
-//! text.
+//! text. Pieces after the client's text may have more of its instructions behind them by then (`within`).
 //!
 //! **A prompt cannot be dodged.** Where the client's text has a shape that no backend should take, the request is refused
 //! rather than sent without the operator's.
@@ -33,11 +33,12 @@ mod opening;
 mod responses;
 mod spelling;
 mod text;
+mod within;
 
 #[cfg(test)]
 mod tests;
 
-pub use opening::{Opening, opening};
+pub use opening::{Speaker, opening};
 
 use crate::canon::JsonStr;
 use crate::dialect::Dialect;
@@ -60,6 +61,9 @@ pub enum Position {
 pub struct Piece<'a> {
     /// The text, plain. A blank one is none, since Anthropic refuses those.
     pub text: &'a str,
+    /// The same in the spelling of a JSON string, without quotes ([`JsonStr::of`]): spelled once, it is put into many
+    /// requests.
+    pub spelled: &'a str,
     /// Where it goes.
     pub position: Position,
     /// What stands between it and its neighbour, on the client's side, where the two become one string.
@@ -121,5 +125,15 @@ impl<'p> Pieces<'p> {
     /// All of them as one text.
     fn joined(&self) -> JsonStr<'static> {
         text::joined(&self.before, &self.after)
+    }
+
+    /// Those after the client's text that do not stand in it yet; `bytes` are where `texts` are found, the first of them
+    /// being the one that pieces before it join.
+    fn after_in<'b>(&self, bytes: &'b [u8], texts: impl FnOnce() -> Vec<&'b str>) -> &[&'p Piece<'p>] {
+        if within::stand(bytes, texts, self) {
+            &[]
+        } else {
+            &self.after
+        }
     }
 }

@@ -1,85 +1,102 @@
 //! How a conversation began: the client's system text and its first user message, which are the same in each of its
 //! requests however long it has become.
 //!
-//! Only words count. What moves from turn to turn, such as cache marks, does not.
+//! Only words count, in their spelling: whoever asks again spells them as before. What moves from turn to turn does not:
+//! cache marks, and Claude Code's attribution entry, which older versions write anew for every request.
 
-use serde::Deserialize;
-
+use super::messages::looks_like_attribution;
+use super::{list, spelling, text};
 use crate::dialect::Dialect;
 use crate::envelope::Envelope;
-use crate::scan;
+use crate::scan::{self, Span};
 
-/// The words that a conversation began with.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Opening {
-    /// Of the system text, or of the messages before the first of the user.
-    pub system: String,
-    /// Of the user's first message.
-    pub first_user: String,
+/// Whose words they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaker {
+    /// Whoever instructs the model: the system text, or messages before the first of the user.
+    System,
+    /// The user, in the first message.
+    User,
 }
 
-/// The opening of a request in that dialect. What has no words, or is of an odd shape, adds none.
-pub fn opening(dialect: Dialect, body: &[u8], envelope: &Envelope) -> Opening {
-    let member = |name| envelope.member(body, name);
-    let value = |name| member(name).map(|span| span.of(body));
-    let mut opening = Opening::default();
+/// What nearly all clients begin a list of messages with, space aside, if there is no system text in it.
+const OF_USER: [&str; 9] = [
+    "[",
+    "{",
+    "\"role\"",
+    ":",
+    "\"user\"",
+    ",",
+    "\"content\"",
+    ":",
+    "\"",
+];
+
+/// Tells the words that a request's conversation began with, text by text. What has no words, or is of an odd shape, adds
+/// none.
+pub fn opening<'b>(
+    dialect: Dialect,
+    body: &'b [u8],
+    envelope: &Envelope,
+    mut tell: impl FnMut(Speaker, &'b [u8]),
+) {
     let (system, turns) = match dialect {
-        Dialect::Messages | Dialect::Chat => ("system", "messages"),
-        Dialect::Responses => ("instructions", "input"),
+        Dialect::Messages => (Some("system"), "messages"),
+        Dialect::Responses => (Some("instructions"), "input"),
+        Dialect::Chat => (None, "messages"),
     };
-    if dialect != Dialect::Chat {
-        words(value(system).unwrap_or_default(), &mut opening.system);
+    if let Some(system) = system.and_then(|name| envelope.member(body, name)) {
+        words(body, system, Speaker::System, &mut tell);
     }
-    let Some(turns) = member(turns) else {
-        return opening;
+    let Some(turns) = envelope.member(body, turns) else {
+        return;
     };
+    if let Some(words) = first_of_user(turns.of(body)) {
+        return tell(Speaker::User, words);
+    }
     if turns.of(body).starts_with(b"\"") {
-        words(turns.of(body), &mut opening.first_user);
-        return opening;
+        return words(body, turns, Speaker::User, &mut tell);
     }
     for item in scan::items(body, turns) {
-        let item = item.of(body);
-        let turn: Turn<'_> = serde_json::from_slice(item).unwrap_or_default();
-        let said = turn
-            .content
-            .map_or("", serde_json::value::RawValue::get)
-            .as_bytes();
-        if turn.role == "user" {
-            words(said, &mut opening.first_user);
+        let (speaker, content) = turn(body, item);
+        if let Some(content) = content {
+            words(body, content, speaker, &mut tell);
+        }
+        if speaker == Speaker::User {
             break;
         }
-        words(said, &mut opening.system);
     }
-    opening
 }
 
-/// What is looked at of a message.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Turn<'a> {
-    #[serde(borrow)]
-    role: std::borrow::Cow<'a, str>,
-    #[serde(borrow)]
-    content: Option<&'a serde_json::value::RawValue>,
+/// The words of a first message that is the user's and a string, without a look at the whole list.
+fn first_of_user(turns: &[u8]) -> Option<&[u8]> {
+    let rest = scan::tokens(turns, &OF_USER)?;
+    rest.get(..scan::inside(rest)?)
 }
 
-/// What is looked at of a part of a message.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Part {
-    text: String,
+/// Who speaks in a message, and where its content is.
+fn turn(body: &[u8], item: Span) -> (Speaker, Option<Span>) {
+    let bytes = item.of(body);
+    let Ok(Some(object)) = scan::object(bytes, scan::DEEPEST) else {
+        return (Speaker::System, None);
+    };
+    let role = object
+        .value(bytes, "role")
+        .and_then(|role| text::inside(bytes, role));
+    let is_user = role.is_some_and(|role| spelling::strip_prefix(role, "user") == Some(""));
+    let content = object.value(bytes, "content").map(|content| Span {
+        start: item.start + content.start,
+        end: item.start + content.end,
+    });
+    (if is_user { Speaker::User } else { Speaker::System }, content)
 }
 
-/// Adds the words of a text, or of a list of parts.
-fn words(raw: &[u8], out: &mut String) {
-    if let Ok(text) = serde_json::from_slice::<String>(raw) {
-        out.push_str(&text);
-    } else if let Ok(parts) = serde_json::from_slice::<Vec<Part>>(raw) {
-        for part in parts {
-            out.push_str(&part.text);
-            // A cut between parts is part of what was said.
-            out.push('\0');
-        }
+/// Tells the words of a text, or of a list of parts.
+fn words<'b>(body: &'b [u8], value: Span, speaker: Speaker, tell: &mut impl FnMut(Speaker, &'b [u8])) {
+    let parts = scan::items(body, value).filter_map(|part| list::text_of(body, part));
+    let all = text::inside(body, value).into_iter().chain(parts);
+    for words in all.filter(|words| speaker == Speaker::User || !looks_like_attribution(words)) {
+        tell(speaker, words.as_bytes());
     }
 }
 
@@ -87,42 +104,109 @@ fn words(raw: &[u8], out: &mut String) {
 mod tests {
     use super::*;
 
-    fn of(dialect: Dialect, body: &str) -> (String, String) {
+    fn of(dialect: Dialect, body: &str) -> Vec<(Speaker, &str)> {
         let envelope = Envelope::read(body.as_bytes(), 32).unwrap();
-        let opening = opening(dialect, body.as_bytes(), &envelope);
-        (opening.system, opening.first_user)
+        let mut told = Vec::new();
+        opening(dialect, body.as_bytes(), &envelope, |speaker, words| {
+            told.push((speaker, std::str::from_utf8(words).unwrap()));
+        });
+        told
     }
+
+    /// A request in that dialect: system text, the first message, and what came after it.
+    fn request(dialect: Dialect, system: &str, first: &str, later: &str) -> String {
+        match dialect {
+            Dialect::Messages => format!(r#"{{"system":{system},"messages":[{first}{later}]}}"#),
+            Dialect::Chat => {
+                format!(r#"{{"messages":[{{"role":"system","content":{system}}}, {first}{later}]}}"#)
+            }
+            Dialect::Responses => format!(r#"{{"instructions":{system},"input":[{first}{later}]}}"#),
+        }
+    }
+
+    const LATER: &str = r#",{"role":"assistant","content":"x"},{"role":"user","content":"y"}"#;
 
     #[test]
     fn v13_it_stays_the_same_as_a_conversation_grows() {
-        let turns = |dialect, first: &str, later: &str| match dialect {
-            Dialect::Messages => {
-                format!(r#"{{"system":[{{"type":"text","text":"s"}}],"messages":[{first}{later}]}}"#)
-            }
-            Dialect::Chat => format!(r#"{{"messages":[{{"role":"system","content":"s"}},{first}{later}]}}"#),
-            Dialect::Responses => format!(r#"{{"instructions":"s","input":[{first}{later}]}}"#),
-        };
+        let expected = [(Speaker::System, "s"), (Speaker::User, "hi")];
         for dialect in Dialect::ALL {
-            let marked = r#"{"role":"user","content":[{"type":"text","text":"hi","cache_control":{"type":"ephemeral"}}]}"#;
-            let bare = r#"{"role":"user","content":[{"type":"text","text":"hi"}]}"#;
-            let begun = of(dialect, &turns(dialect, marked, ""));
-            let grown = of(
-                dialect,
-                &turns(
-                    dialect,
-                    bare,
-                    r#",{"role":"assistant","content":"x"},{"role":"user","content":"y"}"#,
-                ),
-            );
-            assert_eq!(
-                begun, grown,
-                "{dialect:?}: a mark that has moved on changes nothing"
-            );
-            assert_eq!(begun.0.trim_end_matches('\0'), "s");
-            assert_eq!(begun.1, "hi\0");
-            let other = of(dialect, &turns(dialect, r#"{"role":"user","content":"ho"}"#, ""));
-            assert_ne!(begun, other, "{dialect:?}");
+            for first in [
+                r#"{"role":"user","content":[{"type":"text","text":"hi","cache_control":{"type":"ephemeral"}}]}"#,
+                r#"{"role":"user","content":[{"type":"text","text":"hi"}]}"#,
+                r#"{"role":"user","content":"hi"}"#,
+                r#" { "role" : "user" , "content" : "hi" } "#,
+                r#"{"content":"hi","role":"\u0075ser"}"#,
+            ] {
+                for later in ["", LATER] {
+                    let body = request(dialect, r#""s""#, first, later);
+                    assert_eq!(
+                        of(dialect, &body),
+                        expected,
+                        "a mark that has moved on changes nothing: {body}"
+                    );
+                }
+            }
         }
+    }
+
+    #[test]
+    fn each_text_is_told_in_its_spelling_and_by_itself() {
+        let (system, user) = (Speaker::System, Speaker::User);
+        for (dialect, body, expected) in [
+            (
+                Dialect::Chat,
+                r#"{"messages":[{"role":"user","content":"h\u00e9"}]}"#,
+                vec![(user, r"h\u00e9")],
+            ),
+            (
+                Dialect::Chat,
+                r#"{"messages":[{"role":"user","content":""}]}"#,
+                vec![(user, "")],
+            ),
+            (
+                Dialect::Chat,
+                r#"{"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url"},{"type":"text","text":"b"}]}]}"#,
+                vec![(user, "a"), (user, "b")],
+            ),
+            (
+                Dialect::Chat,
+                r#"{"messages":[{"role":"system","content":"a"},{"role":"developer","content":[{"type":"text","text":"b"}]},{"role":"user","content":"c"}]}"#,
+                vec![(system, "a"), (system, "b"), (user, "c")],
+            ),
+            (
+                Dialect::Messages,
+                r#"{"system":[{"type":"text","text":"a"},{"type":"text","text":"b"}],"messages":[{"role":"user","content":"c"}]}"#,
+                vec![(system, "a"), (system, "b"), (user, "c")],
+            ),
+            (
+                Dialect::Responses,
+                r#"{"instructions":"a","input":"b"}"#,
+                vec![(system, "a"), (user, "b")],
+            ),
+            (
+                Dialect::Responses,
+                r#"{"input":[{"type":"message","role":"developer","content":[{"type":"input_text","text":"a"}]},{"role":"user","content":"b"}]}"#,
+                vec![(system, "a"), (user, "b")],
+            ),
+        ] {
+            assert_eq!(of(dialect, body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn v05_an_attribution_entry_that_changes_with_every_request_is_no_part_of_it() {
+        let entry = r#"[{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1.100; cch=1;"},{"type":"text","text":"s"}]"#;
+        let body = request(
+            Dialect::Messages,
+            entry,
+            r#"{"role":"user","content":"x-anthropic-billing-header: hi"}"#,
+            "",
+        );
+        let expected = [
+            (Speaker::System, "s"),
+            (Speaker::User, "x-anthropic-billing-header: hi"),
+        ];
+        assert_eq!(of(Dialect::Messages, &body), expected);
     }
 
     #[test]
@@ -133,9 +217,8 @@ mod tests {
             "{}",
         ] {
             for dialect in Dialect::ALL {
-                assert_eq!(of(dialect, body), (String::new(), String::new()), "{body}");
+                assert_eq!(of(dialect, body), [], "{body}");
             }
         }
-        assert_eq!(of(Dialect::Responses, r#"{"input":"hi"}"#).1, "hi");
     }
 }

@@ -32,15 +32,19 @@ pub(super) fn edit(
             value: all_anew(pieces),
         }));
     };
-    let splices = text::splices(body, string, &pieces.before, &pieces.after);
+    let own = || text::inside(body, string).into_iter().collect();
+    let after = pieces.after_in(string.of(body), own);
+    let splices = text::splices(body, string, &pieces.before, after);
     Ok((!splices.is_empty()).then_some(Edit::Splice { name: FIELD, splices }))
 }
 
 /// Whether the items that lead have all pieces already.
 fn stand_in_items(body: &[u8], envelope: &Envelope, pieces: &Pieces<'_>) -> bool {
-    let input = envelope.member(body, "input");
-    let ends = input.and_then(|input| leading::ends(body, input));
-    ends.is_some_and(|(first, last)| leading::missing(body, first, last, pieces).is_empty())
+    let Some(input) = envelope.member(body, "input") else {
+        return false;
+    };
+    let ends = leading::ends(body, input);
+    ends.is_some_and(|ends| leading::missing(body, input, ends, pieces).is_empty())
 }
 
 /// The pieces alone.

@@ -12,6 +12,8 @@ use Position::{After, Before, Replace};
 const fn piece(text: &'static str, position: Position) -> Piece<'static> {
     Piece {
         text,
+        // None of them needs an escape.
+        spelled: text,
         position,
         separator: "\n\n",
     }
@@ -80,6 +82,11 @@ fn instructions_of_responses_become_one_string() {
         (r#""\u0041\u000a\u000ac""#, &[A], r#""\u0041\u000a\u000ac""#),
         (r#""Ac""#, &[A], r#""A\n\nAc""#),
         (r#""cY""#, &[Y], r#""cY\n\nY""#),
+        (r#""c\n\nY\n\nd""#, &[Y], r#""c\n\nY\n\nd""#),
+        (r#""A\n\nc\n\nY\n\nd""#, &[A, Y], r#""A\n\nc\n\nY\n\nd""#),
+        (r#""c\n\nY\n\nd""#, &[A, Y], r#""A\n\nc\n\nY\n\nd\n\nY""#),
+        (r#""c\n\nYd""#, &[Y], r#""c\n\nYd\n\nY""#),
+        (r#""cY\n\nd""#, &[Y], r#""cY\n\nd\n\nY""#),
         (r#""c\\n\nY""#, &[Y], r#""c\\n\nY\n\nY""#),
     ];
     check(Dialect::Responses, "instructions", table);
@@ -149,10 +156,14 @@ fn v12_the_attribution_entry_stays_the_first() {
 fn an_entry_that_is_there_is_not_put_in_again() {
     let elsewhere = r#"[{"text":"\u0041","cache_control":null,"type":"text"}]"#;
     let joined = r#"[{"type":"text","text":"A\n\nc"}]"#;
+    let within = r#"[{"type":"text","text":"A\n\nc\n\nY"},{"type":"text","text":"d"}]"#;
     check_entries(&[
         ("[<A>,<c>,<Z>]", &[A, Y, Z], "[<A>,<c>,<Y>,<Z>]"),
         ("[<A>,<Z>]", &[A, B, Y, Z], "[<A>,<B>,<Y>,<Z>]"),
         ("[<A>]", &[A, AA], "[<A>,<A>]"),
+        ("[<A>,<Y>,<c>]", &[A, Y], "[<A>,<Y>,<c>]"),
+        ("[<bill>,<A>,<Y>,<c>]", &[A, Y], "[<bill>,<A>,<Y>,<c>]"),
+        (within, &[A, Y], within),
         ("[<A>]", &[A, B, AA], "[<A>,<B>,<A>]"),
         (r#""A""#, &[A], r#""A""#),
         (r#""A\n\nc\n\nY""#, &[A, Y], r#""A\n\nc\n\nY""#),
@@ -185,6 +196,7 @@ fn pieces_join_the_instructions_that_lead_a_chat() {
     let table: Vec<(String, &[Piece<'_>], String)> = [
         // No instructions lead.
         ("[]", &[A][..], r#"[{"role":"system","content":"A"}]"#),
+        ("[USER,USER]", &[A], r#"[{"role":"system","content":"A"},USER,USER]"#),
         ("[ USER]", &[A, Y], r#"[{"role":"system","content":"A\n\nY"}, USER]"#),
         ("[USER]", &[B, R, Y], r#"[{"role":"system","content":"B\n\nR\n\nY"},USER]"#),
         (r#"[USER,{"role":"system","content":"c"}]"#, &[A], r#"[{"role":"system","content":"A"},USER,{"role":"system","content":"c"}]"#),
@@ -209,6 +221,9 @@ fn pieces_join_the_instructions_that_lead_a_chat() {
         // It is there already.
         (r#"[{"role":"system","content":[{"type":"text","text":"A\n\nc"}]},USER]"#, &[A], r#"[{"role":"system","content":[{"type":"text","text":"A\n\nc"}]},USER]"#),
         (r#"[{"role":"system","content":"A\n\nc"},{"role":"system","content":"d\n\nY"}]"#, &[A, Y], r#"[{"role":"system","content":"A\n\nc"},{"role":"system","content":"d\n\nY"}]"#),
+        (r#"[{"role":"system","content":"A\n\nc\n\nY"},{"role":"developer","content":"d"}]"#, &[A, Y], r#"[{"role":"system","content":"A\n\nc\n\nY"},{"role":"developer","content":"d"}]"#),
+        (r#"[{"role":"system","content":"A\n\nc\n\nY\n\nd"},USER]"#, &[A, Y], r#"[{"role":"system","content":"A\n\nc\n\nY\n\nd"},USER]"#),
+        (r#"[{"role":"system","content":"A"},{"role":"developer","content":"d"}]"#, &[A, AA], r#"[{"role":"system","content":"A"},{"role":"developer","content":"d\n\nA"}]"#),
     ]
     .map(|(value, pieces, want)| {
         let part = r#"{"type":"text","text":"c","cache_control":{"type":"ephemeral"}}"#;
@@ -227,6 +242,7 @@ fn pieces_join_the_instructions_that_lead_a_chat() {
 fn each_piece_has_its_own_separator() {
     let with = |text, position, separator| Piece {
         text,
+        spelled: text,
         position,
         separator,
     };

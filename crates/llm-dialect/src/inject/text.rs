@@ -83,7 +83,7 @@ impl<'t> Front<'t> {
 
     fn put(&mut self, piece: &'t Piece<'_>) {
         let mut put = spelled(self.owed.take().unwrap_or_default());
-        put.push_str(&spelled(piece.text));
+        put.push_str(piece.spelled);
         if self.rest.is_empty() {
             self.owed = Some(piece.separator);
         } else {
@@ -119,7 +119,7 @@ impl<'t> Back<'t> {
     fn put(&mut self, piece: &'t Piece<'_>, first: bool) {
         let alone = first && self.core.is_empty();
         let mut put = spelled(if alone { self.before } else { piece.separator });
-        put.push_str(&spelled(piece.text));
+        put.push_str(piece.spelled);
         put.push_str(&spelled(self.owed.take().unwrap_or_default()));
         self.puts.push((self.core.len(), put));
     }

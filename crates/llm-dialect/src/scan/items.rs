@@ -40,9 +40,34 @@ impl Iterator for Items<'_> {
     }
 }
 
+/// What follows these tokens, if a text begins with them; space before each is passed over.
+pub(crate) fn tokens<'b>(bytes: &'b [u8], tokens: &[&str]) -> Option<&'b [u8]> {
+    let mut tokens = tokens.iter();
+    tokens.try_fold(bytes, |rest, token| {
+        rest.trim_ascii_start().strip_prefix(token.as_bytes())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tokens_are_passed_over_with_the_space_before_each() {
+        let wanted = ["[", "{", "\"role\"", ":"];
+        for (text, behind) in [
+            ("[{\"role\":1", Some("1")),
+            (" [\n{ \"role\" : 1", Some(" 1")),
+            ("[{\"rol\":1", None),
+            ("[", None),
+        ] {
+            assert_eq!(
+                tokens(text.as_bytes(), &wanted),
+                behind.map(str::as_bytes),
+                "{text}"
+            );
+        }
+    }
 
     #[test]
     fn each_item_is_found_in_its_turn() {

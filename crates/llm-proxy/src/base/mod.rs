@@ -1,6 +1,7 @@
 //! What every layer may use: the clock, the environment, addresses, secrets, units, patterns and the classes of failure.
 
 pub mod address;
+pub(crate) mod chunks;
 pub mod class;
 pub mod clock;
 pub mod env;

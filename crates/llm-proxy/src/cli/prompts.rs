@@ -1,5 +1,6 @@
 //! The prompts that a request would be given, as `explain` tells them: filled in as for a first request made now.
 
+use std::cell::LazyCell;
 use std::fmt::Write as _;
 
 use llm_dialect::Dialect;
@@ -20,7 +21,7 @@ pub(super) struct Asked<'a> {
 pub(super) fn describe(prompts: &Prompts, asked: &Asked<'_>, plan: &[Candidate], text: &mut String) {
     let first = plan.first();
     let values = Values {
-        now: &clock::local(),
+        now: &LazyCell::new(clock::local),
         model: asked.model,
         backend: first.map_or("", |candidate| &*candidate.route.backend.name),
         backend_model: first.map_or("", |candidate| &*candidate.model),

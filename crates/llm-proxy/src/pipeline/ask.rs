@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::slice;
 use std::task::{Context as Task, Poll};
 
 use bytes::{Bytes, BytesMut};
@@ -9,6 +10,7 @@ use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
+use llm_dialect::edit::{self, Edit};
 use llm_dialect::envelope::{self, BodyError, Envelope};
 use llm_dialect::scan::Span;
 use llm_dialect::wire_error::ErrorKind;
@@ -53,6 +55,20 @@ pub(super) struct Ask {
     pub stream: bool,
     /// The response that it goes on from.
     pub previous: Option<String>,
+    /// What puts the operator's prompts into the body; none where there are none for it.
+    pub prompts: Option<Edit<'static>>,
+}
+
+impl Ask {
+    /// The body with the operator's prompts in it, in one piece.
+    pub(super) fn told(&self) -> Bytes {
+        match (&self.prompts, &self.shape) {
+            (Some(prompts), Shape::Json(envelope)) => {
+                edit::apply(&self.body, envelope, slice::from_ref(prompts)).join()
+            }
+            _ => self.body.clone(),
+        }
+    }
 }
 
 /// The form of a body.
@@ -197,6 +213,7 @@ fn understood(ctx: &Context, call: Call, body: Bytes) -> Result<Ask, Failure> {
         previous: envelope.previous_response_id().map(str::to_owned),
         shape: Shape::Json(envelope),
         body,
+        prompts: None,
     })
 }
 
@@ -239,6 +256,7 @@ fn from_form(content_type: &str, api: Api, rest: String, body: Bytes) -> Result<
         suffixed: false,
         stream: false,
         previous: None,
+        prompts: None,
     })
 }
 

@@ -59,7 +59,8 @@ pub(super) fn request(
     repaired: bool,
 ) -> Result<(Bytes, Crossing), Failure> {
     let mut losses = Losses::default();
-    let text = std::str::from_utf8(&ask.body).unwrap_or_default();
+    let body = ask.told();
+    let text = std::str::from_utf8(&body).unwrap_or_default();
     let mut request = transcode::read(ask.reads, text, &mut losses).map_err(refused)?;
     if repaired {
         unsealed(&mut request);

@@ -29,7 +29,8 @@ pub(super) fn instead(
     if ask.api != Api::CountTokens || is_the_callers(&failure) {
         return Err(failure);
     }
-    let text = std::str::from_utf8(&ask.body).unwrap_or_default();
+    let body = ask.told();
+    let text = std::str::from_utf8(&body).unwrap_or_default();
     let request = messages::request_in(text, &mut Losses::default()).map_err(super::cross::refused)?;
     let tokens = estimate::input_tokens(&request);
     let mut response = Response::new(AnswerBody::whole(format!("{{\"input_tokens\":{tokens}}}")));

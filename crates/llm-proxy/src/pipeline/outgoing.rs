@@ -121,16 +121,19 @@ fn all_headers(ctx: &Context, ask: &Ask, candidate: &Candidate, key: &BackendKey
     headers
 }
 
-/// The client's body with what the config changes in it.
+/// The client's body with what the config changes in it: the operator's prompts before all else.
 fn same_dialect(ctx: &Context, ask: &Ask, candidate: &Candidate, repaired: bool) -> Vec<Bytes> {
     let model = candidate.route.model.as_ref();
     match &ask.shape {
         Shape::Json(envelope) => {
-            let edits = edits(ctx, ask, candidate);
-            match stripped(ctx, ask, repaired) {
-                Some((body, envelope)) => edit::apply(&body, &envelope, &edits).parts,
-                None => edit::apply(&ask.body, envelope, &edits).parts,
+            let mut edits = edits(ctx, ask, candidate);
+            if let Some((told, envelope)) = stripped(ctx, ask, repaired) {
+                return edit::apply(&told, &envelope, &edits).parts;
             }
+            if let Some(prompts) = &ask.prompts {
+                edits.insert(0, prompts.clone());
+            }
+            edit::apply(&ask.body, envelope, &edits).parts
         }
         Shape::Form(span) => match model {
             Some(model) => {
@@ -142,7 +145,7 @@ fn same_dialect(ctx: &Context, ask: &Ask, candidate: &Candidate, repaired: bool)
     }
 }
 
-/// The body without reasoning that this backend would refuse: what another dialect's provider has sealed, and, for a
+/// The body with its prompts and without reasoning that this backend would refuse: what another dialect's provider has sealed, and, for a
 /// request under repair, all of it.
 fn stripped(ctx: &Context, ask: &Ask, repaired: bool) -> Option<(Bytes, Envelope)> {
     let which = if repaired { Which::All } else { Which::Enveloped };
@@ -151,7 +154,8 @@ fn stripped(ctx: &Context, ask: &Ask, repaired: bool) -> Option<(Bytes, Envelope
     if !worth_a_look {
         return None;
     }
-    let body = std::str::from_utf8(&ask.body).ok()?;
+    let body = ask.told();
+    let body = std::str::from_utf8(&body).ok()?;
     let body = strip::without_reasoning(ask.api.dialect(), body, which)?;
     let envelope = Envelope::read(body.as_bytes(), ctx.snapshot.config.limits.max_json_depth).ok()?;
     Some((body.into(), envelope))

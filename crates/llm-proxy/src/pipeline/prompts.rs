@@ -3,11 +3,12 @@
 //! A conversation keeps the texts that its first request was given: prompts that change under it would cost its prompt
 //! cache, and its signed thinking would be refused.
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 
+use llm_dialect::Api;
 use llm_dialect::envelope::Envelope;
 use llm_dialect::inject::{self, Piece, Position};
-use llm_dialect::{Api, edit};
 
 use super::ask::{Ask, Shape, invalid};
 use super::failure::Failure;
@@ -17,7 +18,7 @@ use crate::config::types::PromptPosition;
 use crate::prompts::{ConversationId, Rendered, Values, Whose, render};
 use crate::state::Context;
 
-/// Puts the prompts that count for this request into its body.
+/// Puts the prompts that count for this request into it, as an edit that each attempt applies with its own.
 ///
 /// # Errors
 /// The field that they belong to is of the wrong type.
@@ -31,31 +32,28 @@ pub(super) fn put(ctx: &mut Context, ask: &mut Ask, plan: &Plan) -> Result<(), F
     }
     let texts = told(ctx, ask, envelope, plan);
     let pieces: Vec<Piece<'_>> = texts.iter().map(piece).collect();
-    let Some(change) = inject::system(ask.reads, &ask.body, envelope, &pieces).map_err(invalid)? else {
-        return Ok(());
-    };
-    let body = edit::apply(&ask.body, envelope, &[change]).join();
-    let envelope = Envelope::read(&body, ctx.snapshot.config.limits.max_json_depth).map_err(invalid)?;
-    ask.body = body;
-    ask.shape = Shape::Json(envelope);
-    ctx.told = Some(texts);
+    let change = inject::system(ask.reads, &ask.body, envelope, &pieces).map_err(invalid)?;
+    if change.is_some() {
+        ask.prompts = change;
+        ctx.told = Some(texts);
+    }
     Ok(())
 }
 
 /// Without prompts, and without a conversation that began when there were some, a request costs nothing here.
 fn is_nothing_to_do(ctx: &Context) -> bool {
-    ctx.snapshot.prompts.is_empty() && ctx.live.told.lock().is_empty()
+    ctx.snapshot.prompts.is_empty() && ctx.live.told.is_empty()
 }
 
 /// What this conversation is told: what it was told first, else what the prompts say now.
 fn told(ctx: &Context, ask: &Ask, envelope: &Envelope, plan: &Plan) -> Arc<[Rendered]> {
     let id = conversation(ctx, ask, envelope);
     let now = clock::now();
-    if let Some(known) = ctx.live.told.lock().recall(id, now) {
+    if let Some(known) = ctx.live.told.recall(id, now) {
         return known;
     }
     let rendered = said_now(ctx, ask, plan);
-    ctx.live.told.lock().keep(id, rendered, now)
+    ctx.live.told.keep(id, rendered, now)
 }
 
 fn conversation(ctx: &Context, ask: &Ask, envelope: &Envelope) -> ConversationId {
@@ -64,8 +62,9 @@ fn conversation(ctx: &Context, ask: &Ask, envelope: &Envelope) -> ConversationId
         model: &ask.model,
     };
     ConversationId::of_session(whose, &ctx.headers).unwrap_or_else(|| {
-        let opening = inject::opening(ask.reads, &ask.body, envelope);
-        ConversationId::of_opening(whose, opening.system.as_bytes(), opening.first_user.as_bytes())
+        ConversationId::of_opening(whose, |tell| {
+            inject::opening(ask.reads, &ask.body, envelope, tell);
+        })
     })
 }
 
@@ -75,7 +74,7 @@ fn said_now(ctx: &Context, ask: &Ask, plan: &Plan) -> Vec<Rendered> {
     let first = plan.candidates.first();
     let record = &ctx.entry.record;
     let values = Values {
-        now: &clock::local(),
+        now: &LazyCell::new(clock::local),
         model: &ask.model,
         backend: first.map_or("", |candidate| &*candidate.route.backend.name),
         backend_model: first.map_or("", |candidate| &*candidate.model),
@@ -90,6 +89,7 @@ fn said_now(ctx: &Context, ask: &Ask, plan: &Plan) -> Vec<Rendered> {
 fn piece(rendered: &Rendered) -> Piece<'_> {
     Piece {
         text: &rendered.text,
+        spelled: &rendered.spelled,
         position: match rendered.position {
             PromptPosition::Before => Position::Before,
             PromptPosition::After => Position::After,

@@ -1,7 +1,11 @@
 //! What tells one conversation from another: the session id that an agent sends, else how it began.
 
+use std::hash::Hasher;
+
+use foldhash::SharedSeed;
+use foldhash::quality::FoldHasher;
 use http::HeaderMap;
-use sha2::{Digest, Sha256};
+use llm_dialect::inject::Speaker;
 
 /// The headers in which agents name their session, those of Claude Code and of Codex, older and newer.
 const SESSIONS: [&str; 5] = [
@@ -13,8 +17,12 @@ const SESSIONS: [&str; 5] = [
 ];
 
 /// A conversation. It stays the same as the conversation grows.
+///
+/// A digest by a seed of this process. Two of 16,384 are taken for one another once in 10^11 such crowds, and all that
+/// comes of it is that one is told the prompts of the other; so it may be a quick one. One that takes longer would be felt:
+/// it reads all of a first message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ConversationId([u8; 32]);
+pub struct ConversationId(u64);
 
 /// Whose conversation, with whom: another key's or another model's is another one, whatever the rest says.
 #[derive(Clone, Copy, Debug)]
@@ -31,29 +39,63 @@ impl ConversationId {
     pub fn of_session(whose: Whose<'_>, headers: &HeaderMap) -> Option<Self> {
         let mut named = SESSIONS.iter().filter_map(|name| headers.get(*name));
         let session = named.find(|value| !value.is_empty())?;
-        Some(Self::of(whose, &[b"session", session.as_bytes()]))
+        let mut digest = Digest::of(whose);
+        digest.part(Kind::Session, session.as_bytes());
+        Some(digest.id())
     }
 
-    /// By how it began: the client's system text and its first user message, as bytes that are the same in each of its
-    /// requests.
-    pub fn of_opening(whose: Whose<'_>, system: &[u8], first_user: &[u8]) -> Self {
-        Self::of(whose, &[b"opening", system, first_user])
+    /// By how it began: `tell` is given something to tell the client's system text and its first user message to, as
+    /// bytes that are the same in each of its requests.
+    pub fn of_opening<'b>(whose: Whose<'_>, tell: impl FnOnce(&mut dyn FnMut(Speaker, &'b [u8]))) -> Self {
+        let mut digest = Digest::of(whose);
+        tell(&mut |speaker, words| {
+            let kind = match speaker {
+                Speaker::System => Kind::System,
+                Speaker::User => Kind::User,
+            };
+            digest.part(kind, words);
+        });
+        digest.id()
+    }
+}
+
+/// What a part of a digest is.
+#[derive(Clone, Copy)]
+enum Kind {
+    Key,
+    NoKey,
+    Model,
+    Session,
+    System,
+    User,
+}
+
+/// An id in the making.
+struct Digest(FoldHasher<'static>);
+
+impl Digest {
+    fn of(whose: Whose<'_>) -> Self {
+        // The seed is drawn once in a process, as that of a hash map is.
+        let mut digest = Self(FoldHasher::with_seed(0, SharedSeed::global_random()));
+        let kind = if whose.key.is_some() {
+            Kind::Key
+        } else {
+            Kind::NoKey
+        };
+        digest.part(kind, whose.key.unwrap_or_default().as_bytes());
+        digest.part(Kind::Model, whose.model.as_bytes());
+        digest
     }
 
-    fn of(whose: Whose<'_>, parts: &[&[u8]]) -> Self {
-        let key = whose.key.map(str::as_bytes);
-        let begin = [
-            if key.is_some() { b"key".as_slice() } else { b"" },
-            key.unwrap_or_default(),
-            whose.model.as_bytes(),
-        ];
-        let mut hasher = Sha256::new();
-        for part in begin.iter().chain(parts) {
-            // The length before each part, so that no two cuts of the same bytes meet.
-            hasher.update((part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
-        Self(hasher.finalize().into())
+    /// What it is and how long stand before each part, so that no two cuts of the same bytes meet.
+    fn part(&mut self, kind: Kind, bytes: &[u8]) {
+        self.0.write_u8(kind as u8);
+        self.0.write_usize(bytes.len());
+        self.0.write(bytes);
+    }
+
+    fn id(self) -> ConversationId {
+        ConversationId(self.0.finish())
     }
 }
 
@@ -76,6 +118,13 @@ mod tests {
         pairs.collect()
     }
 
+    fn opening(whose: Whose<'_>, system: &str, user: &str) -> ConversationId {
+        ConversationId::of_opening(whose, |tell| {
+            tell(Speaker::System, system.as_bytes());
+            tell(Speaker::User, user.as_bytes());
+        })
+    }
+
     #[test]
     fn agents_name_their_sessions() {
         let id = |pairs: &[_]| ConversationId::of_session(WHOSE, &headers(pairs));
@@ -95,9 +144,7 @@ mod tests {
 
     #[test]
     fn another_key_or_model_or_beginning_is_another_conversation() {
-        let of = |key, model, system: &str, user: &str| {
-            ConversationId::of_opening(Whose { key, model }, system.as_bytes(), user.as_bytes())
-        };
+        let of = |key, model, system: &str, user: &str| opening(Whose { key, model }, system, user);
         let all = [
             of(Some("a"), "m", "s", "u"),
             of(Some("b"), "m", "s", "u"),
@@ -120,7 +167,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert("session_id", HeaderValue::from_str(&session).unwrap());
             let by_session = ConversationId::of_session(WHOSE, &headers).unwrap();
-            let by_opening = ConversationId::of_opening(WHOSE, system.as_bytes(), session.as_bytes());
+            let by_opening = opening(WHOSE, &system, &session);
             prop_assert_ne!(by_session, by_opening);
         }
     }

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use foldhash::quality::RandomState;
+
 use super::conversation::ConversationId;
 use super::render::Rendered;
 
@@ -14,14 +16,16 @@ const MOST: usize = 16_384;
 const BYTES: usize = 64 << 20;
 /// A conversation that has been silent for so long is over.
 const IDLE: Duration = Duration::from_hours(24);
+/// Who has been silent longest is known as exactly as that: a busy conversation is not put in its place at every request.
+const BARELY: Duration = Duration::from_mins(1);
 
 /// The texts of conversations. Those that have been silent longest make room.
 #[derive(Debug, Default)]
 pub struct Memo {
-    told: HashMap<ConversationId, Told>,
-    /// Conversations by their last use, the longest ago first.
+    told: HashMap<ConversationId, Told, RandomState>,
+    /// Conversations by their last use but for [`BARELY`], the longest ago first.
     order: BTreeMap<u64, ConversationId>,
-    uses: u64,
+    places: u64,
     texts: Texts,
 }
 
@@ -29,7 +33,8 @@ pub struct Memo {
 struct Told {
     prompts: Arc<[Rendered]>,
     used: Instant,
-    order: u64,
+    /// Its place in the order, and since when.
+    place: (u64, Instant),
 }
 
 impl Memo {
@@ -39,10 +44,13 @@ impl Memo {
             self.forget(id);
         }
         let told = self.told.get_mut(&id)?;
-        self.uses += 1;
-        self.order.remove(&told.order);
-        self.order.insert(self.uses, id);
-        (told.order, told.used) = (self.uses, now);
+        told.used = now;
+        if now.saturating_duration_since(told.place.1) >= BARELY {
+            self.places += 1;
+            self.order.remove(&told.place.0);
+            self.order.insert(self.places, id);
+            told.place = (self.places, now);
+        }
         Some(Arc::clone(&told.prompts))
     }
 
@@ -53,12 +61,12 @@ impl Memo {
             return before;
         }
         let prompts: Arc<[Rendered]> = prompts.into_iter().map(|one| self.texts.shared(one)).collect();
-        self.uses += 1;
-        self.order.insert(self.uses, id);
+        self.places += 1;
+        self.order.insert(self.places, id);
         let told = Told {
             prompts: Arc::clone(&prompts),
             used: now,
-            order: self.uses,
+            place: (self.places, now),
         };
         self.told.insert(id, told);
         self.make_room();
@@ -99,7 +107,7 @@ impl Memo {
 
     fn forget(&mut self, id: ConversationId) {
         if let Some(told) = self.told.remove(&id) {
-            self.order.remove(&told.order);
+            self.order.remove(&told.place.0);
             self.texts.release(&told.prompts);
         }
     }
@@ -112,37 +120,45 @@ fn is_over(told: &Told, now: Instant) -> bool {
 /// Texts that conversations share: most differ in nothing, or in the day alone.
 #[derive(Debug, Default)]
 struct Texts {
-    /// How many conversations have each.
-    uses: HashMap<Arc<str>, usize>,
-    /// Their length in all.
+    uses: HashMap<Arc<str>, Shared, RandomState>,
+    /// Their length in all, in both spellings.
     bytes: usize,
+}
+
+/// A text that conversations have.
+#[derive(Debug)]
+struct Shared {
+    spelled: Arc<str>,
+    /// How many of them.
+    by: usize,
 }
 
 impl Texts {
     /// The same, with the text of an equal one that is there.
     fn shared(&mut self, one: Rendered) -> Rendered {
-        let text = match self.uses.get_key_value(&one.text) {
-            Some((known, _)) => Arc::clone(known),
-            None => one.text,
-        };
-        let uses = self.uses.entry(Arc::clone(&text)).or_default();
-        if *uses == 0 {
-            self.bytes += text.len();
+        if let Some((text, shared)) = self.uses.get_key_value(&one.text) {
+            let (text, spelled) = (Arc::clone(text), Arc::clone(&shared.spelled));
+            if let Some(shared) = self.uses.get_mut(&text) {
+                shared.by += 1;
+            }
+            return Rendered { text, spelled, ..one };
         }
-        *uses += 1;
-        Rendered { text, ..one }
+        self.bytes += one.bytes();
+        let spelled = Arc::clone(&one.spelled);
+        self.uses.insert(Arc::clone(&one.text), Shared { spelled, by: 1 });
+        one
     }
 
     /// A conversation has these no longer.
     fn release(&mut self, prompts: &[Rendered]) {
-        for text in prompts.iter().map(|one| &one.text) {
-            let Some(uses) = self.uses.get_mut(text) else {
+        for one in prompts {
+            let Some(shared) = self.uses.get_mut(&one.text) else {
                 continue;
             };
-            *uses -= 1;
-            if *uses == 0 {
-                self.bytes -= text.len();
-                self.uses.remove(text);
+            shared.by -= 1;
+            if shared.by == 0 {
+                self.bytes -= one.bytes();
+                self.uses.remove(&one.text);
             }
         }
     }
@@ -150,7 +166,7 @@ impl Texts {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
+    use llm_dialect::inject::Speaker;
     use proptest::prelude::*;
 
     use super::*;
@@ -163,7 +179,8 @@ mod tests {
             key: None,
             model: "m",
         };
-        ConversationId::of_opening(whose, b"", &number.to_le_bytes())
+        let words = number.to_le_bytes();
+        ConversationId::of_opening(whose, |tell| tell(Speaker::User, &words))
     }
 
     fn told(text: &str) -> Vec<Rendered> {
@@ -171,6 +188,7 @@ mod tests {
             position: PromptPosition::Before,
             separator: Arc::from("\n\n"),
             text: Arc::from(text),
+            spelled: Arc::from(text),
         }]
     }
 
@@ -184,9 +202,10 @@ mod tests {
             key: Some("team"),
             model: "m",
         };
-        let by_session = ConversationId::of_session(whose, &HeaderMap::new());
-        let id =
-            by_session.unwrap_or_else(|| ConversationId::of_opening(whose, b"be kind", turns[0].as_bytes()));
+        let id = ConversationId::of_opening(whose, |tell| {
+            tell(Speaker::System, b"be kind");
+            tell(Speaker::User, turns[0].as_bytes());
+        });
         let known = memo.recall(id, now);
         said(&known.unwrap_or_else(|| memo.keep(id, told(rendered), now))).to_owned()
     }
@@ -224,11 +243,12 @@ mod tests {
         for number in 0..MOST {
             memo.keep(id(number), told("t"), now);
         }
-        assert!(memo.recall(id(0), now).is_some());
-        memo.keep(id(MOST), told("t"), now);
+        let later = now + BARELY;
+        assert!(memo.recall(id(0), later).is_some());
+        memo.keep(id(MOST), told("t"), later);
         assert_eq!((memo.len(), memo.order.len()), (MOST, MOST));
-        assert!(memo.recall(id(1), now).is_none(), "the longest silent one went");
-        assert!(memo.recall(id(0), now).is_some(), "it had been used since");
+        assert!(memo.recall(id(1), later).is_none(), "the longest silent one went");
+        assert!(memo.recall(id(0), later).is_some(), "it had been used since");
     }
 
     #[test]

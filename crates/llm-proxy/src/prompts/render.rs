@@ -3,14 +3,15 @@
 //! Values are text and nothing else: bounded, in one line, and never read as a template (reliability.md, 4.3.5). That
 //! they cannot leave their JSON string is the matter of whoever writes that.
 
+use std::cell::LazyCell;
 use std::fmt;
 use std::sync::Arc;
 
 use jiff::Zoned;
 
-use super::select::Prompt;
+use super::select::{Prompt, spelled};
 use crate::config::types::PromptPosition;
-use crate::config::{Piece, Template, Variable};
+use crate::config::{Piece, Variable};
 
 /// So many characters of a value are put in: a name or an address has fewer.
 const LONGEST: usize = 256;
@@ -18,8 +19,8 @@ const LONGEST: usize = 256;
 /// What stands for the variables.
 #[derive(Clone, Copy, Debug)]
 pub struct Values<'a> {
-    /// The time, in the zone in which it is told.
-    pub now: &'a Zoned,
+    /// The time, in the zone in which it is told. Few texts ask for it.
+    pub now: &'a LazyCell<Zoned>,
     /// The model that the client asked for.
     pub model: &'a str,
     /// The backend's name.
@@ -45,6 +46,16 @@ pub struct Rendered {
     pub separator: Arc<str>,
     /// Its text; never empty.
     pub text: Arc<str>,
+    /// The same in the spelling of a JSON string, without quotes.
+    pub spelled: Arc<str>,
+}
+
+impl Rendered {
+    /// The bytes that its text takes in both spellings; one that needs no escape is there once.
+    pub fn bytes(&self) -> usize {
+        let (text, spelled) = (self.text.len(), self.spelled.len());
+        if text == spelled { text } else { text + spelled }
+    }
 }
 
 /// Never the text: it is for the model alone.
@@ -56,27 +67,33 @@ impl fmt::Debug for Rendered {
 
 /// The texts of these prompts, without those that come to nothing.
 pub fn render<'p>(prompts: impl IntoIterator<Item = &'p Prompt>, values: &Values<'_>) -> Vec<Rendered> {
-    let rendered = prompts.into_iter().map(|prompt| Rendered {
-        position: prompt.position,
-        separator: Arc::clone(&prompt.separator),
-        text: text(&prompt.template, values),
+    let rendered = prompts.into_iter().map(|prompt| {
+        let (text, spelled) = text(prompt, values);
+        Rendered {
+            position: prompt.position,
+            separator: Arc::clone(&prompt.separator),
+            text,
+            spelled,
+        }
     });
     rendered.filter(|one| !one.text.is_empty()).collect()
 }
 
-/// A text filled in. One without variables is shared, not copied.
-fn text(template: &Template, values: &Values<'_>) -> Arc<str> {
-    if let [Piece::Literal(text)] = template.pieces() {
-        return Arc::clone(text);
+/// A text filled in, plain and spelled. One without variables is shared, not copied.
+fn text(prompt: &Prompt, values: &Values<'_>) -> (Arc<str>, Arc<str>) {
+    if let Some((text, spelled)) = &prompt.fixed {
+        return (Arc::clone(text), Arc::clone(spelled));
     }
     let mut out = String::new();
-    for piece in template.pieces() {
+    for piece in prompt.template.pieces() {
         match piece {
             Piece::Literal(text) => out.push_str(text),
             Piece::Variable(variable) => put(*variable, values, &mut out),
         }
     }
-    Arc::from(out)
+    let text = Arc::from(out);
+    let spelled = spelled(&text);
+    (text, spelled)
 }
 
 fn put(variable: Variable, values: &Values<'_>, out: &mut String) {
@@ -132,11 +149,11 @@ mod tests {
         )
     }
 
-    fn now() -> Zoned {
-        "2026-11-26T04:05:06+08:00[Asia/Shanghai]".parse().unwrap()
+    fn now() -> LazyCell<Zoned> {
+        LazyCell::new(|| "2026-11-26T04:05:06+08:00[Asia/Shanghai]".parse().unwrap())
     }
 
-    fn values(now: &Zoned) -> Values<'_> {
+    fn values(now: &LazyCell<Zoned>) -> Values<'_> {
         Values {
             now,
             model: "gpt-5",
@@ -197,12 +214,34 @@ mod tests {
         let now = now();
         let all = prompts("Be kind.");
         let twice = [(), ()].map(|()| render(all.for_request("m", None), &values(&now)));
-        assert!(Arc::ptr_eq(&twice[0][0].text, &twice[1][0].text));
+        let [[one], [other]] = [&twice[0][..], &twice[1][..]] else {
+            panic!("{twice:?}");
+        };
+        assert!(Arc::ptr_eq(&one.text, &other.text));
+        assert!(Arc::ptr_eq(&one.text, &one.spelled), "it needs no escape");
+        assert_eq!(one.bytes(), 8);
         let nobody = Values {
             key_name: "",
             ..values(&now)
         };
         assert!(render(prompts("${_KEY_NAME}").for_request("m", None), &nobody).is_empty());
+    }
+
+    #[test]
+    fn a_text_is_spelled_as_json_spells_it_with_variables_and_without() {
+        let now = now();
+        for text in ["a \"b\"\n", "a \"${_MODEL}\"\n"] {
+            let all = render(prompts(text).for_request("m", None), &values(&now));
+            let quoted = format!("\"{}\"", all[0].spelled);
+            assert_eq!(serde_json::from_str::<String>(&quoted).unwrap(), *all[0].text);
+            assert_eq!(all[0].bytes(), all[0].text.len() + all[0].spelled.len());
+        }
+    }
+
+    #[test]
+    fn who_asks_for_no_time_looks_at_no_clock() {
+        let never: LazyCell<Zoned> = LazyCell::new(|| panic!("nobody asked"));
+        assert_eq!(said("${_MODEL}", &values(&never)), "gpt-5");
     }
 
     #[test]

@@ -1,17 +1,19 @@
 //! Which prompts count for a request, and in which order.
 
+use std::fmt;
 use std::sync::Arc;
 
+use llm_dialect::canon::JsonStr;
+
 use crate::base::glob::Glob;
-use crate::config::Template;
 use crate::config::types::{self, PromptPosition};
+use crate::config::{Piece, Template};
 
 /// The prompts of a config that are on, in the order in which they are put in.
 #[derive(Debug, Default)]
 pub struct Prompts(Vec<Prompt>);
 
 /// A prompt.
-#[derive(Debug)]
 pub struct Prompt {
     /// Its file's name; `text` for an inline one.
     pub name: Arc<str>,
@@ -21,6 +23,8 @@ pub struct Prompt {
     pub separator: Arc<str>,
     /// What it says.
     pub template: Template,
+    /// Its text, plain and in the spelling of JSON, if no variable stands in it.
+    pub(super) fixed: Option<(Arc<str>, Arc<str>)>,
     models: Vec<Glob>,
     keys: Vec<Glob>,
 }
@@ -60,9 +64,30 @@ impl Prompt {
             position: settings.position,
             separator: Arc::from(settings.separator.as_str()),
             template: prompt.template.clone(),
+            fixed: match prompt.template.pieces() {
+                [Piece::Literal(text)] => Some((Arc::clone(text), spelled(text))),
+                _ => None,
+            },
             models: settings.models.clone(),
             keys: settings.keys.clone(),
         }
+    }
+}
+
+/// Never the text: it may hold what the environment keeps.
+impl fmt::Debug for Prompt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Prompt({}, {:?})", self.name, self.position)
+    }
+}
+
+/// The spelling of a text as a JSON string: the same where it needs no escape.
+pub(super) fn spelled(text: &Arc<str>) -> Arc<str> {
+    let spelled = JsonStr::of(text);
+    if spelled.spelling().len() == text.len() {
+        Arc::clone(text)
+    } else {
+        Arc::from(spelled.spelling())
     }
 }
 
@@ -71,7 +96,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::{Piece, parse};
+    use crate::config::parse;
 
     const LEAST: &str = "backends: [{name: a, protocol: openai, url: 'http://a'}]\n\
                          models: {gpt-5: {backend: a}, 'gpt-*': {backend: a}, claude: {backend: a}}\n\

@@ -4,7 +4,7 @@
 //!
 //! Only what hyper lets pass is looked for: it refuses control bytes, folded lines and spaces before a colon itself.
 
-use super::chunks::{Came, Chunks};
+use crate::base::chunks::{Came, Chunks};
 use crate::state::{Doubt, Refusal};
 
 /// Of a line as much is looked at: more than any sound statement of a length needs.

@@ -1,7 +1,6 @@
 //! The main listener: sockets, TLS, HTTP connections, and the layers before a request's journey.
 
 mod bind;
-mod chunks;
 mod connection;
 mod forwarded;
 mod framing;

@@ -15,12 +15,12 @@ use super::meters::Meters;
 use super::pins::Pins;
 use super::places::Places;
 use super::rates::Rates;
+use super::told::Told;
 use crate::base::clock;
 use crate::config::types::Config;
 use crate::health::{Policy, Registry, RetryBudget};
 use crate::limits::Guesses;
 use crate::observe::access::Access;
-use crate::prompts::Memo;
 use crate::routing::Smooth;
 use crate::upstream::Pools;
 
@@ -68,7 +68,7 @@ pub struct Live {
     /// Who made which response.
     pub pins: Pins,
     /// What each conversation was told by prompts.
-    pub told: Mutex<Memo>,
+    pub told: Told,
     /// Who is served, and who waits.
     pub places: Arc<Places>,
     /// What has been taken from the rate limits.
@@ -97,7 +97,7 @@ impl Live {
             guesses: Mutex::default(),
             pools: Pools::default(),
             pins: Pins::default(),
-            told: Mutex::default(),
+            told: Told::default(),
             places: Places::new(config.concurrency),
             rates: Rates::default(),
             meters: Meters::default(),
@@ -149,7 +149,7 @@ impl Live {
     pub fn forget_unused(&self) {
         self.rates.forget_unused();
         self.meters.forget_unused();
-        self.told.lock().sweep(clock::now());
+        self.told.sweep(clock::now());
         self.vitals
             .lock()
             .retain(|_, vitals| Arc::strong_count(vitals) > 1);

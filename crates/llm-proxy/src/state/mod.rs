@@ -13,6 +13,7 @@ mod pins;
 mod places;
 mod rates;
 mod signals;
+mod told;
 
 pub use auth::{Client, Keys, Refused, bearer};
 pub use backend::{Backend, BackendKey, InFlight, Vitals};
@@ -25,3 +26,4 @@ pub use pins::{Pin, Pins};
 pub use places::{Place, Places, PlacesView};
 pub use rates::{Addresses, Counter, Level, Over, Rates, settle, take};
 pub use signals::{Doubt, Follower, Refusal, Signals};
+pub use told::Told;

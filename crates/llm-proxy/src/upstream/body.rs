@@ -12,7 +12,8 @@ use http_body::Body;
 use hyper::body::Incoming;
 
 use super::Fault;
-use super::exchange::{Driven, described, nobody};
+use super::exchange::described;
+use super::http1::Connection;
 use super::pool::Endpoint;
 use super::slot::Place;
 
@@ -21,45 +22,44 @@ const JOINED: usize = 32 * 1024;
 
 /// The body of a backend's answer. Dropping it before its end closes the connection (HTTP/2: resets the stream).
 pub struct UpstreamBody {
-    incoming: Incoming,
-    /// The connection to drive, until the body ends; none over HTTP/2.
-    driven: Option<Driven>,
-    home: Option<Arc<Endpoint>>,
-    /// The place on a shared connection, until the body ends. Below `incoming`: the stream is reset before it is free.
-    place: Option<Place>,
-    now: fn() -> Instant,
+    source: Source,
     /// What broke, until it has been told.
     fault: Option<Fault>,
-    ended: bool,
+}
+
+/// Where the pieces come from.
+enum Source {
+    /// A connection of its own, which goes home to its pool.
+    Own {
+        connection: Box<Connection>,
+        home: Arc<Endpoint>,
+        now: fn() -> Instant,
+    },
+    /// A place on a shared one. The stream is reset before the place is free.
+    Shared { incoming: Incoming, _place: Place },
+    /// Nothing comes any more.
+    Ended,
 }
 
 impl UpstreamBody {
-    pub(super) fn driven(
-        driven: Driven,
-        incoming: Incoming,
-        home: Arc<Endpoint>,
-        now: fn() -> Instant,
-    ) -> Self {
+    pub(super) fn own(connection: Box<Connection>, home: Arc<Endpoint>, now: fn() -> Instant) -> Self {
         Self {
-            incoming,
-            driven: Some(driven),
-            home: Some(home),
-            place: None,
-            now,
+            source: Source::Own {
+                connection,
+                home,
+                now,
+            },
             fault: None,
-            ended: false,
         }
     }
 
     pub(super) fn shared(incoming: Incoming, place: Place) -> Self {
         Self {
-            incoming,
-            driven: None,
-            home: None,
-            place: Some(place),
-            now: crate::base::clock::now,
+            source: Source::Shared {
+                incoming,
+                _place: place,
+            },
             fault: None,
-            ended: false,
         }
     }
 
@@ -71,23 +71,11 @@ impl UpstreamBody {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// The same for those who poll.
+    /// The same for those who poll: all that is there, in one piece.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
-        if self.ended {
+        if matches!(self.source, Source::Ended) {
             return Poll::Ready(self.fault.take().map(Err));
         }
-        if let Some(driven) = &self.driven {
-            driven.latch.close(cx);
-        }
-        let polled = self.poll_joined(cx);
-        if let Some(driven) = &self.driven {
-            driven.latch.open();
-        }
-        polled
-    }
-
-    /// All that is there, in one piece.
-    fn poll_joined(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
         let mut joined = Joined::default();
         loop {
             match self.poll_piece(cx) {
@@ -113,9 +101,7 @@ impl UpstreamBody {
 
     /// What came before the break is handed on first; the break is told at the next poll.
     fn broken(&mut self, joined: Joined, fault: Fault) -> Poll<Option<Result<Bytes, Fault>>> {
-        self.ended = true;
-        self.driven = None;
-        self.place = None;
+        self.source = Source::Ended;
         match joined.take() {
             Some(piece) => {
                 self.fault = Some(fault);
@@ -125,33 +111,26 @@ impl UpstreamBody {
         }
     }
 
-    /// One frame: from what hyper holds ready, else after the connection has read more. Frames of a driven connection
-    /// come while it is polled here, so only the connection need wake us: its frames would wake us for nothing.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
-        let Some(driven) = &mut self.driven else {
-            return poll_data(&mut self.incoming, cx);
-        };
-        if let Poll::Ready(piece) = poll_data(&mut self.incoming, &mut nobody()) {
-            return Poll::Ready(piece);
+        match &mut self.source {
+            Source::Own { connection, .. } => connection
+                .poll_content(cx)
+                .map(|piece| piece.map(|piece| piece.map_err(Fault::from))),
+            Source::Shared { incoming, .. } => poll_data(incoming, cx),
+            Source::Ended => Poll::Ready(None),
         }
-        if driven.drive().is_pending() {
-            return poll_data(&mut self.incoming, &mut nobody());
-        }
-        // Finished: the body holds the rest, or the error. Nothing is left to be driven or reused.
-        self.driven = None;
-        poll_data(&mut self.incoming, cx)
     }
 
-    /// The whole answer has been read: the connection goes back to its pool, if it may serve again.
+    /// The whole answer has been read: a connection goes back to its pool, if it may serve again.
     fn finish(&mut self) {
-        self.ended = true;
-        self.place = None;
-        let (Some(mut driven), Some(home)) = (self.driven.take(), self.home.take()) else {
-            return;
-        };
-        // Mostly it has been waiting for the next request since the body's last byte was read.
-        if driven.is_reusable() || (driven.drive().is_pending() && driven.is_reusable()) {
-            home.put(driven, (self.now)());
+        if let Source::Own {
+            connection,
+            home,
+            now,
+        } = std::mem::replace(&mut self.source, Source::Ended)
+            && connection.is_reusable()
+        {
+            home.put(connection, now());
         }
     }
 }
@@ -159,7 +138,7 @@ impl UpstreamBody {
 impl fmt::Debug for UpstreamBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UpstreamBody")
-            .field("ended", &self.ended)
+            .field("ended", &matches!(self.source, Source::Ended))
             .finish_non_exhaustive()
     }
 }

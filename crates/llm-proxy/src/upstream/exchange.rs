@@ -1,32 +1,23 @@
 //! One request and its response head, on a pooled, a fresh or a shared connection.
 
-use std::fmt;
 use std::future::Future;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Context;
 use std::time::{Duration, Instant};
 
 use futures_util::future::poll_fn;
 use futures_util::task::noop_waker_ref;
 use http::{HeaderMap, StatusCode};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
 use super::Fault;
 use super::body::UpstreamBody;
 use super::dial::{Dialled, too_slow};
-use super::io::Io;
-use super::latch::Latch;
+use super::http1::{Broken, Connection};
 use super::pool::Endpoint;
-use super::request::{Chain, UpstreamRequest};
+use super::request::UpstreamRequest;
 use super::shared::Turn;
 use super::slot::Place;
-
-/// The longest response head that is read.
-const MAX_HEAD: usize = 64 * 1024;
 
 /// A response head with its body still on the way.
 #[derive(Debug)]
@@ -83,18 +74,18 @@ impl Trip<'_> {
 
     async fn on_a_fresh_one(&self, request: impl Fn() -> UpstreamRequest) -> Result<Reply, Fault> {
         match self.connect().await? {
-            Way::Own(driven) => self.alone_on(driven, Age::Fresh, request()).await,
+            Way::Own(connection) => self.alone_on(connection, Age::Fresh, request()).await,
             Way::Shared(place) => place.exchange(request(), self.started).await,
         }
     }
 
     fn alone_on(
         &self,
-        driven: Driven,
+        connection: Box<Connection>,
         age: Age,
         request: UpstreamRequest,
     ) -> impl Future<Output = Result<Reply, Fault>> {
-        driven.exchange(request, self.endpoint, age, self.now)
+        exchange(connection, request, self.endpoint, age, self.now)
     }
 
     /// A connection opened since the start: by this request, or by one before it that leaves a place on it.
@@ -115,7 +106,7 @@ impl Trip<'_> {
         if http2 {
             Box::pin(shared.adopt(io, turn, self.now)).await.map(Way::Shared)
         } else {
-            Driven::over(io).await.map(Way::Own)
+            Ok(Way::Own(Box::new(Connection::over(io))))
         }
     }
 
@@ -134,24 +125,20 @@ impl Trip<'_> {
 /// What a request goes out on.
 enum Way {
     /// An HTTP/1.1 connection for itself.
-    Own(Driven),
+    Own(Box<Connection>),
     /// A place on an HTTP/2 connection.
     Shared(Place),
 }
 
 /// An idle connection that is still open, if there is one.
-fn warm(endpoint: &Endpoint, now: Instant) -> Option<Driven> {
+fn warm(endpoint: &Endpoint, now: Instant) -> Option<Box<Connection>> {
+    let mut nobody = Context::from_waker(noop_waker_ref());
     while let Some(mut idle) = endpoint.take(now) {
-        if idle.is_open() {
+        if idle.is_open(&mut nobody) {
             return Some(idle);
         }
     }
     None
-}
-
-/// To poll for what needs no wake-up.
-pub(super) fn nobody() -> Context<'static> {
-    Context::from_waker(noop_waker_ref())
 }
 
 /// Whether a connection has served before: what its closing means depends on that.
@@ -161,109 +148,44 @@ enum Age {
     Reused,
 }
 
-/// An HTTP/1.1 connection that nobody polls but the request that uses it.
-pub(super) struct Driven {
-    sender: http1::SendRequest<Chain>,
-    /// Boxed once, when it is opened: it is large, and moves with every reply and into the pool and out again.
-    connection: Box<http1::Connection<TokioIo<Io>, Chain>>,
-    /// Whom it wakes. Closed by whoever polls it, for as long as that takes.
-    pub(super) latch: Latch,
-}
-
-impl Driven {
-    async fn over(io: Io) -> Result<Self, Fault> {
-        let (sender, connection) = http1::Builder::new()
-            .max_header_size(MAX_HEAD)
-            .handshake(TokioIo::new(io))
-            .await
-            .map_err(|error| Fault::Connect(error.to_string()))?;
-        Ok(Self {
-            sender,
-            connection: Box::new(connection),
-            latch: Latch::new(),
+/// Sends a request on a connection of its own, and waits for the response head. The request is on its way into the
+/// connection before the future is polled, which so need not hold it as well.
+fn exchange(
+    mut connection: Box<Connection>,
+    request: UpstreamRequest,
+    endpoint: &Arc<Endpoint>,
+    age: Age,
+    now: fn() -> Instant,
+) -> impl Future<Output = Result<Reply, Fault>> {
+    connection.begin(request);
+    async move {
+        let head = match poll_fn(|cx| connection.poll_head(cx)).await {
+            Ok(head) => head,
+            Err(broken) => return Err(fault(broken, &connection, age)),
+        };
+        Ok(Reply {
+            status: head.status,
+            headers: head.headers,
+            body: UpstreamBody::own(connection, Arc::clone(endpoint), now),
         })
-    }
-
-    /// One look at a connection from the pool: has the backend closed it meanwhile?
-    fn is_open(&mut self) -> bool {
-        Pin::new(&mut *self.connection).poll(&mut nobody()).is_pending() && self.sender.is_ready()
-    }
-
-    /// Lets the connection read and write, within a closed latch. Ready when it is finished, well or ill.
-    pub(super) fn drive(&mut self) -> Poll<Result<(), hyper::Error>> {
-        let mut cx = Context::from_waker(self.latch.waker());
-        Pin::new(&mut *self.connection).poll(&mut cx)
-    }
-
-    /// Whether the next request may go out on it.
-    pub(super) fn is_reusable(&self) -> bool {
-        self.sender.is_ready()
-    }
-
-    /// The request is on its way before the future is polled, which so need not hold it as well.
-    fn exchange(
-        mut self,
-        request: UpstreamRequest,
-        endpoint: &Arc<Endpoint>,
-        age: Age,
-        now: fn() -> Instant,
-    ) -> impl Future<Output = Result<Reply, Fault>> {
-        let response = self.sender.send_request(request.for_http1());
-        async move {
-            let response = match self.head(response).await {
-                Ok(response) => response,
-                Err(error) => return Err(self.fault(&error, age)),
-            };
-            let (head, body) = response.into_parts();
-            let body = UpstreamBody::driven(self, body, Arc::clone(endpoint), now);
-            Ok(Reply {
-                status: head.status,
-                headers: head.headers,
-                body,
-            })
-        }
-    }
-
-    /// Polls the connection and the response together: the connection does the work, the response tells. It can only
-    /// come while the connection is polled, just before we look: woken for it, the task would be polled once for nothing.
-    async fn head(
-        &mut self,
-        response: impl Future<Output = Result<http::Response<Incoming>, hyper::Error>>,
-    ) -> Result<http::Response<Incoming>, hyper::Error> {
-        let mut response = pin!(response);
-        let (connection, latch) = (&mut *self.connection, &self.latch);
-        let mut finished = false;
-        poll_fn(move |cx| {
-            latch.close(cx);
-            if !finished {
-                // An error of the connection also reaches the response, with the better description.
-                let mut cx = Context::from_waker(latch.waker());
-                finished = Pin::new(&mut *connection).poll(&mut cx).is_ready();
-            }
-            let response = response.as_mut().poll(&mut nobody());
-            latch.open();
-            response
-        })
-        .await
-    }
-
-    /// What an error before the whole response head means.
-    fn fault(self, error: &hyper::Error, age: Age) -> Fault {
-        if error.is_parse() {
-            return Fault::Garbled(error.to_string());
-        }
-        // Some bytes of an answer: the backend has done the work, and must not be asked to do it twice.
-        let has_begun = !self.connection.into_parts().read_buf.is_empty();
-        match age {
-            Age::Reused if !has_begun => Fault::Stale,
-            Age::Reused | Age::Fresh => Fault::Reset(described(error)),
-        }
     }
 }
 
-impl fmt::Debug for Driven {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Driven").finish_non_exhaustive()
+/// What an error before the whole response head means. After some bytes of an answer the backend has done the work, and
+/// must not be asked to do it twice.
+fn fault(broken: Broken, connection: &Connection, age: Age) -> Fault {
+    match broken {
+        Broken::Lost(_) if age == Age::Reused && !connection.has_heard() => Fault::Stale,
+        broken => broken.into(),
+    }
+}
+
+impl From<Broken> for Fault {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Lost(why) => Self::Reset(why),
+            Broken::Garbled(why) => Self::Garbled(why.to_owned()),
+        }
     }
 }
 

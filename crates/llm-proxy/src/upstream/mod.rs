@@ -7,8 +7,8 @@
 mod body;
 mod dial;
 mod exchange;
+mod http1;
 mod io;
-mod latch;
 mod pool;
 mod request;
 mod shared;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::dial::{Address, Dialer};
-use super::exchange::Driven;
+use super::http1::Connection;
 use super::shared::Shared;
 
 /// How many idle connections a pool keeps.
@@ -25,7 +25,7 @@ pub struct Endpoint {
 
 #[derive(Debug)]
 struct Idle {
-    connection: Driven,
+    connection: Box<Connection>,
     since: Instant,
 }
 
@@ -40,13 +40,13 @@ impl Endpoint {
     }
 
     /// The youngest idle connection: the one that is least likely to have been closed.
-    pub(super) fn take(&self, now: Instant) -> Option<Driven> {
+    pub(super) fn take(&self, now: Instant) -> Option<Box<Connection>> {
         let idle = self.idle.lock().pop()?;
         (now.duration_since(idle.since) < IDLE_FOR).then_some(idle.connection)
     }
 
     /// Keeps a connection for the next request.
-    pub(super) fn put(&self, connection: Driven, now: Instant) {
+    pub(super) fn put(&self, connection: Box<Connection>, now: Instant) {
         let mut idle = self.idle.lock();
         if idle.len() < MAX_IDLE {
             idle.push(Idle {

@@ -11,7 +11,7 @@ use http::{HeaderMap, Uri};
 use http_body::{Body, Frame, SizeHint};
 
 /// Up to this length a body is copied together: to send one more piece costs more than to copy so much.
-const SHORT: u64 = 4 * 1024;
+pub(super) const SHORT: u64 = 4 * 1024;
 
 /// A request body: slices of the client's bytes and the values set between them, copied together only where they are
 /// short.
@@ -35,6 +35,16 @@ impl Chain {
             parts: parts.into_iter(),
             left,
         }
+    }
+
+    /// How many bytes it has.
+    pub(super) fn length(&self) -> u64 {
+        self.left
+    }
+
+    /// Its slices, in order; a body of up to [`SHORT`] is one.
+    pub(super) fn into_slices(self) -> vec::IntoIter<Bytes> {
+        self.parts
     }
 }
 
@@ -76,11 +86,6 @@ pub struct UpstreamRequest {
 }
 
 impl UpstreamRequest {
-    /// As HTTP/1.1 wants it: the path alone in the request line.
-    pub(super) fn for_http1(self) -> http::Request<Chain> {
-        built(Uri::from(self.target), self.headers, self.body)
-    }
-
     /// As HTTP/2 wants it: the authority in the URL, no `host`.
     pub(super) fn for_http2(mut self) -> http::Request<Chain> {
         self.headers.remove(http::header::HOST);
@@ -88,19 +93,11 @@ impl UpstreamRequest {
         parts.scheme = Some(self.scheme);
         parts.authority = Some(self.authority);
         parts.path_and_query = Some(self.target);
+        let mut request = http::Request::new(self.body);
+        *request.method_mut() = http::Method::POST;
         // All three parts are there, which is all that can be wrong about them.
-        built(
-            Uri::from_parts(parts).unwrap_or_default(),
-            self.headers,
-            self.body,
-        )
+        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+        *request.headers_mut() = self.headers;
+        request
     }
-}
-
-fn built(uri: Uri, headers: HeaderMap, body: Chain) -> http::Request<Chain> {
-    let mut request = http::Request::new(body);
-    *request.method_mut() = http::Method::POST;
-    *request.uri_mut() = uri;
-    *request.headers_mut() = headers;
-    request
 }

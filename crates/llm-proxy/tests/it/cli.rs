@@ -17,15 +17,21 @@ models: {m: {backend: a, model: real}}
 ";
 
 /// A folder of its own, removed at the end.
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    /// An empty one.
+    pub fn new() -> Self {
         Self(fresh_dir())
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// A file in it that its owner alone can read: `check` warns about others that hold secrets.
-    fn with(self, name: &str, text: &str) -> Self {
+    pub fn with(self, name: &str, text: &str) -> Self {
         let path = self.0.join(name);
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
@@ -33,7 +39,7 @@ impl Folder {
     }
 
     /// The program with this folder as its own, and nothing of our environment that it reads.
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_llm-proxy"));
         command
             .args(args)

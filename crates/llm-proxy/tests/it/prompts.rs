@@ -1,9 +1,13 @@
 //! The operator's system prompts, as backends get them.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
+mod attribution;
+mod chains;
+mod conversations;
+mod recipes;
+mod reload;
+mod secrecy;
 
-use llm_sim::{Answer, Sim, Speaks};
+use llm_sim::{Sim, Speaks};
 use serde_json::{Value, json};
 
 use crate::support::{Client, Proxy, Tongue};
@@ -34,6 +38,23 @@ fn client(proxy: &Proxy) -> Client {
     proxy.client().header("x-api-key", KEY)
 }
 
+/// A backend that speaks one dialect alone behind every name, and these prompts.
+async fn scene_of(tongue: Tongue, prompts: &str) -> (Sim, Proxy) {
+    let sim = Sim::start(Speaks::All).await.unwrap();
+    let yaml = config(&sim, tongue.protocol(), prompts);
+    let proxy = Proxy::start(&yaml.replace("name: b,", &format!("name: b, apis: [{}],", api(tongue)))).await;
+    (sim, proxy)
+}
+
+/// The only call of a backend of that dialect.
+fn api(tongue: Tongue) -> &'static str {
+    match tongue {
+        Tongue::Chat => "chat",
+        Tongue::Messages => "messages",
+        Tongue::Responses => "responses",
+    }
+}
+
 /// The bodies that the backend has got.
 fn bodies(sim: &Sim) -> Vec<Value> {
     sim.seen().iter().map(llm_sim::Seen::json).collect()
@@ -53,14 +74,15 @@ fn told(tongue: Tongue, body: &Value) -> Vec<String> {
         Value::Null => Vec::new(),
         one => vec![text(one)],
     };
+    let leading = |list: &Value| -> Vec<String> {
+        let instructs = |turn: &&Value| turn["role"] == "system" || turn["role"] == "developer";
+        let leading = list.as_array().into_iter().flatten().take_while(instructs);
+        leading.flat_map(|turn| all(&turn["content"])).collect()
+    };
     match tongue {
         Tongue::Messages => all(&body["system"]),
-        Tongue::Responses => all(&body["instructions"]),
-        Tongue::Chat => {
-            let turns = body["messages"].as_array().unwrap();
-            let leading = turns.iter().take_while(|turn| turn["role"] == "system");
-            leading.flat_map(|turn| all(&turn["content"])).collect()
-        }
+        Tongue::Responses => [all(&body["instructions"]), leading(&body["input"])].concat(),
+        Tongue::Chat => leading(&body["messages"]),
     }
 }
 
@@ -81,33 +103,22 @@ fn with_system(tongue: Tongue, model: &str, stream: bool) -> Value {
 #[tokio::test]
 async fn prompts_stand_around_the_clients_own_text_in_every_dialect_converted_or_not() {
     let prompts = "[{text: FIRST, priority: 1}, {text: SECOND}, {text: LAST, position: after}]";
-    for protocol in ["openai", "anthropic"] {
-        let (sim, proxy) = scene(protocol, prompts).await;
+    for spoken in Tongue::ALL {
+        let (sim, proxy) = scene_of(spoken, prompts).await;
         for tongue in Tongue::ALL {
             for stream in [false, true] {
-                let before = sim.seen().len();
-                let request = with_system(tongue, "m", stream);
-                client(&proxy).post(tongue.path(), &request).await.expect(200);
-                client(&proxy)
-                    .post(tongue.path(), &tongue.request("m", stream))
-                    .await
-                    .expect(200);
-                let spoken = match (protocol, tongue) {
-                    ("anthropic", _) => Tongue::Messages,
-                    (_, Tongue::Messages) => Tongue::Chat,
-                    (_, own) => own,
-                };
-                let all: Vec<String> = bodies(&sim)[before..]
-                    .iter()
-                    .map(|body| told(spoken, body).join("|"))
-                    .collect();
-                let words = |text: &str| text.replace("\n\n", "|");
-                assert_eq!(
-                    words(&all[0]),
-                    "FIRST|SECOND|CLIENT|LAST",
-                    "{protocol} {tongue:?}"
-                );
-                assert_eq!(words(&all[1]), "FIRST|SECOND|LAST", "{protocol} {tongue:?}");
+                for (request, expected) in [
+                    (with_system(tongue, "m", stream), "FIRST|SECOND|CLIENT|LAST"),
+                    (tongue.request("m", stream), "FIRST|SECOND|LAST"),
+                ] {
+                    client(&proxy).post(tongue.path(), &request).await.expect(200);
+                    let texts = told(spoken, bodies(&sim).last().unwrap()).join("|");
+                    assert_eq!(
+                        texts.replace("\n\n", "|"),
+                        expected,
+                        "{tongue:?} to {spoken:?}, {stream}"
+                    );
+                }
             }
         }
         assert_eq!(sim.protocol_errors(), [""; 0]);
@@ -139,75 +150,6 @@ async fn v12_claude_codes_attribution_stays_first_and_every_entry_stays_its_own(
             json!([attribution, ours("OURS"), main, ours("END")])
         );
     }
-    proxy.finish().await;
-}
-
-/// A backend that refuses thinking whose conversation had another system text before, as Anthropic does.
-fn remembers(sim: &Sim) {
-    let first: Mutex<HashMap<String, Value>> = Mutex::default();
-    sim.script(move |seen| {
-        let body = seen.json();
-        let conversation = body["messages"][0].to_string();
-        let mut first = first.lock().unwrap();
-        let known = first
-            .entry(conversation)
-            .or_insert_with(|| body["system"].clone());
-        if *known == body["system"] {
-            Answer::healthy()
-        } else {
-            Answer::status(400).body(json!({"type": "error", "error": {"type": "invalid_request_error",
-                "message": "thinking is bound to a different conversation"}}))
-        }
-    });
-}
-
-#[tokio::test]
-async fn v13_ten_turns_are_told_the_same_though_the_prompt_holds_the_time() {
-    let prompt = "[{text: 'It is ${_DATETIME}, request ${_REQUEST_ID} from ${_CLIENT_IP}.'}]";
-    let (sim, proxy) = scene("anthropic", prompt).await;
-    remembers(&sim);
-    for session in [None, Some("session-1")] {
-        let mut turns = vec![json!({"role": "user", "content": format!("begin {session:?}")})];
-        for turn in 0..10 {
-            let body = json!({"model": "claude-x", "max_tokens": 2000, "messages": turns,
-                "thinking": {"type": "enabled", "budget_tokens": 1024}});
-            let client = session.map_or_else(
-                || client(&proxy),
-                |id| client(&proxy).header("x-claude-code-session-id", id),
-            );
-            client.post("/v1/messages", &body).await.expect(200);
-            turns.push(json!({"role": "assistant", "content": [
-                {"type": "thinking", "thinking": "hm", "signature": "c2ln"}, {"type": "text", "text": "yes"}]}));
-            turns.push(json!({"role": "user", "content": format!("go on {turn}")}));
-        }
-    }
-    // Another conversation has the time and the id of its own first request.
-    let texts: std::collections::HashSet<String> = bodies(&sim)
-        .iter()
-        .map(|body| body["system"].to_string())
-        .collect();
-    assert_eq!(texts.len(), 2);
-    proxy.finish().await;
-}
-
-#[tokio::test]
-async fn a_reload_changes_new_conversations_only() {
-    let (sim, proxy) = scene("openai", "[{text: OLD}]").await;
-    let ask = async |proxy: &Proxy, words: &str| {
-        let body = json!({"model": "m", "messages": [{"role": "user", "content": words}]});
-        client(proxy)
-            .post("/v1/chat/completions", &body)
-            .await
-            .expect(200);
-        told(Tongue::Chat, bodies(&sim).last().unwrap()).join("|")
-    };
-    assert_eq!(ask(&proxy, "one").await, "OLD");
-    proxy.reload(&config(&sim, "openai", "[{text: NEW}]")).await;
-    assert_eq!(ask(&proxy, "one").await, "OLD");
-    assert_eq!(ask(&proxy, "two").await, "NEW");
-    proxy.reload(&config(&sim, "openai", "[]")).await;
-    assert_eq!(ask(&proxy, "two").await, "NEW");
-    assert_eq!(ask(&proxy, "three").await, "");
     proxy.finish().await;
 }
 
@@ -272,66 +214,6 @@ async fn a16_what_a_client_chooses_is_text_and_stays_within_its_string() {
         }
     }
     proxy.finish().await;
-}
-
-#[tokio::test]
-async fn a17_a_prompt_is_in_no_error_and_in_no_log() {
-    let secret = "The \"operator's\" own words, which nobody else should read.";
-    let (sim, proxy) = scene("anthropic", &format!("[{{text: {}}}]", json!(secret))).await;
-    sim.script(|seen| {
-        let said = seen.json()["system"][0]["text"].clone();
-        let message = format!("I was told: {}", said.as_str().unwrap());
-        Answer::status(400)
-            .body(json!({"type": "error", "error": {"type": "invalid_request_error", "message": message}}))
-    });
-    for tongue in Tongue::ALL {
-        for stream in [false, true] {
-            let reply = client(&proxy)
-                .post(tongue.path(), &tongue.request("m", stream))
-                .await
-                .expect(400);
-            assert!(!reply.text().contains("own words"), "{}", reply.text());
-            assert!(reply.text().contains("I was told: ***"), "{}", reply.text());
-            for (_, value) in &reply.headers {
-                assert!(!value.contains("own words"));
-            }
-        }
-    }
-    proxy.recorded(6).await;
-    assert!(!proxy.log().concat().contains("own words"));
-    proxy.finish().await;
-}
-
-#[tokio::test]
-async fn v11_two_proxies_in_a_row_put_a_prompt_in_once() {
-    let prompts = "[{text: OURS}, {text: END, position: after}]";
-    for protocol in ["openai", "anthropic"] {
-        let (sim, inner) = scene(protocol, prompts).await;
-        let outer = Proxy::start(&format!(
-            "backends: [{{name: inner, protocol: {protocol}, url: http://{}, api_key: {KEY}}}]
-models: {{\"*\": {{backend: inner}}}}
-system_prompts: {prompts}
-",
-            inner.address()
-        ))
-        .await;
-        let tongues: &[Tongue] = match protocol {
-            "openai" => &[Tongue::Chat, Tongue::Responses],
-            _ => &[Tongue::Messages],
-        };
-        for tongue in tongues {
-            outer
-                .client()
-                .post(tongue.path(), &with_system(*tongue, "m", false))
-                .await
-                .expect(200);
-            inner.sent(1);
-            let texts = told(*tongue, bodies(&sim).last().unwrap()).join("\n\n");
-            assert_eq!(texts, "OURS\n\nCLIENT\n\nEND", "{tongue:?}");
-        }
-        outer.finish().await;
-        inner.finish().await;
-    }
 }
 
 #[tokio::test]

@@ -234,6 +234,10 @@ impl Proxy {
             self.child.try_wait().unwrap().is_none(),
             "G3: the process is alive"
         );
+        for path in ["/metrics", "/api/status", "/"] {
+            let page = Client::plain(&self.admin).get(path).await.text();
+            assert!(!page.contains(CANARY), "G2: a secret at {path}: {page}");
+        }
         self.settle().await;
     }
 

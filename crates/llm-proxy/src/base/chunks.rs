@@ -1,5 +1,6 @@
-//! A chunked body as its bytes pass: where it ends, or that another server might see it end elsewhere. What hyper takes
-//! for a chunk is taken here as well, unless it is refused: both always agree on where the next request begins.
+//! A chunked body as its bytes pass: what of it is data, where it ends, or that another program might see it end
+//! elsewhere. What hyper takes for a chunk is taken here as well, unless it is refused: of a client's body both always
+//! agree on where the next request begins.
 
 /// How many bytes of extensions the chunks of a body may have in all. Nobody sends any, so nobody has to read many.
 const MAX_EXTENSIONS: usize = 4 * 1024;
@@ -8,7 +9,7 @@ const MAX_DIGITS: u8 = 15;
 
 /// Reads along with a chunked body, in pieces cut anywhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Chunks {
+pub(crate) struct Chunks {
     place: Place,
     /// Bytes of extensions so far.
     extensions: usize,
@@ -43,7 +44,7 @@ impl Default for Place {
 
 /// What has come of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Came {
+pub(crate) enum Came {
     /// A part: it goes on.
     Part,
     /// All of it.
@@ -52,26 +53,54 @@ pub(super) enum Came {
     Wrong,
 }
 
+/// What a run of bytes is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Run {
+    /// Sizes, ends of lines, trailers: nothing of the content.
+    Framing,
+    /// Content.
+    Data,
+    /// The last of the framing: the body ends with it.
+    End,
+    /// What comes next must not stand where it stands.
+    Wrong,
+}
+
 impl Chunks {
     /// Takes the next bytes. Says how many of them are the body's, up to its end or to the byte that is wrong.
-    pub(super) fn read(&mut self, bytes: &[u8], max_trailers: usize) -> (usize, Came) {
+    pub(crate) fn read(&mut self, bytes: &[u8], max_trailers: usize) -> (usize, Came) {
         let mut at = 0;
-        while let Some(byte) = bytes.get(at) {
-            if let Place::Data { left } = self.place {
-                at += self.skip(left, bytes.len() - at);
-                continue;
-            }
-            let Some(next) = self.after(*byte, max_trailers) else {
-                return (at, Came::Wrong);
-            };
-            at += 1;
-            let empty_line = next == Place::default() && matches!(self.place, Place::Trailer { .. });
-            self.place = next;
-            if empty_line {
-                return (at, Came::All);
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            let (taken, run) = self.run(rest, max_trailers);
+            at += taken;
+            match run {
+                Run::Framing | Run::Data => {}
+                Run::End => return (at, Came::All),
+                Run::Wrong => return (at, Came::Wrong),
             }
         }
         (at, Came::Part)
+    }
+
+    /// Takes the next bytes as far as they are of one kind. Says how many, and of which.
+    pub(crate) fn run(&mut self, bytes: &[u8], max_trailers: usize) -> (usize, Run) {
+        if let Place::Data { left } = self.place {
+            return (self.skip(left, bytes.len()), Run::Data);
+        }
+        for (at, byte) in bytes.iter().enumerate() {
+            let Some(next) = self.after(*byte, max_trailers) else {
+                return (at, Run::Wrong);
+            };
+            let empty_line = next == Place::default() && matches!(self.place, Place::Trailer { .. });
+            self.place = next;
+            if empty_line {
+                return (at + 1, Run::End);
+            }
+            if matches!(next, Place::Data { .. }) {
+                return (at + 1, Run::Framing);
+            }
+        }
+        (bytes.len(), Run::Framing)
     }
 
     /// Passes over what is there of a chunk.
