@@ -117,10 +117,11 @@ impl Writer {
     fn some(&mut self, lines: &[u8]) -> io::Result<usize> {
         if self.wanted.changed.swap(false, Ordering::AcqRel) {
             self.open = None;
-            self.settings.clone_from(&self.wanted.settings.lock());
+            let wanted = self.wanted.settings.lock().clone();
+            // What comes after the file was taken out of the config was said before, and still belongs into it.
+            self.settings = wanted.or_else(|| self.settings.take());
         }
         let Some(settings) = &self.settings else {
-            // The file has been taken out of the config; nobody misses these.
             return Ok(lines.len());
         };
         let now = clock::wall();
@@ -308,5 +309,94 @@ fn period(rotate: Rotate, at: SystemTime) -> u64 {
         Rotate::Daily => since.as_secs() / 86_400,
         Rotate::Hourly => since.as_secs() / 3_600,
         Rotate::Never => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn settings(name: &str, max_size: u64) -> LogFile {
+        let dir = std::env::temp_dir().join(format!("llm-proxy-file-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        LogFile {
+            dir,
+            rotate: Rotate::Hourly,
+            max_size: Some(max_size),
+            max_files: 10,
+            compress: false,
+        }
+    }
+
+    fn lines(settings: &LogFile) -> Vec<String> {
+        let mut names: Vec<PathBuf> = fs::read_dir(&settings.dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        // The current one has no time in its name, and sorts behind those that have.
+        names.sort_unstable();
+        names
+            .iter()
+            .map(|path| fs::read_to_string(path).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn o05_a_day_and_an_hour_end_by_the_clock_of_utc() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        for (rotate, last, first) in [(Rotate::Daily, 86_399, 86_400), (Rotate::Hourly, 3_599, 3_600)] {
+            assert_ne!(period(rotate, at(last)), period(rotate, at(first)));
+            assert_eq!(period(rotate, at(last)), period(rotate, at(last - 3_000)));
+        }
+        assert_eq!(
+            period(Rotate::Never, at(0)),
+            period(Rotate::Never, at(u64::from(u32::MAX)))
+        );
+    }
+
+    #[test]
+    fn o05_a_file_is_done_when_its_hour_is_or_the_next_line_has_no_room() {
+        let settings = settings("done", 10);
+        let open = Open::file(&settings, clock::wall()).unwrap();
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(3_600 * open.period);
+        assert_eq!(open.fitting(&settings, b"1234\n5678\n90\n"), b"1234\n5678\n");
+        assert_eq!(
+            open.fitting(&settings, b"longer than a file\nx\n"),
+            b"longer than a file\n",
+            "a file has at least one line"
+        );
+        let begun = Open { size: 6, ..open };
+        assert_eq!(begun.fitting(&settings, b"1234\n"), b"");
+        assert!(begun.is_done(&settings, b"1234\n", now));
+        assert!(!begun.is_done(&settings, b"123\n", now));
+        assert!(begun.is_done(&settings, b"123\n", now + Duration::from_hours(1)));
+        fs::remove_dir_all(settings.dir).unwrap();
+    }
+
+    #[test]
+    fn o05_a_file_that_ends_within_a_line_is_gone_on_with_behind_a_line_end() {
+        let settings = settings("torn", 1_000);
+        fs::create_dir_all(&settings.dir).unwrap();
+        fs::write(settings.dir.join(NAME), "{\"half\":").unwrap();
+        let mut open = Open::file(&settings, clock::wall()).unwrap();
+        assert_eq!(open.append(b"{}\n").0, 3);
+        assert_eq!(lines(&settings), ["{\"half\":\n{}\n"]);
+        fs::remove_dir_all(settings.dir).unwrap();
+    }
+
+    #[test]
+    fn o05_of_two_processes_only_the_first_rotates_and_the_second_follows() {
+        let settings = settings("shared", 1_000);
+        let [mut first, mut second] = [1, 2].map(|_| Open::file(&settings, clock::wall()).unwrap());
+        first.append(b"first\n");
+        first.rotate(&settings).unwrap();
+        let mut third = Open::file(&settings, clock::wall()).unwrap();
+        third.append(b"third\n");
+        second.append(b"second\n");
+        second.rotate(&settings).unwrap();
+        assert_eq!(lines(&settings), ["first\nsecond\n", "third\n"]);
+        fs::remove_dir_all(settings.dir).unwrap();
     }
 }

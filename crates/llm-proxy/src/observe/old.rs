@@ -129,3 +129,63 @@ fn compress(path: &Path) -> io::Result<()> {
     fs::rename(unfinished, compressed(path))?;
     fs::remove_file(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::types::Rotate;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn names_sort_by_time_and_those_of_others_are_not_ours() {
+        assert_eq!(name(at(1_800_000_000)), "llm-proxy.2027-01-15T08-00-00.000.log");
+        assert!(time(&name(at(0))) < time(&name(at(1))));
+        for (file, is_ours) in [
+            ("llm-proxy.2027-01-15T08-00-00.000.log", true),
+            ("llm-proxy.2027-01-15T08-00-00.000.log.gz", true),
+            ("llm-proxy.log", false),
+            ("llm-proxy.log.1", false),
+            ("llm-proxy.2027-01-15T08-00-00.000.log.gz.part", false),
+            ("llm-proxy.2027-01-15T08-00-00.00x.log", false),
+            ("other.2027-01-15T08-00-00.000.log", false),
+        ] {
+            assert_eq!(time(file).is_some(), is_ours, "{file}");
+        }
+    }
+
+    #[test]
+    fn o05_a_file_that_somebody_still_writes_to_waits_and_the_oldest_go() {
+        let dir = std::env::temp_dir().join(format!("llm-proxy-old-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).unwrap();
+        let settings = LogFile {
+            dir: dir.clone(),
+            rotate: Rotate::Never,
+            max_size: None,
+            max_files: 2,
+            compress: true,
+        };
+        let path = |seconds| dir.join(name(at(seconds)));
+        for seconds in 1..=3 {
+            fs::write(path(seconds), "x\n").unwrap();
+        }
+        // A crash has left the second in both forms.
+        fs::write(compressed(&path(2)), "half").unwrap();
+        let writer = File::open(path(3)).unwrap();
+        writer.lock_shared().unwrap();
+        tidy(&settings).unwrap();
+        assert!(!path(1).exists() && !path(2).exists());
+        assert!(fs::read(compressed(&path(2))).unwrap().starts_with(&[0x1f, 0x8b]));
+        assert!(path(3).exists() && !compressed(&path(3)).exists());
+        drop(writer);
+        tidy(&settings).unwrap();
+        assert!(!path(3).exists() && compressed(&path(3)).exists());
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 2);
+        fs::remove_dir_all(dir).unwrap();
+    }
+}
