@@ -97,7 +97,11 @@ fn credential(text: &[u8], found: &Captures<'_>) -> Vec<u8> {
     if found.name("bearer").is_some() {
         return b"Bearer ***".to_vec();
     }
-    BLOT.to_vec()
+    // One of ours. What kind of key it is may be said.
+    let is_sk = found
+        .get(0)
+        .is_some_and(|found| found.as_bytes().starts_with(b"sk-"));
+    if is_sk { b"sk-***".to_vec() } else { BLOT.to_vec() }
 }
 
 /// Whether what was found begins a word, and is not the end of one.
@@ -143,10 +147,18 @@ mod tests {
 
     #[test]
     fn a12_what_looks_like_a_credential_is_blotted_out_whoever_said_it() {
-        let secrets = ["hunter2hunter2", "hunter2hunter2-longer", "quo\"ted-key", "none"].map(Secret::new);
+        let secrets = [
+            "sk-own-key",
+            "hunter2hunter2",
+            "hunter2hunter2-longer",
+            "quo\"ted-key",
+            "none",
+        ]
+        .map(Secret::new);
         let mask = Mask::new(&secrets, false).unwrap();
         for (text, expected) in [
             ("key hunter2hunter2 is", "key *** is"),
+            ("key sk-own-key is", "key sk-*** is"),
             ("key hunter2hunter2-longer is", "key *** is"),
             (r#"{"detail":"quo\"ted-key"}"#, r#"{"detail":"***"}"#),
             ("quo\"ted-key", "***"),

@@ -21,6 +21,7 @@ async fn a12_credentials_in_a_backends_words_are_blotted_out_of_the_log() {
     let keys = "api_keys: {name: team, key: team-key-0123456789abcdef}\nlogging: {level: debug}\n";
     let proxy = Proxy::start(&format!("{keys}{}", config(&sim))).await;
     let client = proxy.client().header("x-api-key", "team-key-0123456789abcdef");
+    proxy.expects_masks();
     client.chat("m", false).await;
     let line = proxy.logged("\"msg\":\"attempt failed\"").await;
     let expected = "bad key ***, or sk-***, or AIza***, sent as Bearer *** from 192.0.2.7";
