@@ -19,6 +19,7 @@ pub mod messages;
 pub mod models;
 pub mod multipart;
 pub mod names;
+pub mod needs;
 mod openai;
 pub mod path;
 pub mod responses;

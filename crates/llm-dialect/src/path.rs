@@ -122,7 +122,7 @@ fn is_step(segment: &str) -> bool {
 }
 
 /// `text` with its `%XX` decoded once; `None` if an escape is cut short or the result is not UTF-8.
-fn percent_decoded(text: &str) -> Option<String> {
+pub fn percent_decoded(text: &str) -> Option<String> {
     let mut pieces = text.split('%');
     let mut bytes = pieces.next()?.as_bytes().to_vec();
     for piece in pieces {

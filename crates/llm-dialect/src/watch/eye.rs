@@ -24,9 +24,12 @@ pub(super) struct Eye {
     /// Nothing more is pushed: after a fault or an event too large.
     pub(super) stopped: bool,
     pub(super) fault: Option<(BackendError, Bytes)>,
-    /// Events other than signs of life, and their bytes together with those of the latter.
-    events: usize,
+    /// Events other than signs of life, and their bytes.
+    pub(super) events: usize,
     held_bytes: usize,
+    /// Signs of life that are held back, and their bytes.
+    quiet: usize,
+    quiet_bytes: usize,
     /// The beginning of a body that is no event stream.
     foreign: Option<Vec<u8>>,
     /// The event last pushed; it knows the sequence number that it had.
@@ -46,6 +49,8 @@ impl Eye {
             fault: None,
             events: 0,
             held_bytes: 0,
+            quiet: 0,
+            quiet_bytes: 0,
             foreign: None,
             last: None,
         }
@@ -55,6 +60,7 @@ impl Eye {
     pub(super) fn pass(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Sight {
         self.committed |= !chunk.is_empty();
         if !chunk.is_empty() {
+            self.events += 1;
             out.push(chunk);
         }
         self.sight()
@@ -107,10 +113,26 @@ impl Eye {
             Word::Content | Word::Opaque => self.committed = true,
             Word::TerminalAnswer => (self.committed, self.ended) = (true, true),
             Word::Terminal => self.ended = true,
-            Word::Quiet | Word::Lifecycle | Word::UsageOnly => {}
+            Word::Quiet => return self.keeps_quiet(event.raw.len()),
+            Word::Lifecycle | Word::UsageOnly => {}
         }
         self.hold(event.raw.len());
         true
+    }
+
+    /// Whether a sign of life goes on. Before the commit point a few are held back, so that a sound stream stays as it
+    /// was; of a flood the rest is dropped: it is no progress, and must neither fill the memory nor commit.
+    fn keeps_quiet(&mut self, bytes: usize) -> bool {
+        if self.committed || self.ended {
+            return true;
+        }
+        let keeps = self.quiet < self.limits.hold_events
+            && self.quiet_bytes.saturating_add(bytes) <= self.limits.hold_bytes;
+        if keeps {
+            self.quiet += 1;
+            self.quiet_bytes = self.quiet_bytes.saturating_add(bytes);
+        }
+        keeps
     }
 
     fn remember(&mut self, event: &RawEvent<'_>) {

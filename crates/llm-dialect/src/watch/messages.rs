@@ -80,7 +80,7 @@ fn spoken(content: bool) -> Word {
 /// The events that make up nearly all of a stream, by name or by the head of their JSON.
 pub(crate) fn is_dull(name: Option<&[u8]>, data: &[u8]) -> bool {
     match name {
-        Some(name) => matches!(name, b"content_block_delta" | b"content_block_stop" | b"ping"),
+        Some(name) => matches!(name, b"content_block_delta" | b"content_block_stop"),
         None => data.starts_with(br#"{"type":"content_block_delta""#),
     }
 }

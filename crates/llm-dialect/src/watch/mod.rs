@@ -29,9 +29,10 @@ pub struct WatchLimits {
     /// Largest event, in bytes.
     pub max_event: usize,
     /// After so many events without content the stream commits all the same. Comments and pings do not
-    /// count: they are no progress, and a backend that sends nothing else has to run into its timeout.
+    /// count: they are no progress, and a backend that sends nothing else has to run into its timeout. As
+    /// many of them are held back besides, and further ones are dropped.
     pub hold_events: usize,
-    /// After so many bytes without content the stream commits all the same.
+    /// After so many bytes of such events the stream commits all the same; likewise.
     pub hold_bytes: usize,
 }
 
@@ -132,6 +133,11 @@ impl Watch {
         self.eye.notes.usage.usage(self.eye.api.dialect())
     }
 
+    /// How many events have come that were more than a sign of life.
+    pub fn events(&self) -> usize {
+        self.eye.events
+    }
+
     /// Whether what it pushes are whole events: something may be put between them.
     pub fn tells_events_apart(&self) -> bool {
         self.eye.api.is_generation()
@@ -213,7 +219,7 @@ mod tests {
             ("S04 role, then error", Chat, &[ROLE, CHAT_ERROR], "wF", End::Truncated),
             ("S05 nothing", Chat, &[], "", End::Empty),
             ("S05 comments only", Chat, &[": a\n\n", ": b\n\n"], "ww", End::Empty),
-            ("S06 pings only", Messages, &[PING; 100], &"w".repeat(100), End::Empty),
+            ("S06 pings only", Messages, &[PING; 64], &"w".repeat(64), End::Empty),
             ("S09 end without a marker", Messages, &[START, DELTA, DELTA], "wLL", End::Truncated),
             ("S09 in chat", Chat, &[ROLE, WORD], "wL", End::Truncated),
             ("S11 error after content", Chat, &[ROLE, WORD, CHAT_ERROR, WORD], "wLFE", End::Truncated),
@@ -266,11 +272,48 @@ mod tests {
             assert_eq!(feed(&mut counted, ROLE), Sight::Waiting);
         }
         assert_eq!(feed(&mut counted, ROLE), Sight::Live);
-        let comment = format!(": {}\n\n", "x".repeat(limits.hold_bytes / 2));
-        assert_eq!(feed(&mut weighed, &comment), Sight::Waiting);
-        assert_eq!(feed(&mut weighed, &comment), Sight::Live);
+        let long = format!("{{\"x\":\"{}\",\"choices\"", "x".repeat(limits.hold_bytes / 2));
+        let frame = ROLE.replace("{\"choices\"", &long);
+        assert_eq!(feed(&mut weighed, &frame), Sight::Waiting);
+        assert_eq!(feed(&mut weighed, &frame), Sight::Live);
         limits.hold_events = 1;
         assert_eq!(feed(&mut Watch::new(Api::Chat, limits, false), ROLE), Sight::Live);
+    }
+
+    #[test]
+    fn s06_signs_of_life_never_commit_and_only_so_many_are_kept() {
+        let limits = WatchLimits::new(4 << 20);
+        let long = format!(": {}\n\n", "x".repeat(limits.hold_bytes / 2 - 4));
+        for (api, quiet, kept) in [
+            (Api::Messages, PING, limits.hold_events),
+            (Api::Chat, ": a\n\n", limits.hold_events),
+            (Api::Responses, &*long, 2),
+        ] {
+            let (mut watch, mut out) = (watch(api), Vec::new());
+            for _ in 0..10 {
+                let sight = watch.feed(Bytes::from(quiet.repeat(100)), &mut out);
+                assert_eq!(sight, Sight::Waiting, "{api}");
+            }
+            assert_eq!(out.concat().len(), quiet.len() * kept, "{api}");
+            assert_eq!(watch.events(), 0, "{api}: no progress");
+        }
+    }
+
+    #[test]
+    fn after_the_commit_point_every_sign_of_life_goes_on_and_none_is_progress() {
+        for (api, word, quiet) in [
+            (Api::Chat, WORD, ": a\n\n"),
+            (Api::Messages, DELTA, PING),
+            (Api::Responses, TEXT, ": a\n\n"),
+        ] {
+            let (mut watch, mut out) = (watch(api), Vec::new());
+            watch.feed(Bytes::from(word), &mut out);
+            watch.feed(Bytes::from(quiet.repeat(1000)), &mut out);
+            assert_eq!(out.concat().len(), word.len() + quiet.len() * 1000, "{api}");
+            assert_eq!(watch.events(), 1, "{api}");
+            watch.feed(Bytes::from(word), &mut out);
+            assert_eq!(watch.events(), 2, "{api}");
+        }
     }
 
     #[test]

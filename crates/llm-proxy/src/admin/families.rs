@@ -63,7 +63,7 @@ families! {
     FIRST_BYTE Histogram "first_byte_seconds" ["backend"]
         "From the beginning of an attempt to the first real content of its answer"
     BACKEND_IN_FLIGHT Gauge "backend_in_flight" ["backend"] "Requests that a backend is working on"
-    BACKEND_ENABLED Gauge "backend_enabled" ["backend"] "1 where the config lets a backend be used"
+    BACKEND_ENABLED Gauge "backend_enabled" ["backend"] "1 where a backend may be used: neither the config nor the operator has turned it off"
     COOLDOWNS Counter "cooldowns_total" ["backend", "class"] "Cooldowns that began, by the failure that began them"
     COOLING Gauge "cooling" ["backend", "scope"]
         "How much of a backend is cooling at the moment: itself (1), models of it, keys, keys for one model"

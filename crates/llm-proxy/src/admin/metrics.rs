@@ -78,7 +78,7 @@ fn backends(page: &mut Page, snapshot: &Snapshot, live: &Live) {
     }
     page.family(&families::BACKEND_ENABLED);
     for backend in backends {
-        page.sample(&[&backend.name], u32::from(backend.config.enabled));
+        page.sample(&[&backend.name], u32::from(backend.is_on()));
     }
     page.family(&families::COOLDOWNS);
     for backend in backends {

@@ -1,6 +1,7 @@
-//! The admin listener: what the program knows of itself, for its operator. Separate from the main one, read-only, and
-//! without a secret anywhere.
+//! The admin listener: what the program knows of itself, for its operator. Separate from the main one, and
+//! without a secret anywhere. What it can change is told in `actions.rs`.
 
+mod actions;
 mod families;
 mod limits;
 mod metrics;
@@ -14,12 +15,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use hyper::body::Incoming;
 use serde_json::json;
 use subtle::ConstantTimeEq;
+use tokio::sync::mpsc;
 
+pub use actions::ReloadOrder;
+
+use self::actions::Action;
 use crate::base::Secret;
 use crate::base::secret::digest;
 use crate::config::types::Config;
 use crate::pipeline::AnswerBody;
-use crate::server::{Peer, Service};
+use crate::server::{Peer, Service, is_foreign};
 use crate::state::{Live, Snapshot, bearer};
 
 /// The admin listener's service.
@@ -27,41 +32,46 @@ use crate::state::{Live, Snapshot, bearer};
 pub struct Admin {
     snapshot: Arc<ArcSwap<Snapshot>>,
     live: Arc<Live>,
+    orders: mpsc::Sender<ReloadOrder>,
 }
 
 impl Admin {
-    /// It shows this state.
-    pub fn new(snapshot: Arc<ArcSwap<Snapshot>>, live: Arc<Live>) -> Self {
-        Self { snapshot, live }
+    /// It shows this state, and hands `orders` to whoever can reload the config.
+    pub fn new(snapshot: Arc<ArcSwap<Snapshot>>, live: Arc<Live>, orders: mpsc::Sender<ReloadOrder>) -> Self {
+        Self {
+            snapshot,
+            live,
+            orders,
+        }
     }
 
-    fn answer(&self, request: &Request<Incoming>) -> Response<AnswerBody> {
-        let snapshot = self.snapshot.load();
+    async fn answer(self, request: Request<Incoming>) -> Response<AnswerBody> {
+        let snapshot = self.snapshot.load_full();
+        if let Some(refused) = refused(&request, &snapshot.config) {
+            return refused;
+        }
         let path = request.uri().path();
-        if !is_own_host(request, &snapshot.config) {
-            return told(
-                StatusCode::MISDIRECTED_REQUEST,
-                "This host name is not the admin listener's own.",
-            );
-        }
-        if path == "/healthz" {
-            return body(StatusCode::OK, &json!({"status": "ok"}));
-        }
-        if !may_ask(request.headers(), snapshot.config.admin.key.as_ref()) {
-            let refused = told(
-                StatusCode::UNAUTHORIZED,
-                "Send the admin key as `authorization: Bearer ...`.",
-            );
-            return with(refused, WWW_AUTHENTICATE, "Bearer");
+        let is_post = request.method() == Method::POST;
+        if let Some(action) = Action::of(path) {
+            // Whoever has the key has shown who he is; a browser sends none by itself.
+            let foreign = snapshot.config.admin.key.is_none() && is_foreign(request.headers());
+            return match (is_post, foreign) {
+                (false, _) => wrong_method("This path is something to do: send a POST.", "POST"),
+                (true, true) => told(
+                    StatusCode::FORBIDDEN,
+                    "A web page from elsewhere may not change anything here.",
+                ),
+                (true, false) => self.done(&snapshot, action).await,
+            };
         }
         if request.method() != Method::GET && request.method() != Method::HEAD {
-            let refused = told(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "This version's admin listener only answers GET.",
+            return wrong_method(
+                "There is nothing to do at this path, only to see: send a GET.",
+                "GET, HEAD",
             );
-            return with(refused, ALLOW, "GET, HEAD");
         }
         match path {
+            "/healthz" => body(StatusCode::OK, &json!({"status": "ok"})),
             "/" => page(status::page(&snapshot, &self.live)),
             "/metrics" => {
                 let response = Response::new(AnswerBody::whole(metrics::metrics(&snapshot, &self.live)));
@@ -74,23 +84,45 @@ impl Admin {
             ),
         }
     }
+
+    async fn done(&self, snapshot: &Snapshot, action: Action) -> Response<AnswerBody> {
+        let (status, said) = match action {
+            Action::Reload => actions::reload(&self.orders).await,
+            Action::Backend(name, change) => actions::change(snapshot, &self.live, &name, change),
+        };
+        body(status, &said)
+    }
 }
 
 impl Service for Admin {
-    fn call(
-        self,
-        peer: Peer,
-        request: Request<Incoming>,
-    ) -> impl Future<Output = Response<AnswerBody>> + Send + 'static {
-        std::future::ready(match peer.refused {
+    async fn call(self, peer: Peer, request: Request<Incoming>) -> Response<AnswerBody> {
+        match peer.refused {
             Some(_) => with(
                 told(StatusCode::BAD_REQUEST, "The request can be read in two ways."),
                 CONNECTION,
                 "close",
             ),
-            None => self.answer(&request),
-        })
+            None => self.answer(request).await,
+        }
     }
+}
+
+/// What whoever may see nothing is told.
+fn refused(request: &Request<Incoming>, config: &Config) -> Option<Response<AnswerBody>> {
+    if !is_own_host(request, config) {
+        return Some(told(
+            StatusCode::MISDIRECTED_REQUEST,
+            "This host name is not the admin listener's own.",
+        ));
+    }
+    if request.uri().path() == "/healthz" || may_ask(request.headers(), config.admin.key.as_ref()) {
+        return None;
+    }
+    let refused = told(
+        StatusCode::UNAUTHORIZED,
+        "Send the admin key as `authorization: Bearer ...`.",
+    );
+    Some(with(refused, WWW_AUTHENTICATE, "Bearer"))
 }
 
 /// A page of another origin can make a browser ask us under a name that it has bound to our address: such a name is
@@ -148,6 +180,10 @@ fn with(mut response: Response<AnswerBody>, name: HeaderName, value: &'static st
         .headers_mut()
         .insert(name, HeaderValue::from_static(value));
     response
+}
+
+fn wrong_method(why: &str, allowed: &'static str) -> Response<AnswerBody> {
+    with(told(StatusCode::METHOD_NOT_ALLOWED, why), ALLOW, allowed)
 }
 
 fn told(status: StatusCode, message: &str) -> Response<AnswerBody> {

@@ -1,12 +1,14 @@
 //! `GET /api/status`, and the same as a page of text.
 
 use std::fmt::Write as _;
+use std::time::{Duration, Instant};
 
 use llm_dialect::Api;
 use serde_json::{Value, json};
 
 use super::limits;
 use crate::base::clock;
+use crate::health::{CoolingView, QuotaKind};
 use crate::observe::panics;
 use crate::state::{Backend, Live, Phase, Snapshot};
 
@@ -36,6 +38,7 @@ pub(super) fn status(snapshot: &Snapshot, live: &Live) -> Value {
 fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Serving => "serving",
+        Phase::HandedOver => "handed_over",
         Phase::Draining => "draining",
         Phase::Ending => "ending",
     }
@@ -46,30 +49,57 @@ fn one(backend: &Backend, snapshot: &Snapshot, live: &Live) -> Value {
     let cooling = live.health.lock().cooling(now);
     let own = cooling.iter().filter(|view| view.backend == backend.id);
     let cooldowns: Vec<Value> = own
-        .filter_map(|view| {
-            let key = backend.keys.iter().find(|key| Some(key.id) == view.key);
-            if view.key.is_some() && key.is_none() {
-                // A key that the config no longer has: its cooldown holds nothing up.
-                return None;
-            }
-            Some(json!({
-                "scope": view.scope.name(),
-                "key": key.map(|key| &*key.name),
-                "model": view.model.and_then(|id| model(snapshot, backend, id)),
-                "class": view.class.name(),
-                "seconds_left": view.until.saturating_duration_since(now).as_secs_f64(),
-                "times": view.times,
-            }))
-        })
+        .filter_map(|view| cooldown(view, (backend, snapshot), now))
         .collect();
     json!({
         "name": &*backend.name,
         "protocol": format!("{:?}", backend.config.protocol).to_lowercase(),
-        "enabled": backend.config.enabled,
-        "state": if cooldowns.is_empty() { "ok" } else { "cooling" },
+        "enabled": backend.is_on(),
+        "state": state(backend, &cooldowns),
         "in_flight": backend.vitals.in_flight(),
         "cooldowns": cooldowns,
     })
+}
+
+fn state(backend: &Backend, cooldowns: &[Value]) -> &'static str {
+    if !backend.is_on() {
+        "disabled"
+    } else if cooldowns.is_empty() {
+        "ok"
+    } else {
+        "cooling"
+    }
+}
+
+/// One thing that cools; none where it is a key that the config no longer has, whose cooldown holds nothing up.
+fn cooldown(view: &CoolingView, (backend, snapshot): (&Backend, &Snapshot), now: Instant) -> Option<Value> {
+    let key = backend.keys.iter().find(|key| Some(key.id) == view.key);
+    if view.key.is_some() && key.is_none() {
+        return None;
+    }
+    let left = view.until.saturating_duration_since(now);
+    Some(json!({
+        "scope": view.scope.name(),
+        "key": key.map(|key| &*key.name),
+        "model": view.model.and_then(|id| model(snapshot, backend, id)),
+        "class": view.class.name(),
+        "kind": view.kind.map(QuotaKind::name),
+        "reason": reason(view),
+        "seconds_left": left.as_secs_f64(),
+        "until": moment(left),
+        "times": view.times,
+    }))
+}
+
+/// Why something cools, for a person.
+fn reason(view: &CoolingView) -> &'static str {
+    view.kind.map_or(view.class.meaning(), QuotaKind::words)
+}
+
+/// The point in time that is so far away, in whole seconds of UTC; none where it has passed.
+fn moment(left: Duration) -> Option<String> {
+    let at = jiff::Timestamp::try_from(clock::wall() + left).ok()?;
+    (!left.is_zero()).then(|| at.round(jiff::Unit::Second).unwrap_or(at).to_string())
 }
 
 /// The name of a backend's model, where a route says it: health knows models by identity alone.
@@ -123,8 +153,12 @@ pub(super) fn page(snapshot: &Snapshot, live: &Live) -> String {
                 .get("seconds_left")
                 .and_then(Value::as_f64)
                 .unwrap_or_default();
-            let (scope, class) = (text_of(cooldown, "scope"), text_of(cooldown, "class"));
-            let _ = writeln!(page, "    cooling ({scope}): {class}, {left:.1} s left");
+            let text = |name: &str| text_of(cooldown, name);
+            let what = [text("scope"), text("key"), text("model")];
+            let what = what.into_iter().filter(|name| !name.is_empty());
+            let what = what.collect::<Vec<_>>().join(" ");
+            let (class, reason) = (text("class"), text("reason"));
+            let _ = writeln!(page, "    cooling ({what}): {class}, {reason}, {left:.1} s left");
         }
     }
     page.push_str("\nThe same as JSON: /api/status\nMetrics: /metrics\n");

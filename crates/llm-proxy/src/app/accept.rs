@@ -39,8 +39,8 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Accepts on `bound` until the loop is aborted, which also closes the socket.
-    pub(super) fn listen(&self, bound: Bound) -> AbortHandle {
+    /// Accepts on `bound` until the loop is aborted.
+    pub(super) fn listen(&self, bound: Arc<Bound>) -> AbortHandle {
         let front = self.clone();
         let accept_loop = async move {
             let trouble = Rarely::default();

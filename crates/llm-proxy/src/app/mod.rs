@@ -1,10 +1,14 @@
-//! The running program: it starts, reloads and drains, and says so.
+//! The running program: it starts, reloads, hands over and drains, and says so.
 
 mod accept;
+mod drain;
 mod memory;
 mod reload;
 mod room;
 mod run;
+mod signals;
+mod successor;
+mod systemd;
 mod watch;
 
 pub use run::{Fatal, Options, Source, run};

@@ -9,17 +9,24 @@ use crate::config::Loaded;
 use crate::config::types::{Config, Listen, PromptSource};
 use crate::observe::log::LevelHandle;
 use crate::observe::logs::{self, Mask};
-use crate::server::{self, Acceptor, Bound, Entrance, Listeners};
+use crate::server::{self, Acceptor, Bound, Entrance, Inherited, Listeners, Role};
 use crate::state::{Snapshot, compile};
 
 /// Addresses as the config names them, with their sockets.
 pub(super) type Opened = Vec<(Listen, Bound)>;
 
-/// Opens all addresses, or none.
-pub(super) fn opened(wanted: &[Listen]) -> Result<Opened, String> {
+/// Opens all addresses, or none. Those that came with the start of the program are open already.
+pub(super) fn opened(wanted: &[Listen], role: Role, inherited: &mut Inherited) -> Result<Opened, String> {
+    let mut open = |listen: &Listen| match inherited.take(role, listen)? {
+        Some(bound) => Ok(bound),
+        None => Bound::open(listen).map_err(|error| match inherited.left() {
+            Some(left) => format!("{error}\nof the sockets that were given, no `listen` names {left}"),
+            None => error,
+        }),
+    };
     wanted
         .iter()
-        .map(|listen| Ok((listen.clone(), Bound::open(listen)?)))
+        .map(|listen| Ok((listen.clone(), open(listen)?)))
         .collect()
 }
 
@@ -67,28 +74,43 @@ impl Reloader {
     /// Begins to accept on the first config's addresses.
     pub(super) fn start(&mut self, main: Opened, admin: Opened) {
         for (listen, bound) in main {
-            self.listeners.add(listen, self.front.listen(bound));
+            let bound = Arc::new(bound);
+            let accept_loop = self.front.listen(Arc::clone(&bound));
+            self.listeners.add(listen, bound, accept_loop);
         }
         for (listen, bound) in admin {
-            self.admin_listeners.add(listen, self.admin_front.listen(bound));
+            let bound = Arc::new(bound);
+            let accept_loop = self.admin_front.listen(Arc::clone(&bound));
+            self.admin_listeners.add(listen, bound, accept_loop);
         }
     }
 
+    /// All sockets that it accepts on, and what for.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = (Role, &Arc<Bound>)> {
+        let main = self.listeners.sockets().map(|bound| (Role::Main, bound));
+        let admin = self.admin_listeners.sockets().map(|bound| (Role::Admin, bound));
+        main.chain(admin)
+    }
+
     /// Reads the config again and puts it in force. A wrong one changes nothing; its errors are logged.
-    pub(super) fn reload(&mut self) {
+    ///
+    /// # Errors
+    /// Why it is refused. Else the generation that is in force now.
+    pub(super) fn reload(&mut self) -> Result<u64, String> {
         // Before they are read: what changes meanwhile is a change.
         let before = self.front.snapshot.load_full();
         let sources = &before.config.prompt_sources;
         self.files = Files::now(&self.source, sources);
-        match self.prepare() {
-            Ok(prepared) => self.apply(prepared),
-            Err(error) => self.refuse(error),
-        }
+        let done = match self.prepare() {
+            Ok(prepared) => Ok(self.apply(prepared)),
+            Err(error) => Err(self.refuse(error)),
+        };
         let snapshot = self.front.snapshot.load();
         let new = &snapshot.config.prompt_sources;
         if new != sources {
             self.files.prompts = new.iter().map(PromptSource::fingerprint).collect();
         }
+        done
     }
 
     /// The same, for files that may not have changed: their folders have. Whether they had.
@@ -96,7 +118,7 @@ impl Reloader {
         let snapshot = self.front.snapshot.load_full();
         let changed = Files::now(&self.source, &snapshot.config.prompt_sources) != self.files;
         if changed {
-            self.reload();
+            let _told_in_the_log = self.reload();
         }
         changed
     }
@@ -109,7 +131,9 @@ impl Reloader {
         let missing = self.listeners.missing(&config.listen);
         let missing_admin = self.admin_listeners.missing(&admin_of(&config));
         self.must_be_free(missing.iter().chain(&missing_admin))?;
-        let (main, admin) = (opened(&missing)?, opened(&missing_admin)?);
+        let none = &mut Inherited::default();
+        let main = opened(&missing, Role::Main, none)?;
+        let admin = opened(&missing_admin, Role::Admin, none)?;
         let generation = self.front.snapshot.load().generation + 1;
         let snapshot = compile(config, generation, &self.front.live)?;
         Ok(Prepared {
@@ -137,7 +161,7 @@ impl Reloader {
     }
 
     /// From here on nothing fails.
-    fn apply(&mut self, prepared: Prepared) {
+    fn apply(&mut self, prepared: Prepared) -> u64 {
         let Prepared {
             snapshot,
             mask,
@@ -157,12 +181,14 @@ impl Reloader {
         self.admin_listeners.keep(&wanted_admin);
         self.front.live.adopt(&self.front.snapshot.load());
         tracing::info!("reloaded: generation {generation} is in force");
+        generation
     }
 
-    fn refuse(&self, error: String) {
+    fn refuse(&self, error: String) -> String {
         let generation = self.front.snapshot.load().generation;
         tracing::error!("the new config is refused; generation {generation} stays in force\n{error}");
-        self.front.live.refuse(error);
+        self.front.live.refuse(error.clone());
+        error
     }
 }
 

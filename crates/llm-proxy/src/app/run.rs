@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::sync::{Notify, mpsc};
 
 use super::accept::Front;
+use super::drain::{drain, see_out};
 use super::memory;
 use super::reload::{Files, Reloader, opened};
 use super::room::{self, Room};
+use super::signals::Signals;
+use super::successor;
+use super::systemd;
 use super::watch::{SETTLE, Watch};
-use crate::admin::Admin;
+use crate::admin::{Admin, ReloadOrder};
 use crate::base::clock;
 use crate::base::gauge::Gauge;
 use crate::base::secret::digest;
@@ -22,13 +24,13 @@ use crate::config::types::{Config, Listen};
 use crate::config::{self, Diagnostic, Loaded, Report};
 use crate::observe::access::Access;
 use crate::observe::{Logs, log, logs, panics};
-use crate::server::{self, Entrance, Listeners};
-use crate::state::{Live, Phase, compile};
+use crate::server::{self, Entrance, Inherited, Listeners, Role};
+use crate::state::{Live, compile};
 
 /// How often idle connections and forgotten state are swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
-/// What connections get at least to write their last words, even where the grace is over.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How many may wait for a reload at once; the next waits for room.
+const ORDERS: usize = 8;
 /// How long the log gets to be written at the end.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -46,6 +48,8 @@ pub enum Source {
 pub struct Options {
     /// Its config.
     pub source: Source,
+    /// Sockets that are open already.
+    pub inherited: Inherited,
     /// Told once all addresses are open: those of the main listener, and the admin's.
     pub ready: fn(&[Listen], Option<&Listen>),
 }
@@ -98,9 +102,10 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     let room = Room::new(room::for_connections(room::raised_file_limit()));
     let mut signals = Signals::listen().map_err(|error| Fatal::Runtime(error.to_string()))?;
     let tls = server::acceptor(config.tls.as_ref()).map_err(Fatal::Runtime)?;
-    let bound = opened(&config.listen).map_err(Fatal::Runtime)?;
+    let mut inherited = options.inherited;
+    let bound = opened(&config.listen, Role::Main, &mut inherited).map_err(Fatal::Runtime)?;
     let admin_at: Vec<Listen> = config.admin.listen.map(Listen::Tcp).into_iter().collect();
-    let admin_bound = opened(&admin_at).map_err(Fatal::Runtime)?;
+    let admin_bound = opened(&admin_at, Role::Admin, &mut inherited).map_err(Fatal::Runtime)?;
     let addresses: Vec<Listen> = bound.iter().map(|(_, bound)| bound.address()).collect();
     let admin_address = admin_bound.first().map(|(_, bound)| bound.address());
     let snapshot = compile(config, 1, &live).map_err(Fatal::Runtime)?;
@@ -118,7 +123,8 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
         connections: connections.clone(),
         room: Some(Arc::new(room)),
     };
-    let admin = Admin::new(Arc::clone(&snapshot), Arc::clone(&live));
+    let (orders, mut ordered) = mpsc::channel(ORDERS);
+    let admin = Admin::new(Arc::clone(&snapshot), Arc::clone(&live), orders);
     let mut reloader = Reloader {
         files: Files::now(&options.source, &front.snapshot.load().config.prompt_sources),
         source: options.source,
@@ -130,10 +136,31 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     };
     reloader.start(bound, admin_bound);
     (options.ready)(&addresses, admin_address.as_ref());
-    serve_until_told(&mut reloader, &mut signals, &live).await;
-    let end = drain(&mut reloader, &mut signals, &live, &connections).await;
+    announce(&reloader, inherited);
+    let told = serve_until_told(&mut reloader, (&mut signals, &mut ordered), &live).await;
+    drop(ordered);
+    let end = match told {
+        Told::End => drain(&mut reloader, &mut signals, &live, &connections).await,
+        Told::HandedOver => see_out(&mut reloader, &mut signals, &live, &connections).await,
+    };
     logs.flush(LAST_LINES);
     end
+}
+
+/// Whoever waits for this program to serve is told so.
+fn announce(reloader: &Reloader, inherited: Inherited) {
+    if inherited.is_successor() {
+        // The program before tells systemd: it is the one that systemd believes.
+        tracing::info!("taking over from the program before");
+    } else {
+        systemd::tell("READY=1");
+    }
+    for useless in inherited.settle() {
+        tracing::warn!("{useless}");
+    }
+    for (_, bound) in reloader.sockets() {
+        bound.own_file(true);
+    }
 }
 
 /// Each warning on a line of its own; `check` shows them with their place in the file.
@@ -162,33 +189,20 @@ fn say_serving(config: &Config, addresses: &[Listen], admin: Option<&Listen>) {
     );
 }
 
-/// The signals that steer the program.
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
+/// Why the program serves no longer.
+enum Told {
     /// SIGTERM or SIGINT.
-    async fn end(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
+    End,
+    /// Another program has its addresses now.
+    HandedOver,
 }
 
-/// Serves, reloads and sweeps, until SIGTERM or SIGINT.
-async fn serve_until_told(reloader: &mut Reloader, signals: &mut Signals, live: &Live) {
+/// Serves, reloads and sweeps, until a signal ends that.
+async fn serve_until_told(
+    reloader: &mut Reloader,
+    (signals, ordered): (&mut Signals, &mut mpsc::Receiver<ReloadOrder>),
+    live: &Live,
+) -> Told {
     let changed = Arc::new(Notify::new());
     let mut watch = watch(reloader, &changed);
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
@@ -196,8 +210,18 @@ async fn serve_until_told(reloader: &mut Reloader, signals: &mut Signals, live: 
         tokio::select! {
             _ = signals.hangup.recv() => {
                 live.access.logs().reopen();
-                reloader.reload();
+                let _told_in_the_log = reload(reloader);
                 watch = self::watch(reloader, &changed);
+            }
+            Some(order) = ordered.recv() => {
+                // Who asked may have left meanwhile; what was asked is done all the same.
+                let _ = order.send(reload(reloader));
+                watch = self::watch(reloader, &changed);
+            }
+            _ = signals.successor.recv() => {
+                if let Some(told) = hand_over(reloader, signals).await {
+                    return told;
+                }
             }
             () = changed.notified(), if watch.is_some() => {
                 tokio::time::sleep(SETTLE).await;
@@ -211,10 +235,40 @@ async fn serve_until_told(reloader: &mut Reloader, signals: &mut Signals, live: 
                 live.forget_unused();
                 memory::give_back();
             }
-            _ = signals.terminate.recv() => return,
-            _ = signals.interrupt.recv() => return,
+            _ = signals.terminate.recv() => return Told::End,
+            _ = signals.interrupt.recv() => return Told::End,
         }
     }
+}
+
+/// Starts a new program in the place of this one. None: it came to nothing, and this one goes on.
+async fn hand_over(reloader: &Reloader, signals: &mut Signals) -> Option<Told> {
+    let started = tokio::select! {
+        started = successor::start(reloader.sockets()) => started,
+        () = signals.end() => return Some(Told::End),
+    };
+    match started {
+        Ok(process) => {
+            tracing::info!("process {process} serves now: this one finishes what it has begun");
+            systemd::tell(&format!("MAINPID={process}"));
+            for (_, bound) in reloader.sockets() {
+                bound.own_file(false);
+            }
+            Some(Told::HandedOver)
+        }
+        Err(error) => {
+            tracing::error!("no hand-over, this program goes on: {error}");
+            None
+        }
+    }
+}
+
+/// Reads the config again; systemd hears of it.
+fn reload(reloader: &mut Reloader) -> Result<u64, String> {
+    systemd::tell("RELOADING=1");
+    let done = reloader.reload();
+    systemd::tell("READY=1");
+    done
 }
 
 fn watch(reloader: &Reloader, changed: &Arc<Notify>) -> Option<Watch> {
@@ -228,43 +282,4 @@ fn watch(reloader: &Reloader, changed: &Arc<Notify>) -> Option<Watch> {
     Watch::start(path, &snapshot.config.prompt_sources, changed)
         .inspect_err(|error| tracing::error!("{error}"))
         .ok()
-}
-
-/// Stops accepting, lets what is in flight finish within `shutdown_grace`, then ends the rest with an error event.
-async fn drain(
-    reloader: &mut Reloader,
-    signals: &mut Signals,
-    live: &Live,
-    connections: &Gauge,
-) -> Result<(), Fatal> {
-    let began = clock::now();
-    let grace = reloader.front.snapshot.load().config.shutdown_grace;
-    let in_flight = live.access.in_flight();
-    live.lifecycle.advance(Phase::Draining);
-    reloader.listeners.keep(&[]);
-    tracing::info!(
-        "draining: {} requests in flight have {grace:?} to finish",
-        in_flight.count()
-    );
-    let last_words = async {
-        if timeout(grace, in_flight.until_zero()).await.is_err() {
-            tracing::warn!("the grace is over: ending {} requests", in_flight.count());
-        }
-        // From here on an idle connection is closed, and any other after what it is writing: a request is done once its
-        // last byte is handed to its connection, which a slow reader has yet to take.
-        live.lifecycle.advance(Phase::Ending);
-        let left = grace.saturating_sub(clock::now().duration_since(began));
-        let _ = timeout(left.max(LAST_WORDS), connections.until_zero()).await;
-    };
-    tokio::select! {
-        () = last_words => {
-            tracing::info!("stopped");
-            Ok(())
-        }
-        () = signals.end() => {
-            let (requests, connections) = (in_flight.count(), connections.count());
-            tracing::warn!("told twice: ending at once with {requests} requests and {connections} connections");
-            Err(Fatal::Runtime("ended before all requests were finished".to_owned()))
-        }
-    }
 }

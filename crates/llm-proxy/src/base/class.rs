@@ -106,6 +106,33 @@ impl Class {
         }
     }
 
+    /// What it means for what failed, in a person's words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Connect => "no connection comes about",
+            Self::StaleConn | Self::Reset => "closes connections without an answer",
+            Self::TtftTimeout => "does not answer in time",
+            Self::Server => "fails by itself",
+            Self::Unavailable => "says that it is unavailable",
+            Self::Overloaded => "has too much to do",
+            Self::Rate => "rate limit reached",
+            Self::Quota => "quota used up",
+            Self::Auth => "the key is refused",
+            Self::ForbiddenModel => "the key may not use this model",
+            Self::NotFound => "it does not know this model",
+            Self::BadResponse => "its answers are none",
+            Self::Midstream => "its streams break",
+            Self::ContextLength
+            | Self::Signature
+            | Self::Unsupported
+            | Self::Client
+            | Self::Policy
+            | Self::Conflict => "it refuses the request",
+            Self::ClientGone => "the client left",
+            Self::Local => "refused by the proxy",
+        }
+    }
+
     /// The class of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|class| class.name() == name)

@@ -10,6 +10,7 @@ use llm_sim::{Answer, Sim, Speaks};
 use super::serve;
 use crate::app::{self, Fatal, Options, Source};
 use crate::config::types::Listen;
+use crate::server::Inherited;
 
 /// Slow enough to watch a stream arrive, quick enough not to bore.
 const TYPING: Duration = Duration::from_millis(40);
@@ -37,6 +38,7 @@ pub(super) fn sim(listen: SocketAddr) -> ExitCode {
 
 /// Runs the proxy with three simulated backends behind it, one of them broken on purpose.
 pub(super) fn demo(port: u16) -> ExitCode {
+    let inherited = Inherited::from_environment();
     serve::run(
         async move {
             let cannot =
@@ -45,6 +47,7 @@ pub(super) fn demo(port: u16) -> ExitCode {
             let source = Source::Text(backends.config(port)?);
             app::run(Options {
                 source,
+                inherited,
                 ready: welcome,
             })
             .await

@@ -14,6 +14,7 @@ use crate::config::{self, Config};
 use crate::observe::Logs;
 use crate::observe::access::Access;
 use crate::pipeline::{Candidate, candidates};
+use crate::routing::Room;
 use crate::state::{Client, Live, Snapshot, compile};
 
 /// Exit code: a wrong config or usage.
@@ -70,6 +71,7 @@ fn explained(asked: &Asked, config: Config) -> Result<String, String> {
     let _ = writeln!(text, ", {strategy} within a priority");
     let plan = candidates(&live, &snapshot, alias, (api, &asked.model), &may_use);
     describe(&plan, dialect, &mut text);
+    fit(&plan, &mut text);
     unserved(alias, api, &mut text);
     let _ = writeln!(
         text,
@@ -116,9 +118,7 @@ fn describe(plan: &[Candidate], dialect: Dialect, text: &mut String) {
             ": alias `{}`, priority {}, weight {}",
             candidate.alias.name, route.priority, route.weight
         );
-        if let Some(context) = route.context {
-            let _ = write!(text, ", context {context}");
-        }
+        room(&route.room, text);
         let _ = match candidate.api.dialect() {
             same if same == dialect => writeln!(text, ", no conversion"),
             other => writeln!(text, ", converted from {dialect} to {other} and back"),
@@ -127,6 +127,43 @@ fn describe(plan: &[Candidate], dialect: Dialect, text: &mut String) {
     if plan.is_empty() {
         let _ = writeln!(text, "     no backend of it has conversations: 404");
     }
+}
+
+/// What a route says that it can hold.
+fn room(room: &Room, text: &mut String) {
+    if let Some(context) = room.context {
+        let _ = write!(text, ", context {context}");
+    }
+    if let Some(longest) = room.max_tokens {
+        let _ = write!(text, ", answers up to {longest} tokens");
+    }
+    if !room.lacks.is_empty() {
+        let lacks: Vec<&str> = room.lacks.iter().map(|feature| feature.name()).collect();
+        let _ = write!(text, ", without {}", lacks.join(", "));
+    }
+}
+
+/// By which rules a request passes candidates over, where any of them says what it can hold.
+fn fit(plan: &[Candidate], text: &mut String) {
+    let rooms = || plan.iter().map(|candidate| &candidate.route.room);
+    if plan.len() < 2 || !rooms().any(Room::is_bounded) {
+        return;
+    }
+    let mut rules = Vec::new();
+    if rooms().any(|room| room.context.is_some()) {
+        rules.push("is surely longer than `context` (four fifths of an estimate of its tokens)");
+    }
+    if rooms().any(|room| room.max_tokens.is_some()) {
+        rules.push("asks for a longer answer than `max_tokens`");
+    }
+    if rooms().any(|room| !room.lacks.is_empty()) {
+        rules.push("needs what is in `lacks`");
+    }
+    let _ = writeln!(
+        text,
+        "passed over is what cannot hold the request, because it {}; where nothing can, the largest comes first",
+        rules.join(", or ")
+    );
 }
 
 /// Routes of the alias that have no call for a conversation.

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::app::{self, Fatal, Options, Source};
+use crate::server::Inherited;
 
 /// Exit code: a run-time failure.
 const FAILED: u8 = 1;
@@ -19,6 +20,7 @@ pub(super) fn serve(config: PathBuf, colour: bool) -> ExitCode {
     run(
         app::run(Options {
             source: Source::File(config),
+            inherited: Inherited::from_environment(),
             ready: |_, _| {},
         }),
         colour,

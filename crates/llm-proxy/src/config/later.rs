@@ -7,11 +7,10 @@ use super::tree::{Node, Span, Value};
 const SECTIONS: [&[&str]; 3] = [&["cluster"], &["telemetry"], &["prices"]];
 /// Single keys; `*` stands for the items of a list or the entries of a map. Only what the file says is warned of:
 /// `affinity` is on by default, so only one who writes it down expects it.
-const KEYS: [&[&str]; 4] = [
+const KEYS: [&[&str]; 3] = [
     &["ledger", "url"],
     &["api_keys", "*", "budget"],
     &["models", "*", "affinity"],
-    &["stream", "early_heartbeat_after"],
 ];
 /// Values that ask for nothing: so it is without the key's effect.
 const NOTHING: [&str; 2] = ["off", "0"];

@@ -1,6 +1,7 @@
 //! The names of choices: one table each, which the reader, the schema and the reference share.
 
 use llm_dialect::Api;
+use llm_dialect::needs::Feature;
 
 use super::prompts::template::Variable;
 use super::types::{
@@ -56,6 +57,12 @@ named! {
         "random" => Self::Random,
     }
     WhenAllCooling { "probe" => Self::Probe, "fail" => Self::Fail, "always_try" => Self::AlwaysTry }
+    Feature {
+        "vision" => Self::Vision,
+        "tools" => Self::Tools,
+        "thinking" => Self::Thinking,
+        "json_schema" => Self::JsonSchema,
+    }
     Period { "day" => Self::Day, "month" => Self::Month }
     PromptPosition { "before" => Self::Before, "after" => Self::After, "replace" => Self::Replace }
     Variable {

@@ -12,6 +12,8 @@ use http::HeaderMap;
 
 use super::evidence::{ErrorFacts, Evidence};
 use super::policy::blames_the_caller;
+use super::quota::{self, QuotaKind};
+use super::windows::{self, Spent};
 use super::words::Words;
 use super::{reset, texts};
 use crate::base::Class;
@@ -33,6 +35,8 @@ pub struct Verdict {
     pub falls_back: bool,
     /// Whether the state was said in words (a code, a text, the operator's map) and not by a bare status.
     pub firm: bool,
+    /// What is used up, where that is told.
+    pub kind: Option<QuotaKind>,
 }
 
 /// Judges an attempt at the backend of that name. `wall` is the wall clock, for reset times that are dates.
@@ -45,8 +49,10 @@ pub fn classify(evidence: &Evidence<'_>, backend: &str, detection: &Detection, w
         return bare(transport(evidence));
     };
     let reset = reset::reset_after(seen.headers.unwrap_or(&HeaderMap::new()), &seen.body, wall);
+    let window = seen.headers.and_then(|headers| windows::spent(headers, wall));
+    let words = seen.words();
     let mapped = seen.mapped(backend, &detection.error_map);
-    let (class, firm) = mapped.map_or_else(|| seen.judge(reset), |class| (class, true));
+    let (class, firm) = mapped.map_or_else(|| seen.judge(&words, reset, window), |class| (class, true));
     let widened = mapped != Some(Class::Client) && seen.widened(detection);
     let class = if widened && class == Class::Client && !firm {
         Class::Server
@@ -58,6 +64,7 @@ pub fn classify(evidence: &Evidence<'_>, backend: &str, detection: &Detection, w
         reset,
         falls_back: widened || falls_back(class),
         firm,
+        kind: seen.kind(class, &words, window),
     }
 }
 
@@ -76,11 +83,13 @@ pub fn disguised(
     let fits = |rule: &&ErrorMap| precise(rule) && rule_fits(rule, backend, [Some(status), None], &body);
     let class = detection.error_map.iter().find(fits)?.class;
     let reset = reset::reset_after(&HeaderMap::new(), &body, wall);
+    let words = Words::of("", &body);
     Some(Verdict {
         class,
         reset,
         falls_back: falls_back(class),
         firm: true,
+        kind: quota::kind(class, (None, None), &ErrorFacts::default(), (&words, &body)),
     })
 }
 
@@ -120,6 +129,7 @@ fn bare(class: Class) -> Verdict {
         reset: None,
         falls_back: falls_back(class),
         firm: false,
+        kind: None,
     }
 }
 
@@ -202,18 +212,36 @@ impl<'a> Seen<'a> {
                 .any(|text| text.found_in(&self.body))
     }
 
+    /// What it says, for people.
+    fn words(&self) -> Words {
+        Words::of(self.facts.map_or("", |facts| &facts.message), &self.body)
+    }
+
+    /// What is used up, where an answer of that class tells.
+    fn kind(&self, class: Class, words: &Words, window: Option<Spent>) -> Option<QuotaKind> {
+        let unread = ErrorFacts::default();
+        let facts = self.facts.unwrap_or(&unread);
+        let kind = quota::kind(class, (self.headers, window), facts, (words, &self.body));
+        // Whoever asks for payment without a word more has an empty purse before him.
+        kind.or((self.status == Some(402) && class == Class::Quota).then_some(QuotaKind::Balance))
+    }
+
     /// The built-in class, and whether words told it.
-    fn judge(&self, reset: Option<Duration>) -> (Class, bool) {
+    fn judge(&self, words: &Words, reset: Option<Duration>, window: Option<Spent>) -> (Class, bool) {
         let Some(facts) = self.facts else {
             return (Class::BadResponse, false);
         };
-        let words = Words::of(&facts.message, &self.body);
         let admits = |class: &Class| admits(self.status, *class);
         let mut names = [&facts.code, &facts.kind].into_iter();
         let coded = names.clone().filter_map(|code| texts::by_code(code)).find(admits);
-        match coded.or_else(|| texts::by_saying(&words, |class| admits(&class))) {
+        let rate_is_quota = || is_quota(words, reset, window);
+        match coded.or_else(|| texts::by_saying(words, |class| admits(&class))) {
+            Some(Class::Rate) if rate_is_quota() => (Class::Quota, true),
             Some(class) => (self.settle(class), true),
-            None => self.by_default(names.find_map(|code| texts::by_vague_code(code)), &words, reset),
+            None => {
+                let vague = names.find_map(|code| texts::by_vague_code(code));
+                self.by_default(vague, words, rate_is_quota)
+            }
         }
     }
 
@@ -225,23 +253,32 @@ impl<'a> Seen<'a> {
         }
     }
 
-    fn by_default(&self, vague: Option<Class>, words: &Words, reset: Option<Duration>) -> (Class, bool) {
+    fn by_default(
+        &self,
+        vague: Option<Class>,
+        words: &Words,
+        rate_is_quota: impl FnOnce() -> bool,
+    ) -> (Class, bool) {
         let class = match (self.status.map(of_status), vague) {
             (None | Some(Class::Client), Some(Class::Rate)) => Class::Rate,
             (Some(class), _) | (None, Some(class)) => class,
             (None, None) => Class::BadResponse,
         };
         match (self.status, class) {
-            (_, Class::Rate) if is_quota(words, reset) => (Class::Quota, true),
+            (_, Class::Rate) if rate_is_quota() => (Class::Quota, true),
             (Some(403), _) if texts::perhaps_forbidden_model(words) => (Class::ForbiddenModel, true),
             _ => (class, false),
         }
     }
 }
 
-/// A rate is a quota where the reset is far away, or where no near reset contradicts words about a quota.
-fn is_quota(words: &Words, reset: Option<Duration>) -> bool {
-    reset.map_or_else(|| texts::perhaps_quota(words), |reset| reset >= QUOTA_FROM)
+/// A rate is a quota where the window of the whole key is used up, whenever it ends; where the reset is far away, or
+/// where no near reset contradicts words about a quota. A window of some models alone leaves the key in use.
+fn is_quota(words: &Words, reset: Option<Duration>, window: Option<Spent>) -> bool {
+    match window {
+        Some(window) => window.whole_key,
+        None => reset.map_or_else(|| texts::perhaps_quota(words), |reset| reset >= QUOTA_FROM),
+    }
 }
 
 /// The class of a status by itself.
@@ -265,15 +302,17 @@ fn of_status(status: u16) -> Class {
 fn admits(status: Option<u16>, class: Class) -> bool {
     let starved = matches!(class, Class::Quota | Class::Unavailable | Class::Overloaded);
     let refused = matches!(class, Class::Auth | Class::NotFound | Class::ForbiddenModel);
+    let limited = class == Class::Rate;
     match status {
         // Where the backend failed by itself its words may name which failure, never whose fault.
+        Some(500 | 502) => starved || limited,
         Some(401 | 408 | 429 | 500..) => starved,
         Some(402) => class == Class::Quota,
         Some(404 | 405 | 410) => starved || matches!(class, Class::NotFound | Class::Client),
-        Some(403) => starved || refused || class == Class::Policy,
+        Some(403) => starved || refused || limited || class == Class::Policy,
         Some(409 | 425) => false,
         // 400, 413, 422 and their like say anything, and so does an error without a status.
-        _ => starved || refused || blames_the_caller(class),
+        _ => starved || refused || limited || blames_the_caller(class),
     }
 }
 
@@ -477,6 +516,14 @@ mod tests {
             ("F24", 400, message("messages: at least one message is required"), Class::Client),
             ("a 429 that blames the request", 429, r#"{"error":{"type":"invalid_request_error","message":"slow down"}}"#.into(), Class::Rate),
             ("a page of HTML", 403, "<html>Access denied</html>".into(), Class::Auth),
+            ("Anthropic's spending limit", 400, message("You have reached your specified API usage limits. You will regain access on 2026-08-01 at 00:00 UTC."), Class::Quota),
+            ("a relay's rate as a 403", 403, message("您的请求过于频繁，请稍后再试"), Class::Rate),
+            ("as a 500", 500, message("上游并发数已达上限"), Class::Rate),
+            ("as a 400", 400, message("Too many concurrent requests for this account"), Class::Rate),
+            ("a 503 stays one", 503, message("Too many requests"), Class::Unavailable),
+            ("a caller's own words", 400, message("Invalid value: 'too many requests'"), Class::Client),
+            ("Zhipu's busy hour", 429, message("该模型当前访问量过大，请您稍后再试"), Class::Overloaded),
+            ("Zhipu's week", 429, message("[1310][Weekly/Monthly Limit Exhausted. Your limit will reset at 2026-01-21 10:08:38]"), Class::Quota),
         ] {
             assert_eq!(by_status(status, &HeaderMap::new(), &body, &detection()).class, class, "{id}: {body}");
         }
@@ -519,6 +566,106 @@ mod tests {
                 headers.insert("retry-after", HeaderValue::from_static(value));
             }
             assert_eq!(by_status(429, &headers, &body, &detection()).class, class, "{id}");
+        }
+    }
+
+    fn kind_of(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Option<QuotaKind> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, HeaderValue::from_static(value));
+        }
+        by_status(status, &map, body, &detection()).kind
+    }
+
+    #[test]
+    fn what_is_used_up_is_told_apart() {
+        use QuotaKind::{
+            Balance, Concurrency, Day, FiveHours, Month, Overload, Region, Requests, Tokens, Week,
+        };
+        let openai = |kind: &str, text: &str| {
+            serde_json::json!({"error": {"message": text, "type": kind, "code": "rate_limit_exceeded"}})
+                .to_string()
+        };
+        let google = |quota: &str| {
+            format!(
+                r#"{{"error":{{"code":429,"status":"RESOURCE_EXHAUSTED","message":"You exceeded your current quota.",
+                "details":[{{"violations":[{{"quotaId":"{quota}"}}]}},{{"retryDelay":"34s"}}]}}}}"#
+            )
+        };
+        #[rustfmt::skip]
+        let cases = [
+            ("OpenAI's tokens", 429, openai("tokens", "Rate limit reached for gpt-x on tokens per min (TPM): Limit 1, Used 1."), Some(Tokens)),
+            ("OpenAI's requests", 429, openai("requests", "Rate limit reached for gpt-x on requests per min (RPM): Limit 3."), Some(Requests)),
+            ("OpenAI's day", 429, openai("requests", "Rate limit reached for gpt-x on requests per day (RPD): Limit 200."), Some(Day)),
+            ("Anthropic's tokens", 429, message("This request would exceed the rate limit for your organization of 30,000 input tokens per minute."), Some(Tokens)),
+            ("Anthropic's requests", 429, message("This request would exceed the rate limit for your organization of 50 requests per minute."), Some(Requests)),
+            ("Anthropic's concurrency", 429, message("Number of concurrent connections has exceeded your rate limit."), Some(Concurrency)),
+            ("Anthropic's purse", 400, message("Your credit balance is too low to access the Anthropic API."), Some(Balance)),
+            ("Anthropic's month", 400, message("You have reached your specified API usage limits."), Some(Month)),
+            ("Google's minute", 429, google("GenerateRequestsPerMinutePerProjectPerModel-FreeTier"), Some(Requests)),
+            ("Google's tokens", 429, google("GenerateContentPaidTierInputTokensPerModelPerMinute"), Some(Tokens)),
+            ("Google's day", 429, google("GenerateRequestsPerDayPerProjectPerModel-FreeTier"), Some(Day)),
+            ("five hours", 429, message("Usage limit reached for 5 hour."), Some(FiveHours)),
+            ("in Chinese", 429, message("已达到 5 小时的使用上限。"), Some(FiveHours)),
+            ("a week", 429, message("You've reached your weekly limit"), Some(Week)),
+            ("in Chinese", 429, message("您已达到每周/每月使用上限"), Some(Week)),
+            ("a purse by its code", 429, r#"{"error":{"code":"insufficient_quota","message":"You exceeded your current quota, please check your plan"}}"#.into(), Some(Balance)),
+            ("F18", 403, message("账户余额不足"), Some(Balance)),
+            ("nothing but 402", 402, String::new(), Some(Balance)),
+            ("a relay", 429, message("当前分组并发数已达上限"), Some(Concurrency)),
+            ("a saturated relay", 429, message("当前分组上游负载已饱和，请稍后再试"), Some(Overload)),
+            ("529", 529, String::new(), Some(Overload)),
+            ("a region", 403, message("Country, region, or territory not supported"), Some(Region)),
+            ("a model, not a region", 403, message("This key may not use that model"), None),
+            ("nobody knows", 429, message("slow down"), None),
+            ("a server's failure has none", 500, message("weekly maintenance"), None),
+        ];
+        for (id, status, body, expected) in cases {
+            assert_eq!(kind_of(status, &[], &body), expected, "{id}: {body}");
+        }
+        let remaining = [("x-ratelimit-remaining-tokens", "0")];
+        assert_eq!(
+            kind_of(429, &remaining, &message("slow down")),
+            Some(Tokens),
+            "by its headers"
+        );
+    }
+
+    /// The window of a subscription is the key's, however soon it ends; that of some models is not, however late.
+    #[test]
+    fn f17_a_window_of_the_key_is_a_quota_and_one_of_some_models_a_rate() {
+        let text = message("This request would exceed your account's rate limit. Please try again later.");
+        for (id, headers, class, kind) in [
+            (
+                "three minutes are left of five hours",
+                &[
+                    ("anthropic-ratelimit-unified-5h-status", "rejected"),
+                    ("retry-after", "180"),
+                ][..],
+                Class::Quota,
+                QuotaKind::FiveHours,
+            ),
+            (
+                "a week of some models",
+                &[
+                    ("anthropic-ratelimit-unified-status", "rejected"),
+                    ("anthropic-ratelimit-unified-7d-status", "allowed"),
+                    (
+                        "anthropic-ratelimit-unified-representative-claim",
+                        "seven_day_opus",
+                    ),
+                    ("retry-after", "86000"),
+                ],
+                Class::Rate,
+                QuotaKind::Week,
+            ),
+        ] {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.insert(*name, HeaderValue::from_static(value));
+            }
+            let verdict = by_status(429, &map, &text, &detection());
+            assert_eq!((verdict.class, verdict.kind), (class, Some(kind)), "{id}");
         }
     }
 

@@ -232,6 +232,12 @@ mod tests {
         cooldown.trip(Class::Rate, now, |_| SECOND * 10);
         cooldown.extend(Class::Rate, now, |_| SECOND);
         assert_eq!(cooldown.out(), Some((now + SECOND * 10, Class::Rate, 1)));
+        cooldown.extend(Class::Quota, now, |_| SECOND * 10);
+        assert_eq!(
+            cooldown.out(),
+            Some((now + SECOND * 10, Class::Rate, 1)),
+            "the first word for the same time stays"
+        );
         cooldown.extend(Class::Quota, now, |_| SECOND * 30);
         assert_eq!(
             cooldown.out(),

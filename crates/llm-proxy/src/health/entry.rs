@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::breaker::Breaker;
 use super::cooldown::{Cooldown, Stage};
 use super::policy::{Policy, is_hard};
+use super::quota::QuotaKind;
 use super::scope::Scope;
 use crate::base::Class;
 use crate::config::types::Trip;
@@ -35,6 +36,8 @@ pub struct Failure {
     pub reset: Option<Duration>,
     /// Whether it said so in words; see [`super::Verdict::firm`].
     pub firm: bool,
+    /// What is used up, where that is told.
+    pub kind: Option<QuotaKind>,
     /// Whether the alias that was asked for has anywhere else to go.
     pub sole: Sole,
     /// A random number from 0 to 1.
@@ -48,6 +51,8 @@ pub struct Cooled {
     pub scope: Scope,
     /// Why.
     pub class: Class,
+    /// What is used up, where that is told.
+    pub kind: Option<QuotaKind>,
     /// Until when.
     pub until: Instant,
     /// How many times in a row it has.
@@ -60,6 +65,8 @@ pub(super) struct Entry {
     scope: Scope,
     pub(super) cooldown: Cooldown,
     breaker: Breaker,
+    /// What was used up when it went out.
+    kind: Option<QuotaKind>,
     /// When it last heard of an outcome.
     pub(super) touched: Instant,
 }
@@ -71,6 +78,7 @@ impl Entry {
             scope,
             cooldown: Cooldown::new(),
             breaker,
+            kind: None,
             touched: now,
         }
     }
@@ -124,6 +132,7 @@ impl Entry {
         }
         self.cooldown
             .trip(failure.class, now, |times| length(policy, failure, times));
+        self.kind = failure.kind;
         self.count_anew(policy, now);
         self.cooled()
     }
@@ -134,6 +143,7 @@ impl Entry {
         Some(Cooled {
             scope: self.scope,
             class,
+            kind: self.kind,
             until,
             times,
         })
@@ -144,8 +154,12 @@ impl Entry {
     fn late(&mut self, failure: Failure, policy: &Policy, now: Instant) -> Option<Cooled> {
         let was_cooling = matches!(self.cooldown.stage(now), Stage::Cooling { .. });
         if at_once(failure) {
+            let before = self.cooldown.out();
             self.cooldown
                 .extend(failure.class, now, |times| length(policy, failure, times));
+            if self.cooldown.out() != before {
+                self.kind = failure.kind;
+            }
         }
         let is_cooling = matches!(self.cooldown.stage(now), Stage::Cooling { .. });
         self.cooled().filter(|_| is_cooling && !was_cooling)

@@ -13,6 +13,7 @@ pub mod classify;
 pub mod evidence;
 pub mod next;
 pub mod policy;
+pub mod quota;
 pub mod registry;
 pub mod reset;
 pub mod scope;
@@ -24,15 +25,22 @@ mod entry;
 mod span;
 mod texts;
 mod window;
+mod windows;
 mod words;
 
 pub use budget::RetryBudget;
 pub use classify::{Verdict, classify, disguised};
 pub use entry::{Cooled, Failure, Sole};
 pub use evidence::{ErrorFacts, Evidence};
-pub use next::{Next, Spent, StopReason, next};
+pub use next::{Next, Spent, StopReason, Time, next, pause};
 pub use policy::{Policy, blames_the_caller, is_hard};
+pub use quota::QuotaKind;
 pub use registry::{CoolingView, Gate, Probe, Registry};
 pub use reset::reset_after;
 pub use scope::{Scope, Target};
 pub use terminal::{Tried, choose};
+
+#[cfg(test)]
+mod recorded;
+#[cfg(test)]
+mod simulation;

@@ -5,10 +5,13 @@ use std::time::Duration;
 use super::classify::Verdict;
 use crate::base::Class;
 
-/// An attempt that failed after this long does not start another: the user has waited enough.
-pub const SLOW_FAILURE: Duration = Duration::from_secs(30);
-/// Less time than this is not worth an attempt.
+/// Less time than this is not worth an attempt,
 const SHORTEST_ATTEMPT: Duration = Duration::from_secs(1);
+/// nor is less than this part of all the time that the request has.
+const SHORTEST_PART: u32 = 10;
+
+/// The pause before a repetition is a random part of this.
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// What the request does now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,10 +72,10 @@ pub struct Spent {
     pub max_attempts: u32,
     /// How long this attempt took.
     pub elapsed: Duration,
-    /// From where on that is too long; usually [`SLOW_FAILURE`].
+    /// From where on that is too long (`fallback.slow_failure_cutoff`): the user has waited enough.
     pub slow_failure_cutoff: Duration,
-    /// What is left of a deadline that the client set; none: it set none.
-    pub deadline_left: Option<Duration>,
+    /// The time that the request has.
+    pub time: Time,
     /// Whether an id binds the request to this backend and key.
     pub pinned: bool,
     /// Whether the same candidate was already asked again.
@@ -81,6 +84,24 @@ pub struct Spent {
     pub repaired: bool,
     /// Whether [`RetryBudget::has_left`](super::RetryBudget::has_left); who then gets [`Next::Another`] takes it.
     pub budget_left: bool,
+}
+
+/// The time that a request has for all of its attempts.
+#[derive(Clone, Copy, Debug)]
+pub struct Time {
+    /// In all.
+    pub whole: Duration,
+    /// What is left of it.
+    pub left: Duration,
+    /// Whether the client has told how long it waits: then that decides what is too long.
+    pub is_the_clients: bool,
+}
+
+impl Time {
+    /// Whether what is left is too little for another attempt.
+    fn is_too_short(self) -> bool {
+        self.left < SHORTEST_ATTEMPT.min(self.whole / SHORTEST_PART)
+    }
 }
 
 /// What to do after a failed attempt.
@@ -98,9 +119,18 @@ pub fn next(verdict: &Verdict, spent: &Spent) -> Next {
     stopped(verdict.class, spent).map_or(Next::Another, Next::Stop)
 }
 
+/// How long to wait before the same candidate is asked again; `jitter` (0 to 1) spreads it. A conflict needs a moment to
+/// pass; a fresh connection in place of a stale one needs none.
+pub fn pause(class: Class, jitter: f64) -> Duration {
+    match class {
+        Class::Conflict => LONGEST_PAUSE.mul_f64(jitter.clamp(0.0, 1.0)),
+        _ => Duration::ZERO,
+    }
+}
+
 /// What stands in the way of another candidate.
 fn stopped(class: Class, spent: &Spent) -> Option<StopReason> {
-    let may_be_slow = class == Class::TtftTimeout || spent.deadline_left.is_some();
+    let may_be_slow = class == Class::TtftTimeout || spent.time.is_the_clients;
     let reasons = [
         (spent.pinned, StopReason::Pinned),
         (spent.attempts >= spent.max_attempts, StopReason::Attempts),
@@ -108,10 +138,7 @@ fn stopped(class: Class, spent: &Spent) -> Option<StopReason> {
             spent.elapsed > spent.slow_failure_cutoff && !may_be_slow,
             StopReason::SlowFailure,
         ),
-        (
-            spent.deadline_left.is_some_and(|left| left < SHORTEST_ATTEMPT),
-            StopReason::Deadline,
-        ),
+        (spent.time.is_too_short(), StopReason::Deadline),
         (!spent.budget_left, StopReason::RetryBudget),
     ];
     reasons
@@ -124,12 +151,20 @@ mod tests {
     use super::*;
     use crate::health::classify::falls_back;
 
+    const fn minutes(count: u64) -> Time {
+        Time {
+            whole: Duration::from_mins(count),
+            left: Duration::from_mins(count),
+            is_the_clients: false,
+        }
+    }
+
     const FRESH: Spent = Spent {
         attempts: 1,
         max_attempts: 3,
         elapsed: Duration::from_millis(50),
-        slow_failure_cutoff: SLOW_FAILURE,
-        deadline_left: None,
+        slow_failure_cutoff: Duration::from_secs(30),
+        time: minutes(30),
         pinned: false,
         asked_again: false,
         repaired: false,
@@ -143,6 +178,7 @@ mod tests {
                 reset: None,
                 falls_back: falls_back(class),
                 firm: false,
+                kind: None,
             },
             &spent,
         )
@@ -164,10 +200,32 @@ mod tests {
     }
 
     #[test]
+    fn only_a_conflict_is_given_time_to_pass() {
+        for (class, jitter, millis) in [
+            (Class::Conflict, 0.0, 0),
+            (Class::Conflict, 0.5, 125),
+            (Class::Conflict, 9.0, 250),
+            (Class::StaleConn, 1.0, 0),
+        ] {
+            assert_eq!(pause(class, jitter), Duration::from_millis(millis), "{class}");
+        }
+    }
+
+    #[test]
     fn what_stops_a_request() {
         let slow = Duration::from_secs(40);
-        let in_time = Some(slow);
-        let late = Some(Duration::ZERO);
+        let in_time = Time {
+            is_the_clients: true,
+            ..minutes(2)
+        };
+        let left = |millis| Time {
+            left: Duration::from_millis(millis),
+            ..minutes(2)
+        };
+        let small = |millis| Time {
+            whole: Duration::from_millis(500),
+            ..left(millis)
+        };
         let stop = Next::Stop;
         #[rustfmt::skip]
         let cases = [
@@ -178,8 +236,12 @@ mod tests {
             ("F43", Class::Server, Spent { pinned: true, ..FRESH }, stop(StopReason::Pinned)),
             ("F40", Class::Server, Spent { elapsed: slow, ..FRESH }, stop(StopReason::SlowFailure)),
             ("F04: silence is slow by nature", Class::TtftTimeout, Spent { elapsed: slow, ..FRESH }, Next::Another),
-            ("slow, in time", Class::Server, Spent { elapsed: slow, deadline_left: in_time, ..FRESH }, Next::Another),
-            ("no time", Class::Server, Spent { deadline_left: late, ..FRESH }, stop(StopReason::Deadline)),
+            ("F40: not at the cutoff itself", Class::Server, Spent { elapsed: Duration::from_secs(30), ..FRESH }, Next::Another),
+            ("slow, in time", Class::Server, Spent { elapsed: slow, time: in_time, ..FRESH }, Next::Another),
+            ("no time", Class::Server, Spent { time: left(999), ..FRESH }, stop(StopReason::Deadline)),
+            ("a second", Class::Server, Spent { time: left(1_000), ..FRESH }, Next::Another),
+            ("a tenth of a short time", Class::Server, Spent { time: small(50), ..FRESH }, Next::Another),
+            ("less than that", Class::Server, Spent { time: small(49), ..FRESH }, stop(StopReason::Deadline)),
             ("F44", Class::Server, Spent { budget_left: false, ..FRESH }, stop(StopReason::RetryBudget)),
             ("F24 needs no budget", Class::Client, Spent { budget_left: false, ..FRESH }, Next::Relay),
         ];

@@ -127,6 +127,7 @@ pub(super) mod tests {
                 window: Duration::from_secs(30),
             },
             retry_budget: 0.2,
+            slow_failure_cutoff: Duration::from_secs(30),
             when_all_cooling: WhenAllCooling::Probe,
         })
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::cooldown::Stage;
 use super::entry::{Cooled, Entry, Failure, Sole};
 use super::policy::{Policy, is_hard};
+use super::quota::QuotaKind;
 use super::scope::{Place, Scope, Target};
 use crate::base::Class;
 use crate::base::hasher::Mixing;
@@ -63,6 +64,8 @@ pub struct CoolingView {
     pub model: Option<u64>,
     /// Why.
     pub class: Class,
+    /// What is used up, where that is told.
+    pub kind: Option<QuotaKind>,
     /// Until when; a past time means that it waits for a probe.
     pub until: Instant,
     /// How many times in a row it has cooled.
@@ -308,6 +311,7 @@ fn view(place: Place, entry: &Entry, now: Instant) -> Option<CoolingView> {
     let Cooled {
         scope,
         class,
+        kind,
         until,
         times,
     } = entry.cooled()?;
@@ -321,6 +325,7 @@ fn view(place: Place, entry: &Entry, now: Instant) -> Option<CoolingView> {
         key,
         model,
         class,
+        kind,
         until,
         times,
         probing,
@@ -357,6 +362,7 @@ mod tests {
             class,
             reset: None,
             firm: false,
+            kind: None,
             sole: Sole::No,
             jitter: 0.5,
         }
@@ -411,6 +417,7 @@ mod tests {
                 Some(Cooled {
                     scope,
                     class,
+                    kind: None,
                     until,
                     times: 1
                 }),
@@ -705,6 +712,27 @@ mod tests {
             "max(current, new)"
         );
         assert_eq!(registry.cooling(now).first().unwrap().times, 1);
+    }
+
+    #[test]
+    fn what_is_used_up_goes_with_the_word_that_counts() {
+        let now = clock::now();
+        let mut registry = registry(SECOND);
+        let quota = |kind, seconds| Failure {
+            kind: Some(kind),
+            reset: Some(SECOND * seconds),
+            ..of(Class::Quota)
+        };
+        let cooled = registry.failure(&A, None, quota(QuotaKind::FiveHours, 60), now);
+        assert_eq!(cooled.unwrap().kind, Some(QuotaKind::FiveHours));
+        for (later, seconds, expected) in [
+            (QuotaKind::Balance, 30, QuotaKind::FiveHours),
+            (QuotaKind::Week, 90, QuotaKind::Week),
+        ] {
+            registry.failure(&A, None, quota(later, seconds), now);
+            let shown = registry.cooling(now).first().unwrap().kind;
+            assert_eq!(shown, Some(expected), "{later:?} for {seconds} s");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::HeaderMap;
 
-use super::span;
+use super::{span, windows};
 
 /// No statement of a backend benches anything for longer.
 pub const LONGEST: Duration = Duration::from_hours(24);
@@ -22,26 +22,60 @@ const UNIX_SECONDS: f64 = 1e9;
 const UNIX_MILLIS: f64 = 1e12;
 
 /// What comes before a span in error texts (lower case).
-const BEFORE_SPAN: [&str; 7] = [
+const BEFORE_SPAN: [&str; 13] = [
     "try again in",
     "retry in",
     "retry after",
     "reset after",
     "resets in",
     "reset in",
+    "please wait",
     "retrydelay",
+    "quotaresetdelay",
+    "请在",
+    "请等待",
+    "请于",
+    "请",
 ];
 /// What comes before a moment.
-const BEFORE_MOMENT: [&str; 4] = ["resets at", "reset at", "resets_at", "resetsat"];
+const BEFORE_MOMENT: [&str; 11] = [
+    "resets at",
+    "reset at",
+    "resets_at",
+    "reset_at",
+    "resetsat",
+    "quotaresettimestamp",
+    "x-ratelimit-reset",
+    "regain access on",
+    "available again at",
+    // Of Claude's subscriptions: a Unix time follows.
+    "usage limit reached|",
+    // Zhipu: "will be reset at".
+    "将在",
+];
 /// What comes before a number of seconds.
-const BEFORE_SECONDS: [&str; 2] = ["resets_in_seconds", "retry_after_seconds"];
+const BEFORE_SECONDS: [&str; 6] = [
+    "resets_in_seconds",
+    "retry_after_seconds",
+    "reset_after_seconds",
+    "\"retry_after\"",
+    "\"retryafter\"",
+    "\"retry-after\"",
+];
+/// What comes before a number of milliseconds.
+const BEFORE_MILLIS: [&str; 2] = ["retry_after_ms", "retry-after-ms"];
+/// How far east of Greenwich, in seconds, the clocks of hosts are that state a time without its zone: all that were
+/// seen are Chinese. Taken for a place further east than it is, a time only comes too early.
+const EAST: i32 = 8 * 3_600;
 
 /// How long the backend asks to be left alone, or `None` where it does not say so in a form that makes sense.
 ///
-/// In order: `retry-after-ms`, `retry-after` (seconds with fractions, or an HTTP date), Anthropic's and the
-/// `x-ratelimit-*` reset headers, then the body's words. The result is above zero and at most [`LONGEST`].
+/// In order: `retry-after-ms`, `retry-after` (seconds with fractions, or an HTTP date), the window of a subscription
+/// that is used up, Anthropic's and the `x-ratelimit-*` reset headers, then the body's words. The result is above zero
+/// and at most [`LONGEST`].
 pub fn reset_after(headers: &HeaderMap, body: &str, wall: SystemTime) -> Option<Duration> {
     by_retry_after(headers, wall)
+        .or_else(|| windows::spent(headers, wall)?.reset)
         .or_else(|| by_rate_limit(headers, wall))
         .or_else(|| by_words(body, wall))
 }
@@ -63,9 +97,14 @@ fn by_retry_after(headers: &HeaderMap, wall: SystemTime) -> Option<Duration> {
 /// The reset of whatever is used up. A dimension of which something remains is not what refused the request;
 /// of several the last one counts.
 fn by_rate_limit(headers: &HeaderMap, wall: SystemTime) -> Option<Duration> {
+    let has_room = windows::all_is_well(headers);
     let times = headers.keys().filter_map(|name| {
         let name = name.as_str();
         let dimension = reset_header(name)?;
+        // It comes with every answer of a subscription, whatever became of it.
+        if has_room && dimension.0.ends_with("-unified") {
+            return None;
+        }
         let remaining = format!("{}-remaining{}", dimension.0, dimension.1);
         if value(headers, &remaining)
             .and_then(plain)
@@ -82,9 +121,11 @@ fn by_rate_limit(headers: &HeaderMap, wall: SystemTime) -> Option<Duration> {
 /// remains has `-remaining` there.
 fn reset_header(name: &str) -> Option<(&str, &str)> {
     let (before, after) = name.split_once("-reset")?;
-    let anthropic = before.starts_with("anthropic-ratelimit-") && after.is_empty();
-    let common =
-        matches!(before, "x-ratelimit" | "ratelimit") && matches!(after, "" | "-requests" | "-tokens");
+    // A single window of a subscription counts where it is used up, and nowhere else.
+    let window = before.starts_with("anthropic-ratelimit-unified-");
+    let anthropic = before.starts_with("anthropic-ratelimit-") && after.is_empty() && !window;
+    let counted = after.is_empty() || after.starts_with("-requests") || after.starts_with("-tokens");
+    let common = matches!(before, "x-ratelimit" | "ratelimit") && counted;
     (anthropic || common).then_some((before, after))
 }
 
@@ -95,22 +136,22 @@ fn by_words(body: &str, wall: SystemTime) -> Option<Duration> {
     }
     let text = body.get(..end)?.to_lowercase();
     let moment = after_any(&text, &BEFORE_MOMENT, |rest| {
-        moment_or_span(first_word(rest), wall)
+        moment_or_span(first_word(rest), wall).or_else(|| written_out(rest, wall))
     });
+    let number = |rest: &str, unit: f64| sane(span::seconds(span::number(rest)?.0 * unit)?);
     moment
-        .or_else(|| {
-            after_any(&text, &BEFORE_SECONDS, |rest| {
-                sane(span::seconds(span::number(rest)?.0)?)
-            })
-        })
+        .or_else(|| after_any(&text, &BEFORE_MILLIS, |rest| number(rest, 0.001)))
+        .or_else(|| after_any(&text, &BEFORE_SECONDS, |rest| number(rest, 1.0)))
         .or_else(|| after_any(&text, &BEFORE_SPAN, |rest| sane(span::leading(rest)?.0)))
 }
 
 /// What `read` makes of the text after the first occurrence of a phrase of which it makes anything.
 fn after_any(text: &str, phrases: &[&str], read: impl Fn(&str) -> Option<Duration>) -> Option<Duration> {
     phrases.iter().find_map(|phrase| {
-        let rest = text.split_once(phrase)?.1;
-        read(rest.trim_start_matches([' ', ':', '"', '\'', '=', '\\']))
+        text.match_indices(phrase).find_map(|(at, _)| {
+            let rest = text.get(at + phrase.len()..)?;
+            read(rest.trim_start_matches([' ', ':', '"', '\'', '=', '\\']))
+        })
     })
 }
 
@@ -121,8 +162,25 @@ fn first_word(text: &str) -> &str {
     text.get(..end).unwrap_or_default().trim_end_matches('.')
 }
 
+/// `2026-09-12 00:35:41`, by the clocks of [`EAST`]; `2026-10-01 at 00:00 utc`, or that day alone, by those of UTC.
+fn written_out(text: &str, wall: SystemTime) -> Option<Duration> {
+    let day = text.get(..10)?.parse::<jiff::civil::Date>().ok()?;
+    let rest = text.get(10..)?;
+    let time = rest.strip_prefix(" at ").or_else(|| rest.strip_prefix(' '));
+    let time = time.and_then(|time| time.get(..8).or(time.get(..5)));
+    let read = |text: &str| text.trim_end().parse::<jiff::civil::Time>().ok();
+    let (time, offset) = match time.and_then(read).or_else(|| read(time?.get(..5)?)) {
+        Some(time) if rest.starts_with(" at ") => (time, 0),
+        Some(time) => (time, EAST),
+        None => (jiff::civil::Time::midnight(), 0),
+    };
+    let zone = jiff::tz::Offset::from_seconds(offset).ok()?;
+    let moment = zone.to_timestamp(day.to_datetime(time)).ok()?;
+    until(SystemTime::from(moment), wall)
+}
+
 /// An RFC 3339 time, a Unix time, a number of seconds, or a span such as `1m42.653s`.
-fn moment_or_span(text: &str, wall: SystemTime) -> Option<Duration> {
+pub(super) fn moment_or_span(text: &str, wall: SystemTime) -> Option<Duration> {
     if let Some(number) = plain(text) {
         return match number {
             n if n >= UNIX_MILLIS => until(UNIX_EPOCH.checked_add(span::seconds(n / 1_000.0)?)?, wall),
@@ -152,7 +210,8 @@ fn sane(span: Duration) -> Option<Duration> {
     (!span.is_zero()).then_some(span.min(LONGEST))
 }
 
-fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+/// A header's value, if it may be a time or a word.
+pub(super) fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let text = headers.get(name)?.to_str().ok()?.trim();
     (text.len() <= LONGEST_VALUE).then_some(text)
 }
@@ -197,7 +256,11 @@ mod tests {
             ("retry-after-ms", "1500", 1_500),
             ("anthropic-ratelimit-requests-reset", &in_rfc3339(30), 30_000),
             ("anthropic-ratelimit-input-tokens-reset", &in_rfc3339(30), 30_000),
+            ("anthropic-ratelimit-output-tokens-reset", &in_rfc3339(30), 30_000),
             ("anthropic-ratelimit-unified-reset", "1800000090", 90_000),
+            ("x-ratelimit-reset-tokens-minute", "12.5", 12_500),
+            ("x-ratelimit-reset-requests-day", "33011.4", 33_011_400),
+            ("ratelimit-reset", "12", 12_000),
             ("x-ratelimit-reset-requests", "1m42.653s", 102_653),
             ("x-ratelimit-reset-tokens", "6m0s", 360_000),
             ("x-ratelimit-reset-tokens", "20ms", 20),
@@ -237,16 +300,46 @@ mod tests {
                 1_234_000,
             ),
             (r#"{"error":{"resets_at":1800000040}}"#, 40_000),
+            (r#"{"error":{"resets_at":null,"resets_in_seconds":7}}"#, 7_000),
+            (r#"{"error":{"retry_after":12}}"#, 12_000),
+            (r#"{"error":{"retry_after": "2.5"}}"#, 2_500),
+            (r#"{"retry_after_ms": 1500, "retry_after": 9}"#, 1_500),
+            (
+                r#"{"metadata":{"headers":{"X-RateLimit-Reset":"1800000060000"}}}"#,
+                60_000,
+            ),
+            (r#"{"metadata":{"quotaResetDelay":"1h16m2.5s"}}"#, 4_562_500),
+            ("Claude AI usage limit reached|1800003600", 3_600_000),
+            (
+                "Usage limit reached for 5 hour. Your limit will reset at 2027-01-15 16:05:00",
+                300_000,
+            ),
+            (
+                "已达到 5 小时的使用上限。您的限额将在 2027-01-15 16:05:00 重置。",
+                300_000,
+            ),
+            ("You will regain access on 2027-01-15 at 09:00 UTC.", 3_600_000),
+            ("You will regain access on 2027-01-16.", 57_600_000),
+            ("请求过于频繁，请在 12 秒后重试", 12_000),
+            ("请3分钟后再试", 180_000),
+            ("Please wait 45 seconds before trying again", 45_000),
             (&resets, 3_600_000),
         ] {
             assert_eq!(by_body(text), Some(Duration::from_millis(millis)), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_no_time_says_nothing() {
         for text in [
             "",
             "try again in a while",
             "try again in 5 parsecs",
             "resets at noon",
+            "reset at 2027-13-45 99:99:99",
+            "reset at 2020-01-01 00:00:00",
             "retry after",
+            "请稍后再试",
         ] {
             assert_eq!(by_body(text), None, "{text}");
         }
@@ -288,6 +381,31 @@ mod tests {
             reset_after(&headers, "try again in 3s", wall()),
             Some(Duration::from_secs(3))
         );
+    }
+
+    /// Claude's subscriptions state when their window ends with every answer.
+    #[test]
+    fn f15_the_reset_of_a_window_that_has_room_delays_nobody() {
+        let in_hours = (NOW + 18_000).to_string();
+        let in_minutes = (NOW + 600).to_string();
+        for (status, five_hours, expected) in [
+            ("allowed", "allowed", None),
+            ("allowed_warning", "allowed_warning", None),
+            ("rejected", "rejected", Some(Duration::from_mins(10))),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, text) in [
+                ("anthropic-ratelimit-unified-status", status),
+                ("anthropic-ratelimit-unified-reset", &in_minutes),
+                ("anthropic-ratelimit-unified-5h-status", five_hours),
+                ("anthropic-ratelimit-unified-5h-reset", &in_minutes),
+                ("anthropic-ratelimit-unified-7d-status", "allowed"),
+                ("anthropic-ratelimit-unified-7d-reset", &in_hours),
+            ] {
+                headers.insert(name, HeaderValue::from_str(text).unwrap());
+            }
+            assert_eq!(reset_after(&headers, "Overloaded", wall()), expected, "{status}");
+        }
     }
 
     #[test]

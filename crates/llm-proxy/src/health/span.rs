@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Units by name, in seconds. Longer names come first, so that `ms` is never taken for `m`.
-const UNITS: [(&str, f64); 24] = [
+const UNITS: [(&str, f64); 29] = [
     ("milliseconds", 0.001),
     ("millisecond", 0.001),
     ("seconds", 1.0),
@@ -28,6 +28,11 @@ const UNITS: [(&str, f64); 24] = [
     ("h", 3_600.0),
     ("m", 60.0),
     ("s", 1.0),
+    ("秒", 1.0),
+    ("分钟", 60.0),
+    ("分", 60.0),
+    ("小时", 3_600.0),
+    ("天", 86_400.0),
 ];
 
 /// Numbers longer than this are no numbers that anybody means.
@@ -78,10 +83,10 @@ fn part(text: &str) -> Option<(f64, &str)> {
     Some((number * factor, rest.get(name.len()..)?))
 }
 
-/// Whether `text` starts with that unit and not with a longer word.
+/// Whether `text` starts with that unit and not with a longer word; Chinese has no spaces between words.
 fn is_unit(text: &str, name: &str) -> bool {
     let after = text.strip_prefix(name).map(|after| after.chars().next());
-    after.is_some_and(|next| next.is_none_or(|c| !c.is_alphabetic()))
+    after.is_some_and(|next| !name.is_ascii() || next.is_none_or(|c| !c.is_alphabetic()))
 }
 
 #[cfg(test)]

@@ -113,7 +113,9 @@ fn rounded(value: f64) -> u64 {
     value.round() as u64
 }
 
-/// A bucket that many requests take from at once, without a lock.
+/// A bucket that many requests take from at once, without a lock. All that it knows is one number, and each step
+/// replaces the very number that it was computed from: any interleaving is some order of takes and settlements, so the
+/// laws of [`Quota`] are those of the bucket, and there is no other memory that an order could be wrong about.
 #[derive(Debug)]
 pub struct Bucket {
     quota: Quota,

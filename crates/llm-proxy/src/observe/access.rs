@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use llm_dialect::Dialect;
@@ -31,6 +31,8 @@ pub struct Attempt {
     pub model: Arc<str>,
     /// What it came to; none where it answered.
     pub class: Option<Class>,
+    /// What of the backend is used up, by its name in logs; none where that is not told.
+    pub kind: Option<&'static str>,
     /// The backend's status, if a response head came.
     pub status: Option<u16>,
     /// How long it took, to the commit point where it answered.
@@ -140,6 +142,8 @@ pub struct Record {
     pub asked: Option<Arc<str>>,
     /// The status that the client got.
     pub status: Option<u16>,
+    /// Told if a head, a 200, went out before there was an answer; none where that cannot be.
+    pub begun: Option<Arc<AtomicBool>>,
     /// Why it failed.
     pub class: Option<Class>,
     /// Its attempts, in order.

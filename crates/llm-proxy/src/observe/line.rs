@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -13,6 +14,8 @@ use crate::base::Class;
 
 /// The status that stands for a client that left before its answer was whole.
 const CLIENT_GONE: u16 = 499;
+/// The status of a response that began before there was an answer.
+const BEGUN: u16 = 200;
 /// What most lines are shorter than, in bytes.
 const USUAL: usize = 768;
 
@@ -32,6 +35,13 @@ pub(super) struct Line<'a> {
     status: u16,
 }
 
+/// The status that the client was sent, if it was sent one.
+fn sent(record: &Record) -> Option<u16> {
+    let begun = record.begun.as_ref();
+    let begun = begun.is_some_and(|begun| begun.load(Ordering::Acquire));
+    if begun { Some(BEGUN) } else { record.status }
+}
+
 impl<'a> Line<'a> {
     pub(super) fn of(record: &'a Record, elapsed: Duration) -> Self {
         let cancelled = !record.complete && record.class.is_none();
@@ -45,7 +55,7 @@ impl<'a> Line<'a> {
             elapsed,
             cancelled,
             class: class.map(Class::name),
-            status: record.status.unwrap_or(CLIENT_GONE),
+            status: sent(record).unwrap_or(CLIENT_GONE),
         }
     }
 
@@ -134,9 +144,11 @@ impl<'a> Line<'a> {
             let took = attempt.took.as_secs_f64() * 1e3;
             let _ = write!(
                 line,
-                " \x1b[33m[{}: {} after {took:.0} ms]\x1b[0m",
+                " \x1b[33m[{}: {}{}{} after {took:.0} ms]\x1b[0m",
                 attempt.backend.name,
-                attempt.outcome()
+                attempt.outcome(),
+                attempt.kind.map_or("", |_| "/"),
+                attempt.kind.unwrap_or_default()
             );
         }
         let _ = write!(line, " {:.0} ms", self.elapsed.as_secs_f64() * 1e3);
@@ -255,6 +267,9 @@ impl Json {
             self.string(name!("key"), Some(&attempt.key));
             self.string(name!("model"), Some(&attempt.model));
             self.string(name!("class"), Some(attempt.outcome()));
+            if attempt.kind.is_some() {
+                self.string(name!("kind"), attempt.kind);
+            }
             self.number(name!("status"), attempt.status.map(u64::from));
             self.milliseconds(name!("ms"), Some(attempt.took));
             if let Some((scope, rest)) = attempt.cooldown {
@@ -315,11 +330,12 @@ mod tests {
     #[test]
     fn a15_a_line_is_one_json_object_whatever_is_in_it() {
         let hostile = "m\n{\"level\":\"fatal\"}\u{1b}[31m\u{202e}\"\\";
-        let attempt = |status| Attempt {
+        let attempt = |status: Option<u16>| Attempt {
             backend: Arc::new(BackendMeters::new("a")),
             key: Arc::from("a#1"),
             model: Arc::from(hostile),
             class: Some(Class::Server),
+            kind: status.map(|_| "tokens"),
             status,
             took: Duration::from_micros(1_500),
             cooldown: Some((Scope::BackendModel, Duration::from_secs(15))),
@@ -349,6 +365,8 @@ mod tests {
             json!({"scope": "backend_model", "ms": 15_000.0})
         );
         assert_eq!(line["warnings"], json!(["seed", hostile]));
+        assert_eq!(line["attempts"][0]["kind"], "tokens");
+        assert_eq!(line["attempts"][1].get("kind"), None, "only where it is told");
         assert_eq!(line["duration_ms"], 12.0);
         assert_eq!(
             (&line["status"], &line["class"]),

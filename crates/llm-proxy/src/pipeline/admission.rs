@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use llm_dialect::wire_error::ErrorKind;
+use tokio::time::timeout_at;
 
+use super::deadline;
 use super::failure::Failure;
+use super::verdict;
 use crate::base::Address;
 use crate::limits::queue::Refused;
 use crate::limits::who::cost;
@@ -19,9 +22,16 @@ const CLASS: HeaderName = HeaderName::from_static(RequestClass::HEADER);
 /// announced one of its body.
 ///
 /// # Errors
-/// The queue is full, or the wait was too long.
+/// The queue is full, or the wait was too long, for us or for its client.
 pub async fn wait(ctx: &mut Context, length: Option<u64>) -> Result<(), Failure> {
-    let entered = ctx.live.places.enter(who(ctx, length), ctx.entry.started()).await;
+    let waiting = ctx.live.places.enter(who(ctx, length), ctx.entry.started());
+    let entered = match deadline::of_client(ctx) {
+        // Whoever has given up by then holds up those behind it.
+        Some(end) => timeout_at(end.into(), waiting)
+            .await
+            .map_err(|_elapsed| verdict::out_of_time())?,
+        None => waiting.await,
+    };
     let place = entered.map_err(|refused| match refused {
         Refused::Full { retry_after } => {
             let message = "Too many requests are being served and waiting; try again later.";

@@ -1,6 +1,7 @@
 //! The answer on its way to the client: its head, and a body that takes the request's record along.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use llm_dialect::Dialect;
 
@@ -9,6 +10,7 @@ use super::attempts::Won;
 use super::body::AnswerBody;
 use super::commit::Committed;
 use super::cross::Crossing;
+use super::early;
 use super::headers;
 use super::stream::{Flow, Stream};
 use crate::state::Context;
@@ -24,7 +26,6 @@ const WARNINGS: HeaderName = HeaderName::from_static("x-llm-proxy-warnings");
 /// The backend's own id of the request.
 const UPSTREAM_ID: HeaderName = HeaderName::from_static("x-llm-proxy-upstream-request-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
-const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Builds the response. From here on one backend feeds it to its end.
 pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
@@ -45,10 +46,11 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
         named_for_anthropic(ctx, &theirs, candidate.api.dialect(), &mut out);
     }
     exposed(ctx, &theirs, &candidate, &mut out);
-    if let Some(crossing) = crossing {
-        crossed(ctx, &crossing, &mut out);
+    if let Some(crossing) = &crossing {
+        crossed(ctx, crossing, &mut out);
         ctx.entry.record.warnings = crossing.losses.names().map(str::to_owned).collect();
     }
+    let is_crossed = crossing.is_some();
     ctx.entry.record.status = Some(status.as_u16());
     let body = match body {
         Committed::Whole {
@@ -61,9 +63,8 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
                 ctx.live.pins.remember(&id, candidate.pin());
             }
             ctx.entry.record.usage = usage;
-            out.entry(CONTENT_TYPE)
-                .or_insert(HeaderValue::from_static("application/json"));
-            AnswerBody::whole(body)
+            as_json(&mut out);
+            whole(ctx, (&candidate, is_crossed), body)
         }
         Committed::Gathered { body, usage } => {
             ctx.entry.record.usage = usage;
@@ -77,10 +78,7 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
             rest,
             transcoder,
         } => {
-            out.entry(CACHE_CONTROL)
-                .or_insert(HeaderValue::from_static("no-cache"));
-            // A proxy in front of us must not gather the stream.
-            out.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+            early::head(&mut out);
             let flow = Flow::new(ctx, (candidate, sole, place), rest);
             AnswerBody::stream(Stream::new(flow, (watch, transcoder), held, sight))
         }
@@ -90,6 +88,20 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
     *response.status_mut() = status;
     *response.headers_mut() = out;
     response
+}
+
+fn as_json(out: &mut HeaderMap) {
+    out.entry(CONTENT_TYPE)
+        .or_insert(HeaderValue::from_static("application/json"));
+}
+
+/// What was converted has become a stream already, where one was asked for.
+fn whole(ctx: &Context, (candidate, is_crossed): (&super::Candidate, bool), body: Bytes) -> AnswerBody {
+    if is_crossed {
+        AnswerBody::whole(body)
+    } else {
+        early::as_begun(ctx, (candidate.api, &candidate.model), body)
+    }
 }
 
 /// What a conversion changes in the head: the type of the body, and the names of what it could not carry.

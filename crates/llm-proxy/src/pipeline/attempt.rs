@@ -13,6 +13,7 @@ use super::apart;
 use super::ask::Ask;
 use super::commit::{self, Committed, Gathering, Terms, Unfit};
 use super::cross::Crossing;
+use super::deadline;
 use super::failure::Relay;
 use super::outgoing::Outgoing;
 use super::plan::Candidate;
@@ -72,7 +73,7 @@ pub(super) async fn run(
     match timeout_at(deadline.into(), answered).await {
         Ok(Ok(spoken)) => judge.disguised(spoken),
         Ok(Err(trouble)) => Err(judge.trouble(trouble)),
-        Err(_) if deadline >= end(ctx, candidate) => Err(out_of_time()),
+        Err(_) if deadline >= deadline::end(ctx, &candidate.route) => Err(out_of_time()),
         Err(_) => Err(judge.lost(&Evidence::FirstByteTimeout, None, "no content in time".to_owned())),
     }
 }
@@ -300,22 +301,18 @@ fn out_of_time() -> Lost {
         reset: None,
         falls_back: false,
         firm: false,
+        kind: None,
     };
     Lost {
         verdict,
         status: None,
         relay: None,
-        detail: "`timeout.total` is over".to_owned(),
+        detail: "the request's time is over".to_owned(),
         rests: None,
     }
 }
 
 /// How long an attempt may take from now: to the commit point, and never beyond the request's own end.
 pub(super) fn deadline(ctx: &Context, candidate: &Candidate, now: Instant) -> Instant {
-    (now + candidate.route.timeouts.first_byte).min(end(ctx, candidate))
-}
-
-/// When the request's own time is over.
-fn end(ctx: &Context, candidate: &Candidate) -> Instant {
-    ctx.entry.started() + candidate.route.timeouts.total
+    (now + candidate.route.timeouts.first_byte).min(deadline::end(ctx, &candidate.route))
 }

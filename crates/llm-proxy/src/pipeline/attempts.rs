@@ -7,6 +7,7 @@ use llm_dialect::Api;
 
 use super::ask::Ask;
 use super::attempt::{self, Lost, Spoken};
+use super::deadline;
 use super::failure::Failure;
 use super::outgoing::{self, Outgoing};
 use super::plan::{Candidate, Plan};
@@ -15,7 +16,7 @@ use super::walk::{Chosen, Walk, Walker};
 use crate::base::{Class, clock};
 use crate::health::{self, Sole, Spent};
 use crate::observe::Attempt;
-use crate::state::{Context, InFlight};
+use crate::state::{Alias, Context, InFlight};
 
 /// The answer of the backend that spoke first, with all that must be kept until its last byte.
 #[derive(Debug)]
@@ -35,16 +36,9 @@ pub(super) struct Won {
 /// # Errors
 /// What the client is told: the most useful of all the failures.
 pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> Result<Won, Failure> {
-    ctx.live.budget.lock().request();
+    plan.alias.budget.lock().request();
     let (sole, mut walker) = (plan.sole, Walker::new(plan.candidates, plan.sole));
-    let mut trail = Trail {
-        lost: Vec::new(),
-        unfit: None,
-        pinned: plan.pinned,
-        asked_again: false,
-        repaired: false,
-        goes_on: false,
-    };
+    let mut trail = Trail::new(plan.alias, plan.pinned);
     let live = Arc::clone(&ctx.live);
     loop {
         // Asked for before the look around: a recovery in between must not be missed.
@@ -52,7 +46,10 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
         let chosen = match walker.walk(ctx) {
             Walk::Go(chosen) => chosen,
             Walk::Exhausted => return Err(trail.told()),
-            Walk::Full | Walk::Cooling(_) if !trail.lost.is_empty() => return Err(trail.told()),
+            Walk::Full | Walk::Cooling(_) if !trail.lost.is_empty() => match walker.look_on(ctx) {
+                Some(next) => next,
+                None => return Err(trail.told()),
+            },
             Walk::Full => return Err(verdict::all_full()),
             Walk::Cooling(soonest) => match walker.all_cooling(ctx, soonest, recovered).await? {
                 Some(forced) => forced,
@@ -68,7 +65,7 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
             }
         };
         let began = chosen.at;
-        if !trail.pay(ctx, began) {
+        if !trail.pay(began) {
             return Err(trail.told());
         }
         match attempt(ctx, ask, (chosen, outgoing), sole).await {
@@ -76,10 +73,12 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
             Err((candidate, lost)) => {
                 let class = lost.verdict.class;
                 match trail.after(ctx, (ask.api, &candidate), lost, began) {
+                    _ if ctx.has_left() => return Err(trail.told()),
                     health::Next::Another => walker.after(&candidate, class),
                     health::Next::Again => {
                         trail.asked_again = true;
                         walker.again(candidate);
+                        rest(health::pause(class, fastrand::f64())).await;
                     }
                     health::Next::Repair => {
                         trail.repaired = true;
@@ -89,6 +88,13 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
                 }
             }
         }
+    }
+}
+
+/// Waits so long, if it is any time at all.
+async fn rest(pause: Duration) {
+    if !pause.is_zero() {
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -108,7 +114,14 @@ async fn attempt(
     } = chosen;
     begin(ctx, &candidate);
     let deadline = attempt::deadline(ctx, &candidate, started);
+    let alone = ctx.alone.clone().filter(|_| candidate.route.backend.is_drained());
+    if let Some(alone) = &alone {
+        alone.begin(ctx.held.place.take());
+    }
     let done = attempt::run(ctx, ask, (&candidate, outgoing), (started, deadline)).await;
+    if let Some(alone) = &alone {
+        ctx.held.place = alone.end();
+    }
     let now = clock::now();
     let took = now.duration_since(started);
     match done {
@@ -141,6 +154,7 @@ async fn attempt(
             let cooled = verdict::report(ctx, (&candidate, probe), &lost, sole, now);
             if let Some(last) = ctx.entry.record.attempts.last_mut() {
                 last.cooldown = cooled;
+                last.kind = lost.verdict.kind.map(health::QuotaKind::name);
             }
             lost.rests = cooled.map(|(_, rest)| rest);
             if probed {
@@ -163,6 +177,7 @@ fn begin(ctx: &mut Context, candidate: &Candidate) {
             .map_or_else(|| Arc::clone(&backend.name), |key| Arc::clone(&key.name)),
         model: Arc::clone(&candidate.model),
         class: Some(Class::ClientGone),
+        kind: None,
         status: None,
         took: Duration::ZERO,
         cooldown: None,
@@ -182,6 +197,8 @@ struct Trail {
     lost: Vec<(health::Tried, Lost)>,
     /// Why a candidate could not even be asked: its dialect cannot express the request.
     unfit: Option<Failure>,
+    /// The alias that was asked for, whose budget pays for all but the first.
+    alias: Arc<Alias>,
     pinned: bool,
     asked_again: bool,
     /// Whether sealed reasoning has been taken out.
@@ -191,6 +208,18 @@ struct Trail {
 }
 
 impl Trail {
+    fn new(alias: Arc<Alias>, pinned: bool) -> Self {
+        Self {
+            lost: Vec::new(),
+            unfit: None,
+            alias,
+            pinned,
+            asked_again: false,
+            repaired: false,
+            goes_on: false,
+        }
+    }
+
     /// Notes a failure and decides what this request does next.
     fn after(
         &mut self,
@@ -220,12 +249,12 @@ impl Trail {
             attempts: u32::try_from(self.lost.len()).unwrap_or(u32::MAX),
             max_attempts: ctx.snapshot.config.fallback.max_attempts,
             elapsed: took,
-            slow_failure_cutoff: health::next::SLOW_FAILURE,
-            deadline_left: None,
+            slow_failure_cutoff: ctx.snapshot.config.fallback.slow_failure_cutoff,
+            time: deadline::time(ctx, &candidate.route, now),
             pinned: self.pinned,
             asked_again: self.asked_again,
             repaired: self.repaired,
-            budget_left: ctx.live.budget.lock().has_left(now),
+            budget_left: self.alias.budget.lock().has_left(now),
         };
         let next = health::next(&verdict, &spent);
         self.goes_on = next == health::Next::Another;
@@ -241,8 +270,8 @@ impl Trail {
 
     /// An attempt begins. Only one that is made is paid for: where nothing is left to try, nothing is spent.
     /// `false`: others were quicker, and the budget is spent.
-    fn pay(&mut self, ctx: &Context, now: Instant) -> bool {
-        !std::mem::take(&mut self.goes_on) || ctx.live.budget.lock().take(now)
+    fn pay(&mut self, now: Instant) -> bool {
+        !std::mem::take(&mut self.goes_on) || self.alias.budget.lock().take(now)
     }
 
     /// The failure that tells the client most.

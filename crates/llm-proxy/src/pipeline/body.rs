@@ -3,16 +3,23 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context as Task, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::early::{Next, Waiting};
 use super::rates;
+use super::reader::Reader;
 use super::stream::{Flow, Opaque, Stream};
 use crate::base::Class;
 use crate::observe::Entry;
 use crate::state::Held;
+
+/// What of a whole answer an HTTP/2 client is given at once. What it is given beside its window waits in memory, and
+/// holds no place any longer.
+const AT_ONCE: usize = 256 * 1024;
 
 /// A response body.
 #[derive(Debug)]
@@ -22,6 +29,8 @@ pub struct AnswerBody {
     entry: Option<Entry>,
     /// What the request holds; given back when this is dropped.
     held: Held,
+    /// Who takes it, over HTTP/2.
+    reader: Option<Arc<Reader>>,
 }
 
 #[derive(Debug)]
@@ -32,6 +41,8 @@ enum Kind {
     Stream(Box<Stream>),
     /// Bytes that nobody looks into.
     Opaque(Box<Opaque>),
+    /// Signs of life, until there is an answer.
+    Waiting(Box<Waiting>),
     /// Nothing is left.
     Done,
 }
@@ -53,16 +64,27 @@ impl AnswerBody {
         Self::of(Kind::Stream(Box::new(stream)))
     }
 
+    /// A body that has begun before its answer.
+    pub(super) fn waiting(waiting: Waiting) -> Self {
+        Self::of(Kind::Waiting(Box::new(waiting)))
+    }
+
     /// A body that passes unseen.
     pub(super) fn opaque(flow: Flow) -> Self {
         Self::of(Kind::Opaque(Box::new(Opaque::new(flow))))
     }
 
     fn of(kind: Kind) -> Self {
+        let reader = Reader::here();
+        if let Some(reader) = &reader {
+            // Its window may be shut from the first: then not even the beginning is asked for.
+            reader.has(true);
+        }
         Self {
             kind,
             entry: None,
             held: Held::default(),
+            reader,
         }
     }
 
@@ -124,8 +146,34 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Task<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let next = self.next_frame(cx);
+        if let Some(reader) = &self.reader {
+            reader.has(matches!(next, Poll::Ready(Some(Ok(_)))));
+        }
+        next
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.kind, Kind::Done)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Done => SizeHint::with_exact(0),
+            Kind::Stream(_) | Kind::Opaque(_) | Kind::Waiting(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl AnswerBody {
+    fn next_frame(&mut self, cx: &mut Task<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let piece = match &mut self.kind {
             Kind::Done => return Poll::Ready(None),
+            Kind::Whole(bytes) if self.reader.is_some() && bytes.len() > AT_ONCE => {
+                let bytes = bytes.split_to(AT_ONCE);
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
             Kind::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
                 self.passes(&bytes);
@@ -134,6 +182,14 @@ impl Body for AnswerBody {
             }
             Kind::Stream(stream) => stream.poll(cx),
             Kind::Opaque(opaque) => opaque.poll(cx),
+            Kind::Waiting(waiting) => match waiting.poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Next::Sign(sign)) => Poll::Ready(Piece::Bytes(sign)),
+                Poll::Ready(Next::Answer(body)) => {
+                    *self = body;
+                    return self.next_frame(cx);
+                }
+            },
         };
         match piece {
             Poll::Pending => Poll::Pending,
@@ -155,18 +211,6 @@ impl Body for AnswerBody {
                 self.complete(None);
                 Poll::Ready(None)
             }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        matches!(self.kind, Kind::Done)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.kind {
-            Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Done => SizeHint::with_exact(0),
-            Kind::Stream(_) | Kind::Opaque(_) => SizeHint::default(),
         }
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn draw(
     Ok(Outgoing {
         converted: None,
         crossing: None,
-        wants_usage: wants_usage(ctx, ask),
+        wants_usage: wants_usage(ctx, ask, candidate),
         repaired,
     })
 }
@@ -168,7 +168,7 @@ fn edits<'a>(ctx: &Context, ask: &Ask, candidate: &'a Candidate) -> Vec<Edit<'a>
         edits.push(Edit::Set { name: "model", value });
     }
     edits.extend(of_alias(candidate, |_| true));
-    if wants_usage(ctx, ask) {
+    if wants_usage(ctx, ask, candidate) {
         let value = Bytes::from_static(b"true");
         edits.push(Edit::SetNested {
             name: "stream_options",
@@ -206,7 +206,8 @@ fn model_value(ask: &Ask, candidate: &Candidate) -> Option<Bytes> {
 }
 
 /// Whether we ask for the usage of a stream whose client did not.
-fn wants_usage(ctx: &Context, ask: &Ask) -> bool {
+fn wants_usage(ctx: &Context, ask: &Ask, candidate: &Candidate) -> bool {
     let unasked = matches!(&ask.shape, Shape::Json(envelope) if !envelope.include_usage());
-    ctx.snapshot.needs_usage && ask.api == Api::Chat && ask.stream && unasked
+    let needed = ctx.snapshot.needs_usage || candidate.route.backend.is_drained();
+    needed && ask.api == Api::Chat && ask.stream && unasked
 }

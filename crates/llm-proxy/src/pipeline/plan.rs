@@ -7,6 +7,7 @@ use llm_dialect::wire_error::ErrorKind;
 
 use super::ask::Ask;
 use super::failure::Failure;
+use super::fit;
 use crate::base::{Class, clock};
 use crate::health::{Gate, Sole, Target};
 use crate::routing::{self, Signals};
@@ -78,9 +79,9 @@ pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
         ctx.may_use(alias)
     });
     if candidates.is_empty() && !may_be_estimated(&alias.tiers, ask.api) {
-        return Err(unspoken(&ask.model, ask.api));
+        return Err(nobody(alias, ask));
     }
-    // Counted before a pin narrows it: what a pinned request meets is told to health like anything else.
+    // Counted before anything narrows it: what a pinned or a large request meets is told to health like anything else.
     let sole = sole(&candidates);
     let pinned = ask.previous.is_some();
     if let Some(pin) = ask.previous.as_deref().and_then(|id| ctx.live.pins.find(id)) {
@@ -89,6 +90,7 @@ pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
             return Err(gone());
         }
     }
+    fit::narrow(ask, &mut candidates);
     Ok(Plan {
         alias: Arc::clone(alias),
         candidates,
@@ -333,6 +335,18 @@ fn unknown(model: &str) -> Failure {
 fn forbidden(model: &str) -> Failure {
     let message = format!("This API key may not use the model `{}`.", quoted(model));
     Failure::local(ErrorKind::ModelNotAllowed, message).about("model")
+}
+
+/// Why there is no candidate: the backends that there are have been switched off, or none has such a call.
+fn nobody(alias: &Alias, ask: &Ask) -> Failure {
+    let mut routes = alias.tiers.iter().flat_map(|tier| &tier.routes);
+    if routes.any(|route| !route.backend.is_on()) {
+        let model = quoted(&ask.model);
+        let message =
+            format!("The operator has switched off what serves the model `{model}`; try again later.");
+        return Failure::ours(Class::Unavailable, ErrorKind::UpstreamCooling, message);
+    }
+    unspoken(&ask.model, ask.api)
 }
 
 fn unspoken(model: &str, api: Api) -> Failure {

@@ -8,6 +8,7 @@ use llm_dialect::{Api, estimate};
 
 use super::ask::{Ask, Shape};
 use super::failure::Failure;
+use super::fit;
 use super::standing;
 use crate::base::{Address, clock};
 use crate::limits::{Nanos, Unit};
@@ -121,27 +122,12 @@ fn own(ctx: &Context, alias: &Alias) -> impl Iterator<Item = (Level, Counter)> {
 
 /// The tokens that a request may cost: what it says, and what may be answered.
 fn expected(ask: &Ask, alias: &Alias) -> (f64, f64) {
-    let Shape::Json(envelope) = &ask.shape else {
+    if matches!(ask.shape, Shape::Form(_)) {
         return (0.0, USUAL_ANSWER);
-    };
+    }
     #[expect(clippy::cast_precision_loss, reason = "nobody says 2^53 tokens")]
     let said = estimate::of_bytes(&ask.body) as f64;
-    let named = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
-    let asked = named.iter().find_map(|name| {
-        let span = envelope.member(&ask.body, name)?;
-        number(span.of(&ask.body))
-    });
-    let default = || {
-        let fields = alias.overrides.iter().chain(&alias.defaults);
-        let mut fields = fields.filter(|(name, _)| named.contains(&name.as_str()));
-        fields.find_map(|(_, value)| number(value))
-    };
-    (said, asked.or_else(default).unwrap_or(USUAL_ANSWER))
-}
-
-fn number(raw: &[u8]) -> Option<f64> {
-    let number: f64 = std::str::from_utf8(raw).ok()?.parse().ok()?;
-    (number.is_finite() && number >= 0.0).then_some(number)
+    (said, fit::longest_answer(ask, alias).unwrap_or(USUAL_ANSWER))
 }
 
 fn refused(ctx: &Context, over: Over) -> Failure {

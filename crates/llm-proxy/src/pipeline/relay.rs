@@ -74,7 +74,7 @@ fn status_for(dialect: Dialect, status: StatusCode) -> StatusCode {
 }
 
 /// What the status says, for `type` and `code`.
-fn kind(status: StatusCode, class: Class) -> ErrorKind {
+pub(super) fn kind(status: StatusCode, class: Class) -> ErrorKind {
     match status {
         _ if class == Class::ContextLength => ErrorKind::ContextLength,
         StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::RequestTooLarge,

@@ -19,9 +19,8 @@ use super::Candidate;
 use super::body::Piece;
 use super::clocks::{Clocks, Tick};
 use super::scrub::Hidden;
-use super::{rates, verdict};
+use super::{deadline, rates, verdict};
 use crate::base::{Class, clock};
-use crate::config::types::OnDisconnect;
 use crate::health::{self, Sole};
 use crate::observe::Entry;
 use crate::prompts::Rendered;
@@ -43,6 +42,8 @@ pub(super) struct Flow {
     request_id: String,
     told: Option<Arc<[Rendered]>>,
     clocks: Clocks,
+    /// Whether it was the client who chose when all must be over.
+    ends_by_client: bool,
     heartbeat: Option<Duration>,
     /// The place at the backend: free again when the flow ends.
     _place: InFlight,
@@ -62,11 +63,17 @@ impl Flow {
             dialect,
             request_id: ctx.entry.record.request_id.clone(),
             told: ctx.told.clone(),
-            clocks: Clocks::new(timeouts.idle, ctx.entry.started() + timeouts.total),
+            ends_by_client: deadline::is_the_clients(ctx, &candidate.route),
+            clocks: Clocks::new(timeouts.idle, deadline::end(ctx, &candidate.route)),
             heartbeat: ctx.snapshot.config.stream.heartbeat,
             candidate,
             _place: place,
         }
+    }
+
+    /// Whether the client's own patience is over, which says nothing about the backend.
+    fn is_out_of_patience(&self) -> bool {
+        self.ends_by_client && self.clocks.is_over()
     }
 
     /// What must not come out again of what the backend says.
@@ -94,6 +101,7 @@ impl Flow {
             class,
             reset: None,
             firm: false,
+            kind: None,
             sole: self.sole,
             jitter: fastrand::f64(),
         };
@@ -187,6 +195,9 @@ impl Stream {
                 Poll::Ready(Seen::Fault(event, error)) => {
                     return Poll::Ready(self.pass_fault(event, error));
                 }
+                Poll::Ready(Seen::Broke(kind, _)) if self.flow.is_out_of_patience() => {
+                    return Poll::Ready(self.cut(kind, Class::Local));
+                }
                 Poll::Ready(Seen::Broke(kind, detail)) => {
                     self.flow.blame(&detail);
                     return Poll::Ready(self.cut(kind, Class::Midstream));
@@ -217,8 +228,9 @@ impl Stream {
         }
         match self.flow.rest.poll_next(cx) {
             Poll::Ready(Some(Ok(piece))) => {
-                let in_time = self.flow.clocks.progress();
+                let known = self.watch.events();
                 let seen = self.see(piece);
+                let in_time = self.flow.clocks.heard(self.watch.events() != known);
                 Poll::Ready(if in_time || !matches!(seen, Seen::Moved) {
                     seen
                 } else {
@@ -305,7 +317,7 @@ impl Stream {
         }
         Seen::Broke(
             ErrorKind::UpstreamTimeout,
-            "silence, or too long in all".to_owned(),
+            "silence, nothing but signs of life, or too long in all".to_owned(),
         )
     }
 
@@ -411,8 +423,7 @@ impl Stream {
 
     /// Whether the backend wants its answer read although nobody listens.
     pub(super) fn reads_on_alone(&self) -> bool {
-        self.flow.candidate.route.backend.config.on_disconnect == OnDisconnect::Drain
-            && !self.watch.terminal()
+        self.flow.candidate.route.backend.is_drained() && !self.watch.terminal()
     }
 
     /// Reads on to the end for the sake of exact usage. Bounded by the flow's own clocks.
@@ -449,7 +460,7 @@ impl Opaque {
             return Poll::Ready(self.broken(Class::Local));
         }
         match self.flow.rest.poll_next(cx) {
-            Poll::Ready(Some(Ok(piece))) if self.flow.clocks.progress() => Poll::Ready(Piece::Bytes(piece)),
+            Poll::Ready(Some(Ok(piece))) if self.flow.clocks.heard(true) => Poll::Ready(Piece::Bytes(piece)),
             Poll::Ready(Some(Ok(_))) => Poll::Ready(self.blamed("too long in all")),
             Poll::Ready(None) => {
                 let target = self.flow.candidate.target;
@@ -463,6 +474,9 @@ impl Opaque {
     }
 
     fn blamed(&self, detail: &str) -> Piece {
+        if self.flow.is_out_of_patience() {
+            return self.broken(Class::Local);
+        }
         self.flow.blame(detail);
         self.broken(Class::Midstream)
     }

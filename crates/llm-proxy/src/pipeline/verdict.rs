@@ -10,7 +10,7 @@ use super::attempt::Lost;
 use super::failure::Failure;
 use super::plan::Candidate;
 use crate::base::Class;
-use crate::health::{self, Cooled, Probe, Scope, Sole, Tried};
+use crate::health::{self, Cooled, Probe, QuotaKind, Scope, Sole, Tried};
 use crate::state::Context;
 
 /// How soon a client may come back where nobody knows better.
@@ -25,12 +25,17 @@ pub(super) fn report(
     now: Instant,
 ) -> Option<(Scope, Duration)> {
     let health::Verdict {
-        class, reset, firm, ..
+        class,
+        reset,
+        firm,
+        kind,
+        ..
     } = lost.verdict;
     let failure = health::Failure {
         class,
         reset,
         firm,
+        kind,
         sole,
         jitter: fastrand::f64(),
     };
@@ -51,12 +56,14 @@ pub(super) fn announce(candidate: &Candidate, cooled: Cooled, rest: Duration, de
     let model = &*candidate.model;
     let (class, scope) = (cooled.class.name(), cooled.scope.name());
     let times = u64::from(cooled.times);
+    let kind = cooled.kind.map(QuotaKind::name);
     if matches!(cooled.class, Class::Auth) {
         tracing::error!(
             backend,
             key,
             model,
             class,
+            kind,
             scope,
             seconds,
             times,
@@ -65,7 +72,7 @@ pub(super) fn announce(candidate: &Candidate, cooled: Cooled, rest: Duration, de
         );
     } else {
         tracing::warn!(
-            backend, key, model, class, scope, seconds, times, detail, "cooling"
+            backend, key, model, class, kind, scope, seconds, times, detail, "cooling"
         );
     }
 }
@@ -181,7 +188,8 @@ fn says(class: Class) -> (ErrorKind, &'static str) {
         ),
         Class::Local => (
             ErrorKind::UpstreamTimeout,
-            "The time for this request is over (`timeout.total`); ask for less at once, or raise it.",
+            "The time for this request is over (`timeout.total`, or the client's own `x-request-timeout-ms`); ask for \
+             less at once, or raise it.",
         ),
         Class::Server | Class::Midstream | Class::ClientGone => (
             ErrorKind::UpstreamUnavailable,
@@ -203,6 +211,12 @@ pub(super) fn said_midstream(error: &BackendError) -> ErrorKind {
         _ if says("invalid") => ErrorKind::UpstreamRejected,
         _ => ErrorKind::UpstreamUnavailable,
     }
+}
+
+/// The time that a client gave its request is over before anybody was asked.
+pub(super) fn out_of_time() -> Failure {
+    let (kind, message) = says(Class::Local);
+    Failure::local(kind, message)
 }
 
 /// Nothing is left but backends that have no place free.

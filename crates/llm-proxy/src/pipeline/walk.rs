@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::futures::Notified;
 use tokio::time::timeout_at;
 
+use super::deadline;
 use super::failure::Failure;
 use super::plan::Candidate;
 use super::verdict;
@@ -52,6 +53,8 @@ pub(super) struct Walker {
     left: Vec<Candidate>,
     sole: Sole,
     waiting_since: Option<Instant>,
+    /// Whether this request was sent out as a probe before its time, because everything was cooling.
+    probes_early: bool,
 }
 
 impl Walker {
@@ -61,6 +64,7 @@ impl Walker {
             left: candidates,
             sole,
             waiting_since: None,
+            probes_early: false,
         }
     }
 
@@ -136,12 +140,12 @@ impl Walker {
         self.left
             .sort_by_key(|candidate| candidate.target.shares(failed_target, class));
         if class == Class::ContextLength {
-            let window = failed.route.context;
+            let window = failed.route.room.context;
             let other = |target: &Target| {
                 (target.backend, target.model) != (failed_target.backend, failed_target.model)
             };
             self.left
-                .retain(|candidate| other(&candidate.target) && larger(candidate.route.context, window));
+                .retain(|candidate| other(&candidate.target) && larger(candidate.route.room.context, window));
         }
     }
 
@@ -162,14 +166,17 @@ impl Walker {
             WhenAllCooling::Fail => Err(refused()),
             // Nothing that a wait or a probe would mend; only a probe that is under way may know better.
             WhenAllCooling::Probe if is_hard && soonest.until.is_some() => Err(refused()),
-            WhenAllCooling::Probe if self.wait(soonest, now, recovered).await => Ok(None),
+            WhenAllCooling::Probe if self.wait(ctx, soonest, now, recovered).await => Ok(None),
             WhenAllCooling::Probe => self.probe(ctx, soonest, now).map(Some),
         }
     }
 
     /// Waits for the recovery, if it comes soon enough. Says whether to look again.
-    async fn wait(&mut self, soonest: Cooling, now: Instant, recovered: Notified<'_>) -> bool {
+    async fn wait(&mut self, ctx: &Context, soonest: Cooling, now: Instant, recovered: Notified<'_>) -> bool {
         let patience = *self.waiting_since.get_or_insert(now) + PATIENCE;
+        let candidate = self.left.get(soonest.at);
+        let end = candidate.map_or(patience, |candidate| deadline::end(ctx, &candidate.route));
+        let patience = patience.min(end);
         match soonest.until {
             Some(until) if until > patience => false,
             None if now >= patience => false,
@@ -181,10 +188,30 @@ impl Walker {
         }
     }
 
+    /// What comes after a probe before its time that failed: the next that cools for a soft fault, as its probe. Whoever
+    /// is sent out to look keeps the right to fall back, and what has recovered is found although something else that
+    /// is still down would be due before it.
+    pub(super) fn look_on(&mut self, ctx: &Context) -> Option<Chosen> {
+        if !self.probes_early {
+            return None;
+        }
+        let now = clock::now();
+        (0..self.left.len()).find_map(|at| {
+            let Look::Cooling(cooling) = self.look(ctx, at, now) else {
+                return None;
+            };
+            let probe = self
+                .early_probe(ctx, at, now)
+                .filter(|_| !health::is_hard(cooling.class))?;
+            self.take(at, probe, now)
+        })
+    }
+
     /// Sends this request as the one probe; all others are told when to come back.
     fn probe(&mut self, ctx: &Context, soonest: Cooling, now: Instant) -> Result<Chosen, Failure> {
         let refused = || verdict::all_cooling(soonest.class, soonest.until, now);
         let probe = self.early_probe(ctx, soonest.at, now).ok_or_else(refused)?;
+        self.probes_early = true;
         self.take(soonest.at, probe, now).ok_or_else(verdict::all_full)
     }
 

@@ -4,6 +4,7 @@
 //! through a source of random numbers. Who may be used at all is decided elsewhere, before the order is asked for.
 
 pub mod chain;
+pub mod fit;
 pub mod resolve;
 pub mod rotate;
 pub mod smooth;
@@ -11,6 +12,7 @@ pub mod strategy;
 pub mod tiers;
 
 pub use chain::chain;
+pub use fit::{Load, Misfit, Room, fitting};
 pub use resolve::Aliases;
 pub use rotate::rotate;
 pub use smooth::Smooth;

@@ -60,6 +60,8 @@ pub(super) mod tests {
             priority,
             weight: 1,
             context: None,
+            max_tokens: None,
+            lacks: Vec::new(),
             enabled: true,
         }
     }

@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket as Socket2, Type};
@@ -25,8 +28,53 @@ const OUT_OF_FILES: Duration = Duration::from_millis(100);
 pub enum Bound {
     /// TCP.
     Tcp(TcpListener),
-    /// A Unix socket, and its path to remove at the end.
-    Unix(UnixListener, PathBuf),
+    /// A Unix socket, and its file.
+    Unix(UnixListener, SocketFile),
+}
+
+/// The file of a Unix socket. Whose it is removes it at the end.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    /// Whether a program of ours made it, this one or one before; systemd keeps its own.
+    made_by_us: bool,
+    /// Whether it goes with us.
+    is_ours: AtomicBool,
+}
+
+impl SocketFile {
+    /// One that we have just made.
+    fn made(path: PathBuf) -> Self {
+        Self {
+            path,
+            made_by_us: true,
+            is_ours: AtomicBool::new(true),
+        }
+    }
+
+    /// One that came with its socket, and stays for now.
+    pub(super) fn given(path: PathBuf, made_by_us: bool) -> Self {
+        Self {
+            path,
+            made_by_us,
+            is_ours: AtomicBool::new(false),
+        }
+    }
+}
+
+impl SocketFile {
+    /// Removes it, if it is ours. Once: by then another program may have made one of that name.
+    fn remove(&self) {
+        if self.is_ours.swap(false, Ordering::AcqRel) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        self.remove();
+    }
 }
 
 /// An accepted connection.
@@ -46,7 +94,9 @@ impl Bound {
     pub fn open(listen: &Listen) -> Result<Self, String> {
         let opened = match listen {
             Listen::Tcp(address) => tcp(*address).map(Self::Tcp),
-            Listen::Unix(path) => unix(path).map(|listener| Self::Unix(listener, path.clone())),
+            Listen::Unix(path) => {
+                unix(path).map(|listener| Self::Unix(listener, SocketFile::made(path.clone())))
+            }
         };
         opened.map_err(|error| format!("cannot listen on {}: {}", shown(listen, "tcp"), plain(&error)))
     }
@@ -58,7 +108,36 @@ impl Bound {
                 let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
                 Listen::Tcp(listener.local_addr().unwrap_or(unknown))
             }
-            Self::Unix(_, path) => Listen::Unix(path.clone()),
+            Self::Unix(_, file) => Listen::Unix(file.path.clone()),
+        }
+    }
+
+    /// The same socket once more, for another program.
+    ///
+    /// # Errors
+    /// The system has no file descriptor left.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd().try_clone_to_owned(),
+            Self::Unix(listener, _) => listener.as_fd().try_clone_to_owned(),
+        }
+    }
+
+    /// Whether it has a file that goes from one program of ours to the next.
+    pub fn has_file_of_ours(&self) -> bool {
+        matches!(self, Self::Unix(_, file) if file.made_by_us)
+    }
+
+    fn remove_file(&self) {
+        if let Self::Unix(_, file) = self {
+            file.remove();
+        }
+    }
+
+    /// Its file, if a program of ours made it, is ours from now on, or not any longer.
+    pub fn own_file(&self, is_ours: bool) {
+        if let Self::Unix(_, file) = self {
+            file.is_ours.store(is_ours && file.made_by_us, Ordering::Release);
         }
     }
 
@@ -83,14 +162,6 @@ impl Bound {
                     tokio::time::sleep(OUT_OF_FILES).await;
                 }
             }
-        }
-    }
-}
-
-impl Drop for Bound {
-    fn drop(&mut self) {
-        if let Self::Unix(_, path) = self {
-            let _ = std::fs::remove_file(path);
         }
     }
 }
@@ -156,7 +227,14 @@ pub fn shown(listen: &Listen, scheme: &str) -> String {
 /// The accept loops that run, by the address that the config names.
 #[derive(Debug, Default)]
 pub struct Listeners {
-    running: HashMap<Listen, AbortHandle>,
+    running: HashMap<Listen, Running>,
+}
+
+/// One of them, and its socket.
+#[derive(Debug)]
+struct Running {
+    bound: Arc<Bound>,
+    accept_loop: AbortHandle,
 }
 
 impl Listeners {
@@ -170,16 +248,23 @@ impl Listeners {
     }
 
     /// Notes a loop that runs.
-    pub fn add(&mut self, listen: Listen, accept_loop: AbortHandle) {
-        self.running.insert(listen, accept_loop);
+    pub fn add(&mut self, listen: Listen, bound: Arc<Bound>, accept_loop: AbortHandle) {
+        self.running.insert(listen, Running { bound, accept_loop });
+    }
+
+    /// The sockets of all that run.
+    pub fn sockets(&self) -> impl Iterator<Item = &Arc<Bound>> {
+        self.running.values().map(|running| &running.bound)
     }
 
     /// Stops the loops of addresses that are no longer wanted; their connections go on.
     pub fn keep(&mut self, wanted: &[Listen]) {
-        self.running.retain(|listen, accept_loop| {
+        self.running.retain(|listen, running| {
             let keep = wanted.contains(listen);
             if !keep {
-                accept_loop.abort();
+                running.accept_loop.abort();
+                // At once: the loop lets go of its socket a little later, and the program may have ended by then.
+                running.bound.remove_file();
             }
             keep
         });

@@ -14,7 +14,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -25,6 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use super::bind::Socket;
 use super::guard::Guard;
 use super::preface::Version;
+use super::streams::Streams;
 use super::target;
 use super::tls::Acceptor;
 use crate::base::muffle::muffled;
@@ -130,7 +131,7 @@ async fn shaken<T>(
 /// How a connection is driven: all that it needs of the config, which it may outlive by hours.
 pub struct Http {
     http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
+    http2: http2::Builder<Streams>,
     /// For the first request's head to arrive. hyper's own timeout begins only once the client has said enough to tell
     /// which HTTP it speaks.
     first_head: Duration,
@@ -150,7 +151,9 @@ impl Http {
             .header_read_timeout(config.timeout.request)
             .max_buf_size(config.limits.max_header.max(READ_AT_ONCE));
         let header_list = u32::try_from(config.limits.max_header).unwrap_or(u32::MAX);
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        let mut http2 = http2::Builder::new(Streams {
+            patience: config.timeout.idle,
+        });
         http2
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
@@ -268,12 +271,12 @@ impl Ears {
     }
 }
 
-/// In a drain HTTP/2 clients are told to go elsewhere at once; over HTTP/1.1 the next answer says so, and an idle
-/// connection is closed when the drain ends.
+/// In a drain, and after a hand-over, HTTP/2 clients are told to go elsewhere at once; over HTTP/1.1 the next answer says
+/// so, and an idle connection is closed when the drain ends.
 fn must_close(phase: Phase, signals: &Signals) -> bool {
     match phase {
         Phase::Serving => false,
-        Phase::Draining => signals.is_multiplexed(),
+        Phase::HandedOver | Phase::Draining => signals.is_multiplexed(),
         Phase::Ending => true,
     }
 }

@@ -8,7 +8,7 @@ use http::header::ORIGIN;
 use http::{HeaderMap, Uri};
 
 /// Whether a page from elsewhere sent the request.
-pub(super) fn is_foreign(headers: &HeaderMap) -> bool {
+pub fn is_foreign(headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(ORIGIN) else {
         return false;
     };

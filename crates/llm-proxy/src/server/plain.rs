@@ -9,9 +9,10 @@ use llm_dialect::{Dialect, models};
 use crate::pipeline::{AnswerBody, Failure};
 use crate::state::{Context, Phase};
 
-/// `/health`, `/healthz`: alive. `/readyz`: serving, not draining.
+/// `/health`, `/healthz`: alive. `/readyz`: serving, not draining. After a hand-over another program serves the address:
+/// who asks over a connection that has stayed here is told so.
 pub(super) fn health(what: Health, phase: Phase) -> Response<AnswerBody> {
-    let draining = phase != Phase::Serving;
+    let draining = phase >= Phase::Draining;
     let (status, body) = match what {
         Health::Ready if draining => (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"draining"}"#),
         Health::Ready => (StatusCode::OK, r#"{"status":"ready"}"#),

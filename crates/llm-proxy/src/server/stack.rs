@@ -20,11 +20,13 @@ use crate::base::{Class, clock};
 use crate::observe::Record;
 use crate::observe::access::Kind;
 use crate::pipeline::journey::{Call, journey};
-use crate::pipeline::{AnswerBody, Failure, admission, rates};
-use crate::state::{Context, Held, Live, Phase, Refusal, Snapshot};
+use crate::pipeline::{AnswerBody, Failure, admission, early, rates};
+use crate::state::{Alone, Context, Early, Following, Held, Live, Phase, Refusal, Snapshot};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+/// The name under which Anthropic's SDKs look for a request's id.
+const ANTHROPIC_ID: HeaderName = HeaderName::from_static("request-id");
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// The longest request id of a client that is taken over.
 const MAX_REQUEST_ID: usize = 128;
@@ -61,12 +63,17 @@ where
         dialect: arrival.visit.dialect,
         live: Arc::clone(&arrival.ctx.live),
     };
+    let (early, alone) = (arrival.ctx.early.clone(), arrival.ctx.alone.clone());
     // Boxed: it is large, and gone once the response head is out. The connection stays, and has room for this future
     // as long as it does.
-    let admitted = Box::pin(answer(arrival));
+    let admitted = Following::new(Box::pin(answer(arrival)), alone);
     async move {
-        let answered = AssertUnwindSafe(admitted).catch_unwind().await;
-        let response = answered.unwrap_or_else(|_| imprint.of_a_panic());
+        let admitted = AssertUnwindSafe(admitted).catch_unwind();
+        let response = match early {
+            None => admitted.await.unwrap_or_else(|_| imprint.of_a_panic()),
+            // Boxed: few ask for it.
+            Some(early) => Box::pin(imprint.in_time(&early, admitted)).await,
+        };
         imprint.on(response)
     }
 }
@@ -80,13 +87,39 @@ struct Imprint {
 
 impl Imprint {
     fn of_a_panic(&self) -> Response<AnswerBody> {
-        let message = "Something in the proxy broke; the request may be sent again.";
-        let request_id = self.request_id.as_ref().and_then(|id| id.to_str().ok());
         let wire = Wire {
             dialect: self.dialect,
-            request_id: request_id.unwrap_or_default(),
+            request_id: &self.request_id(),
         };
-        refusal(wire, Failure::local(ErrorKind::Internal, message))
+        refusal(wire, broken())
+    }
+
+    /// The answer, or a response that begins before it and takes it along.
+    async fn in_time<E: Send + 'static>(
+        &self,
+        early: &Early,
+        mut answer: impl Future<Output = Result<Response<AnswerBody>, E>> + Unpin + Send + 'static,
+    ) -> Response<AnswerBody> {
+        let signs = match early.wait(&mut answer).await {
+            Ok(answered) => return answered.unwrap_or_else(|_| self.of_a_panic()),
+            Err(signs) => signs,
+        };
+        let request_id = self.request_id();
+        let mut response = early::begin(signs, async move {
+            let of_a_panic = |_| early::last_words(signs.dialect, &request_id, broken());
+            answer.await.map_or_else(of_a_panic, Response::into_body)
+        });
+        if signs.dialect == Dialect::Messages
+            && let Some(id) = &self.request_id
+        {
+            response.headers_mut().insert(ANTHROPIC_ID, id.clone());
+        }
+        response
+    }
+
+    fn request_id(&self) -> String {
+        let request_id = self.request_id.as_ref().and_then(|id| id.to_str().ok());
+        request_id.unwrap_or_default().to_owned()
     }
 
     fn on(self, mut response: Response<AnswerBody>) -> Response<AnswerBody> {
@@ -99,6 +132,11 @@ impl Imprint {
         }
         response
     }
+}
+
+fn broken() -> Failure {
+    let message = "Something in the proxy broke; the request may be sent again.";
+    Failure::local(ErrorKind::Internal, message)
 }
 
 /// A request that has come in, and is on record.
@@ -182,7 +220,11 @@ impl Entrance {
         let (head, body) = request.into_parts();
         let visit = Visit::new(head.uri.path(), &head.headers, peer.refused);
         let trusted = &snapshot.config.trusted_proxies;
+        let early = snapshot.config.stream.early_heartbeat_after;
+        let early = early.map(|_| Arc::<Early>::default());
+        let alone = snapshot.drains.then(Arc::<Alone>::default);
         let record = Record {
+            begun: early.as_ref().map(|early| early.begun()),
             request_id: request_id(&head.headers),
             ip: peer.ip.map(|ip| forwarded::client(ip, &head.headers, trusted)),
             dialect: visit.dialect,
@@ -203,6 +245,8 @@ impl Entrance {
             headers: head.headers,
             query: head.uri.query().map(str::to_owned),
             told: None,
+            early,
+            alone,
             held: Held::default(),
         });
         Arrival {
@@ -230,7 +274,13 @@ fn admit(arrival: Arrival) -> impl Future<Output = Response<AnswerBody>> + Send 
             None => respond_to(&mut ctx, &method, visit.place, body).await,
         };
         let response = spelled_out(&mut ctx, answered);
-        ctx.entry.record.status = Some(response.status().as_u16());
+        let has_left = ctx.has_left();
+        let record = &mut ctx.entry.record;
+        record.status = Some(response.status().as_u16());
+        if has_left {
+            // Nobody was sent anything.
+            (record.status, record.class) = (None, None);
+        }
         let Context { entry, held, .. } = *ctx;
         response.map(|body| body.with_entry(entry, held))
     }
@@ -244,6 +294,9 @@ fn spelled_out(ctx: &mut Context, answered: Result<Response<AnswerBody>, Told>) 
         }
         Err(Told::Failure(failure)) => {
             ctx.entry.record.class = Some(failure.class);
+            if ctx.has_begun() {
+                return told_late(ctx, failure);
+            }
             refusal(wire(ctx), failure)
         }
         Err(Told::WrongMethod(allowed)) => {
@@ -251,6 +304,13 @@ fn spelled_out(ctx: &mut Context, answered: Result<Response<AnswerBody>, Told>) 
             respond::wrong_method(wire(ctx), allowed)
         }
     }
+}
+
+/// The failure of a request whose response has begun: an event, the last thing on its connection.
+fn told_late(ctx: &Context, failure: Failure) -> Response<AnswerBody> {
+    ctx.connection.close_after_this();
+    let Wire { dialect, request_id } = wire(ctx);
+    Response::new(early::last_words(dialect, request_id, failure))
 }
 
 fn wire(ctx: &Context) -> Wire<'_> {

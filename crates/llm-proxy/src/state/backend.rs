@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -63,9 +63,19 @@ pub struct BackendKey {
 }
 
 impl Backend {
+    /// Whether its answers are read to their end where the client leaves.
+    pub fn is_drained(&self) -> bool {
+        self.config.on_disconnect == types::OnDisconnect::Drain
+    }
+
     /// Whether it has this call.
     pub fn speaks(&self, api: Api) -> bool {
-        self.config.enabled && self.config.apis.contains(&api)
+        self.is_on() && self.config.apis.contains(&api)
+    }
+
+    /// Whether it takes requests: the config and the operator let it.
+    pub fn is_on(&self) -> bool {
+        self.config.enabled && !self.vitals.off.load(Ordering::Relaxed)
     }
 
     /// The call by which it serves a client's `api`: the same, or one of another dialect that the request is converted
@@ -96,10 +106,16 @@ impl Backend {
 }
 
 /// Counters of a backend.
+///
+/// No model of them needs to be checked: `in_flight` and `turn` are a cell each, which one atomic step at a time changes,
+/// and nothing else is published through them. Whatever threads do is some order of [`enter`](Vitals::enter) and of the
+/// drop of its guard, and in each order the count is that of the guards.
 #[derive(Debug, Default)]
 pub struct Vitals {
     in_flight: AtomicU32,
     turn: AtomicU64,
+    /// Whether the operator has switched it off.
+    off: AtomicBool,
     latency: Mutex<HashMap<u64, Latency, Mixing>>,
 }
 
@@ -132,6 +148,11 @@ impl Vitals {
                 (now < max).then_some(now + 1)
             });
         entered.ok().map(|_| InFlight(Arc::clone(self)))
+    }
+
+    /// Switches the backend off or on, for new requests.
+    pub fn switch_off(&self, off: bool) {
+        self.off.store(off, Ordering::Relaxed);
     }
 
     /// The next turn of the rotation of its keys.
@@ -168,5 +189,37 @@ pub struct InFlight(Arc<Vitals>);
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_at_once_take_no_more_places_than_there_are() {
+        const PLACES: u32 = 3;
+        let vitals = Arc::new(Vitals::default());
+        let entered: u32 = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut entered = 0;
+                        for _ in 0..2_000 {
+                            if let Some(_place) = vitals.enter(Some(PLACES)) {
+                                assert!((1..=PLACES).contains(&vitals.in_flight()));
+                                entered += 1;
+                            }
+                        }
+                        entered
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert!(entered > 0);
+        assert_eq!(vitals.in_flight(), 0, "each place is given back once");
+        let held: Vec<_> = (0..5).filter_map(|_| vitals.enter(Some(PLACES))).collect();
+        assert_eq!(held.len(), 3, "a full backend has none left");
     }
 }

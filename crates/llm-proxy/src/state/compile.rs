@@ -1,6 +1,6 @@
 //! A config made ready for requests: names looked up once, headers and paths built once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,11 +19,12 @@ use super::rates::{Addresses, Level};
 use crate::base::Secret;
 use crate::base::hasher::Mixing;
 use crate::base::identity::identity;
-use crate::config::types::{self, Auth, ClientTls, Config, Protocol, Strategy, Timeouts};
+use crate::config::types::{self, Auth, ClientTls, Config, OnDisconnect, Protocol, Strategy, Timeouts};
+use crate::health::RetryBudget;
 use crate::limits::Buckets;
 use crate::observe::AliasMeters;
 use crate::prompts::Prompts;
-use crate::routing::{Aliases, Smooth};
+use crate::routing::{Aliases, Room, Smooth};
 use crate::upstream::{Address, Tls};
 
 /// A config in force. Immutable: a request keeps the one that it started with.
@@ -45,6 +46,8 @@ pub struct Snapshot {
     pub prompts: Arc<Prompts>,
     /// Whether usage must be known of streams that did not ask for it.
     pub needs_usage: bool,
+    /// Whether a backend is read to its end where its client leaves.
+    pub drains: bool,
     /// Whether backends speak different dialects, so that a conversation may hold another dialect's reasoning.
     pub converts: bool,
     /// The rates of everybody together.
@@ -74,6 +77,8 @@ pub struct Alias {
     pub has_fallbacks: bool,
     /// Its own rates.
     pub rates: Option<Arc<Buckets>>,
+    /// What may be tried again; aliases that lead to the same backends share it.
+    pub budget: Arc<Mutex<RetryBudget>>,
 }
 
 /// Routes of one priority.
@@ -96,8 +101,8 @@ pub struct Route {
     pub priority: i32,
     /// Its share within its priority.
     pub weight: u32,
-    /// Its context window in tokens, where known.
-    pub context: Option<u64>,
+    /// What its model can hold and do.
+    pub room: Room,
     /// Its clocks.
     pub timeouts: Timeouts,
 }
@@ -176,7 +181,7 @@ pub fn compile(config: Config, generation: u64, live: &Live) -> Result<Snapshot,
         .collect();
     let rates = config.rate_limit.as_ref();
     let alias = |(name, model): (&String, &types::Model)| {
-        let mut alias = compile_alias(name, model, &by_name, config.timeout, live);
+        let mut alias = compile_alias(name, model, &by_name, &config, live);
         let own = rates.and_then(|rates| rates.per_model.get(name));
         alias.rates = own.map(|rate| live.rates.shared((Level::Model, name), rate));
         (name.clone(), Arc::new(alias))
@@ -189,6 +194,10 @@ pub fn compile(config: Config, generation: u64, live: &Live) -> Result<Snapshot,
     let per_ip = rates.and_then(|rates| rates.per_ip.as_ref());
     let address_rates = per_ip.map(|rate| live.rates.addresses(rate));
     let names = Aliases::new(&config.models);
+    let drains = config
+        .backends
+        .iter()
+        .any(|backend| backend.on_disconnect == OnDisconnect::Drain);
     let converts = !backends.iter().all(|backend| backend.speaks(Api::Messages));
     let prompts = Arc::new(Prompts::new(&config.system_prompts));
     Ok(Snapshot {
@@ -200,6 +209,7 @@ pub fn compile(config: Config, generation: u64, live: &Live) -> Result<Snapshot,
         aliases,
         prompts,
         needs_usage,
+        drains,
         converts,
         global_rates,
         address_rates,
@@ -222,7 +232,7 @@ fn compile_alias(
     name: &str,
     model: &types::Model,
     backends: &HashMap<&str, &Arc<Backend>>,
-    timeouts: Timeouts,
+    config: &Config,
     live: &Live,
 ) -> Alias {
     let mut tiers: BTreeMap<i32, Vec<Arc<Route>>> = BTreeMap::new();
@@ -238,8 +248,12 @@ fn compile_alias(
             model: route.model.as_deref().map(RouteModel::new),
             priority: route.priority,
             weight: route.weight,
-            context: route.context,
-            timeouts: timeouts.with(backend.config.timeout).with(model.timeout),
+            room: Room {
+                context: route.context,
+                max_tokens: route.max_tokens,
+                lacks: route.lacks.clone(),
+            },
+            timeouts: config.timeout.with(backend.config.timeout).with(model.timeout),
         };
         tiers.entry(route.priority).or_default().push(Arc::new(compiled));
     }
@@ -247,6 +261,7 @@ fn compile_alias(
         smooth: live.smooth(name, priority, shape(&routes)),
         routes,
     };
+    let group = group(tiers.values().flatten());
     Alias {
         name: Arc::from(name),
         meters: live.meters.alias(name),
@@ -257,7 +272,15 @@ fn compile_alias(
         enabled: model.enabled,
         has_fallbacks: !model.fallback.is_empty(),
         rates: None,
+        budget: live.budget(group, config.fallback.retry_budget),
     }
+}
+
+/// The backends of these routes as one: a storm against them is one storm, whatever it asks for.
+fn group<'a>(routes: impl Iterator<Item = &'a Arc<Route>>) -> u64 {
+    let backends: BTreeSet<u64> = routes.map(|route| route.backend.id).collect();
+    let all: Vec<u8> = backends.into_iter().flat_map(u64::to_le_bytes).collect();
+    identity(&[b"group", &all])
 }
 
 /// What a round robin counts for: these routes in this order.
@@ -429,4 +452,53 @@ fn escaped(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config;
+    use crate::observe::Logs;
+    use crate::observe::access::Access;
+
+    fn parsed(models: &str) -> Config {
+        let yaml = format!(
+            "backends:
+  - {{name: a, protocol: openai, url: 'http://a.example'}}
+  - {{name: b, protocol: openai, url: 'http://b.example'}}
+models: {{{models}}}
+"
+        );
+        let parsed = config::parse(&yaml, "config.yaml", Path::new(""), &|_| None);
+        parsed
+            .unwrap_or_else(|report| panic!("{}", report.render(false)))
+            .config
+    }
+
+    #[test]
+    fn f44_aliases_of_the_same_backends_share_a_retry_budget_across_reloads() {
+        let models = "both: {routes: [{backend: a}, {backend: b, model: x}]}, \
+                      turned: {routes: [{backend: b, priority: 1}, {backend: a, priority: 2}]}, \
+                      one: {backend: a}";
+        let config = parsed(models);
+        let live = Live::new(Access::new(Logs::nowhere()), &config);
+        let before = compile(config, 1, &live).unwrap();
+        let after = compile(parsed(models), 2, &live).unwrap();
+        let budget = |snapshot: &Snapshot, alias: &str| Arc::clone(&snapshot.aliases[alias].budget);
+        let both = budget(&before, "both");
+        assert!(
+            Arc::ptr_eq(&both, &budget(&before, "turned")),
+            "the same backends in another order"
+        );
+        assert!(
+            !Arc::ptr_eq(&both, &budget(&before, "one")),
+            "others have their own"
+        );
+        assert!(
+            Arc::ptr_eq(&both, &budget(&after, "both")),
+            "a reload keeps what was spent"
+        );
+    }
 }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
+use super::alone::Alone;
 use super::auth::Client;
 use super::compile::Snapshot;
+use super::early::Early;
 use super::held::Held;
 use super::live::Live;
 use super::signals::Follower;
@@ -31,11 +33,25 @@ pub struct Context {
     pub query: Option<String>,
     /// The operator's texts that were put into it.
     pub told: Option<Arc<[Rendered]>>,
+    /// Where its response may begin before there is an answer; none where that is not configured.
+    pub early: Option<Arc<Early>>,
+    /// Where a backend may be read to its end though its client has left; none where no backend wants that.
+    pub alone: Option<Arc<Alone>>,
     /// What it holds until its last byte.
     pub held: Held,
 }
 
 impl Context {
+    /// Whether its client has left, and it goes on for its usage alone.
+    pub fn has_left(&self) -> bool {
+        self.alone.as_ref().is_some_and(|alone| alone.has_left())
+    }
+
+    /// Whether its response has begun before there was an answer.
+    pub fn has_begun(&self) -> bool {
+        self.early.as_ref().is_some_and(|early| early.has_begun())
+    }
+
     /// Whether its key may use that alias.
     pub fn may_use(&self, alias: &str) -> bool {
         self.client.as_ref().is_none_or(|client| client.may_use(alias))

@@ -1,4 +1,4 @@
-//! The program's phases: serving, draining, ending.
+//! The program's phases: serving, handed over, draining, ending.
 
 use tokio::sync::watch;
 
@@ -7,6 +7,8 @@ use tokio::sync::watch;
 pub enum Phase {
     /// It serves.
     Serving,
+    /// Another program serves its addresses; what is in flight here goes on, however long it takes.
+    HandedOver,
     /// It accepts nothing new; what is in flight goes on.
     Draining,
     /// Time is up, or nothing is left: every connection ends now.

@@ -59,8 +59,6 @@ pub struct Live {
     pub health: Mutex<Registry>,
     /// Told whenever health changes for the better, for requests that wait for it.
     pub recovered: Notify,
-    /// Extra attempts.
-    pub budget: Mutex<RetryBudget>,
     /// Who guesses keys.
     pub guesses: Mutex<Guesses>,
     /// Connections to backends.
@@ -85,6 +83,7 @@ pub struct Live {
     pub reloads: Reloads,
     vitals: Mutex<HashMap<u64, Arc<Vitals>>>,
     smooth: Mutex<HashMap<TierKey, Arc<Mutex<Smooth>>>>,
+    budgets: Mutex<HashMap<u64, Arc<Mutex<RetryBudget>>>>,
 }
 
 impl Live {
@@ -93,7 +92,6 @@ impl Live {
         Arc::new(Self {
             health: Mutex::new(Registry::new(Policy::from(&config.fallback))),
             recovered: Notify::new(),
-            budget: Mutex::new(RetryBudget::new(config.fallback.retry_budget, clock::now())),
             guesses: Mutex::default(),
             pools: Pools::default(),
             pins: Pins::default(),
@@ -107,6 +105,7 @@ impl Live {
             reloads: Reloads::new(),
             vitals: Mutex::default(),
             smooth: Mutex::default(),
+            budgets: Mutex::default(),
         })
     }
 
@@ -117,7 +116,9 @@ impl Live {
         health.set_policy(Policy::from(fallback), clock::now());
         health.retain(|backend, key| snapshot.has(backend, key));
         drop(health);
-        self.budget.lock().set_share(fallback.retry_budget);
+        for budget in self.budgets.lock().values() {
+            budget.lock().set_share(fallback.retry_budget);
+        }
         self.places.set_bounds(snapshot.config.concurrency);
         self.last_reload_error.store(None);
         self.reloads.taken.fetch_add(1, Ordering::Relaxed);
@@ -133,6 +134,13 @@ impl Live {
     /// The counters of a backend.
     pub(super) fn vitals(&self, backend: u64) -> Arc<Vitals> {
         Arc::clone(self.vitals.lock().entry(backend).or_default())
+    }
+
+    /// The retry budget of a group of backends; a new one has that share of requests.
+    pub(super) fn budget(&self, group: u64, share: f64) -> Arc<Mutex<RetryBudget>> {
+        let mut budgets = self.budgets.lock();
+        let fresh = || Arc::new(Mutex::new(RetryBudget::new(share, clock::now())));
+        Arc::clone(budgets.entry(group).or_insert_with(fresh))
     }
 
     /// The round robin of an alias' priority, as long as it has these routes.
@@ -156,5 +164,8 @@ impl Live {
         self.smooth
             .lock()
             .retain(|_, smooth| Arc::strong_count(smooth) > 1);
+        self.budgets
+            .lock()
+            .retain(|_, budget| Arc::strong_count(budget) > 1);
     }
 }

@@ -1,10 +1,12 @@
 //! What a request stands on: the config compiled for quick look-ups (immutable, swapped whole), and the state that
 //! outlives a reload (health, counters, connections).
 
+mod alone;
 mod auth;
 mod backend;
 mod compile;
 mod context;
+mod early;
 mod held;
 mod lifecycle;
 mod live;
@@ -15,10 +17,12 @@ mod rates;
 mod signals;
 mod told;
 
+pub use alone::{Alone, Following};
 pub use auth::{Client, Keys, Refused, bearer};
 pub use backend::{Backend, BackendKey, InFlight, Vitals};
 pub use compile::{Alias, Route, RouteModel, Snapshot, Tier, compile};
 pub use context::Context;
+pub use early::{Early, Signs};
 pub use held::{Held, Rated};
 pub use lifecycle::{Lifecycle, Phase};
 pub use live::Live;

@@ -2,6 +2,10 @@
 //!
 //! Over HTTP/1.1 a request is polled inside its connection's task, so a flag is seen at the next poll of that task.
 //! Over HTTP/2 each request has a task of its own and must be woken: it leaves a waker.
+//!
+//! No wake-up is lost, whatever comes first. [`Signals::end`] sets the flag, then wakes all that are on the list, under its
+//! lock; a request puts itself on the list under that lock, and registers before it reads the flag. So one that is not
+//! on the list in time takes the lock later, and sees the flag. The other cells are flags that nothing hangs on, or a count.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};

@@ -68,7 +68,7 @@ impl Trip<'_> {
         if let Some(idle) = warm(self.endpoint, self.started) {
             return Some(self.alone_on(idle, Age::Reused, request()).await);
         }
-        let place = self.endpoint.shared.place(None)?;
+        let place = self.endpoint.shared.place(None, self.started)?;
         Some(place.exchange(request(), self.started).await)
     }
 
@@ -93,7 +93,7 @@ impl Trip<'_> {
         let shared = &self.endpoint.shared;
         let asked = (self.now)();
         let turn = self.turn().await?;
-        if let Some(place) = shared.place(Some(self.started)) {
+        if let Some(place) = shared.place(Some(self.started), asked) {
             return Ok(Way::Shared(place));
         }
         // Who was first may have found HTTP/1.1: then nobody need wait for anybody.
@@ -106,7 +106,7 @@ impl Trip<'_> {
         if http2 {
             Box::pin(shared.adopt(io, turn, self.now)).await.map(Way::Shared)
         } else {
-            Ok(Way::Own(Box::new(Connection::over(io))))
+            Ok(Way::Own(Box::new(Connection::over(io, (self.now)()))))
         }
     }
 

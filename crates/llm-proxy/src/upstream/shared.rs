@@ -53,10 +53,11 @@ impl Shared {
         self.expected.store(http2, Ordering::Relaxed);
     }
 
-    /// A place on the first connection that has one, among those that are shared `since` then.
-    pub(super) fn place(&self, since: Option<Instant>) -> Option<Place> {
+    /// A place on the first connection that has one, among those that are shared `since` then. One that has served for
+    /// long enough gets no further requests, and ends with those that it has.
+    pub(super) fn place(&self, since: Option<Instant>, now: Instant) -> Option<Place> {
         let mut slots = self.slots.lock();
-        slots.retain(|kept| kept.slot.is_alive());
+        slots.retain(|kept| kept.slot.is_alive() && !kept.slot.is_old(now));
         slots
             .iter_mut()
             .filter(|kept| since.is_none_or(|then| kept.slot.is_since(then)))
@@ -118,6 +119,7 @@ mod tests {
     use hyper_util::rt::{TokioExecutor, TokioIo};
     use tokio::task::JoinHandle;
 
+    use super::super::pool::SERVES_FOR;
     use super::*;
     use crate::base::clock;
 
@@ -145,11 +147,11 @@ mod tests {
     async fn a_connection_has_as_many_places_as_the_backend_says() {
         let shared = Shared::new(true);
         let (first, _backend) = two_places(&shared).await;
-        let second = shared.place(None);
+        let second = shared.place(None, clock::now());
         assert!(second.is_some());
-        assert!(shared.place(None).is_none(), "both are taken");
+        assert!(shared.place(None, clock::now()).is_none(), "both are taken");
         drop(first);
-        assert!(shared.place(None).is_some(), "one is free again");
+        assert!(shared.place(None, clock::now()).is_some(), "one is free again");
     }
 
     #[tokio::test]
@@ -157,8 +159,8 @@ mod tests {
         let (shared, before) = (Shared::new(true), clock::now());
         let (_first, _backend) = two_places(&shared).await;
         let later = clock::now() + Duration::from_millis(1);
-        assert!(shared.place(Some(later)).is_none());
-        assert!(shared.place(Some(before)).is_some());
+        assert!(shared.place(Some(later), later).is_none());
+        assert!(shared.place(Some(before), before).is_some());
     }
 
     #[tokio::test]
@@ -167,14 +169,29 @@ mod tests {
         let (place, backend) = two_places(&shared).await;
         shared.sweep(start, IDLE);
         shared.sweep(start + 2 * IDLE, IDLE);
-        assert!(shared.place(None).is_some(), "a request is on it");
+        assert!(shared.place(None, clock::now()).is_some(), "a request is on it");
         drop(place);
         shared.sweep(start + 2 * IDLE, IDLE);
         shared.sweep(start + 2 * IDLE + IDLE / 2, IDLE);
-        assert!(shared.place(None).is_some(), "not idle for long enough");
+        assert!(
+            shared.place(None, clock::now()).is_some(),
+            "not idle for long enough"
+        );
         shared.sweep(start + 3 * IDLE, IDLE);
         shared.sweep(start + 4 * IDLE, IDLE);
-        assert!(shared.place(None).is_none());
+        assert!(shared.place(None, clock::now()).is_none());
+        backend.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_has_served_for_long_gets_no_further_requests_and_keeps_those_it_has() {
+        let (shared, start) = (Shared::new(true), clock::now());
+        let (place, backend) = two_places(&shared).await;
+        assert!(shared.place(None, start + SERVES_FOR / 2).is_some());
+        let late = clock::now() + SERVES_FOR;
+        assert!(shared.place(None, late).is_none());
+        assert!(!backend.is_finished(), "a request is on it");
+        drop(place);
         backend.await.unwrap();
     }
 
@@ -183,7 +200,7 @@ mod tests {
         let shared = Shared::new(true);
         let (_place, backend) = two_places(&shared).await;
         backend.abort();
-        while shared.place(None).is_some() {
+        while shared.place(None, clock::now()).is_some() {
             tokio::task::yield_now().await;
         }
         assert!(shared.slots.lock().is_empty());

@@ -21,6 +21,7 @@ use super::Fault;
 use super::body::UpstreamBody;
 use super::exchange::{Reply, described};
 use super::io::Io;
+use super::pool::SERVES_FOR;
 use super::request::{Chain, UpstreamRequest};
 
 /// A silent connection is asked for a sign of life after this long while requests are open on it.
@@ -95,6 +96,12 @@ impl Slot {
     /// Whether nobody could have had a place before `then`, but the first.
     pub(super) fn is_since(&self, then: Instant) -> bool {
         self.shared_since.get().is_none_or(|since| *since >= then)
+    }
+
+    /// Whether it has served for long enough.
+    pub(super) fn is_old(&self, now: Instant) -> bool {
+        let since = self.shared_since.get();
+        since.is_some_and(|since| now.duration_since(*since) >= SERVES_FOR)
     }
 
     /// A place for a request, if one is free. Callers hold the lock of the list of slots, or the last would go twice.

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use super::support::hand::Held;
 use super::support::rig::Twist;
 use super::support::{Hand, Proxy, Rig, Tongue, promptly, rig, until, within};
 
@@ -366,6 +367,138 @@ async fn x10_a_backend_may_be_read_to_its_end_for_the_sake_of_exact_usage() {
         );
         proxy.finish().await;
     }
+}
+
+/// A proxy with one place, before a backend that is read to its end. Nobody waits for the place.
+async fn drained(tongue: Tongue) -> (Hand, Proxy) {
+    let hand = Hand::start().await;
+    let twist = Twist {
+        a: ", on_disconnect: drain",
+        top: "concurrency: {max_requests: 1}\n",
+    };
+    let proxy = Proxy::start(&rig::config(tongue, (&hand.url(), &hand.url()), twist)).await;
+    (hand, proxy)
+}
+
+/// A client whose request the backend holds, and who has left, and been seen to.
+async fn left_early(tongue: Tongue, stream: bool, (hand, proxy): (&Hand, &Proxy)) -> Held {
+    let request = tongue.request("m", stream).to_string();
+    let client = proxy.client();
+    let mut asked = client.open("POST", tongue.path(), request.as_bytes()).await;
+    let held = hand.take().await;
+    asked.half_close().await;
+    asked.closed().await;
+    held
+}
+
+/// A whole answer, in two pieces.
+fn answer(tongue: Tongue) -> (String, String) {
+    let body = match tongue {
+        Tongue::Chat => {
+            r#"{"id":"c","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":9}}"#
+        }
+        Tongue::Messages => {
+            r#"{"id":"m","type":"message","role":"assistant","content":[{"type":"text","text":"a"}],"stop_reason":"end_turn","usage":{"input_tokens":3,"output_tokens":9}}"#
+        }
+        Tongue::Responses => {
+            r#"{"id":"r","object":"response","status":"completed","output":[{"type":"message","role":"assistant","content":[{"type":"output_text","text":"a"}]}],"usage":{"input_tokens":3,"output_tokens":9}}"#
+        }
+    };
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length";
+    let (first, rest) = body.split_at(40);
+    (format!("{head}: {}\r\n\r\n{first}", body.len()), rest.to_owned())
+}
+
+#[tokio::test]
+async fn x10_a_whole_answer_is_read_to_its_end_as_well_and_the_place_is_free_at_once() {
+    for tongue in Tongue::ALL {
+        let (hand, proxy) = drained(tongue).await;
+        let mut held = left_early(tongue, false, (&hand, &proxy)).await;
+        let (first, rest) = answer(tongue);
+        held.raw(&first).await;
+        // The one place serves the next request meanwhile.
+        let body = tongue.request("m", false);
+        let client = proxy.client();
+        let asked = client.post(tongue.path(), &body);
+        let served = async {
+            let mut next = hand.take().await;
+            next.raw(&first).await;
+            next.raw(&rest).await;
+        };
+        let (reply, ()) = tokio::join!(asked, served);
+        reply.expect(200);
+        held.raw(&rest).await;
+        let records = proxy.recorded(2).await;
+        let record = records.iter().find(|record| record["cancelled"] == true).unwrap();
+        assert_eq!(
+            (&record["status"], &record["class"]),
+            (&499.into(), &"client_gone".into()),
+            "{tongue:?}: {record}"
+        );
+        assert_eq!(
+            (&record["input_tokens"], &record["output_tokens"]),
+            (&3.into(), &9.into()),
+            "{record}"
+        );
+        proxy.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn x10_a_stream_that_had_not_begun_is_read_to_its_end_as_well() {
+    for tongue in Tongue::ALL {
+        let (hand, proxy) = drained(tongue).await;
+        let mut held = left_early(tongue, true, (&hand, &proxy)).await;
+        held.begin().await;
+        held.say(&tongue.begun(2).concat()).await;
+        if tongue == Tongue::Chat {
+            let usage = r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":9}}"#;
+            held.say(&format!("data: {usage}\n\n")).await;
+        }
+        held.say(&tongue.closing().concat()).await;
+        held.end().await;
+        let record = &proxy.recorded(1).await[0];
+        assert_eq!(record["class"], "client_gone", "{tongue:?}: {record}");
+        assert_eq!(
+            (&record["input_tokens"], &record["output_tokens"]),
+            (&3.into(), &9.into()),
+            "{record}"
+        );
+        proxy.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn x10_nobody_else_is_asked_for_a_client_that_has_left() {
+    for tongue in Tongue::ALL {
+        let (hand, proxy) = drained(tongue).await;
+        let held = left_early(tongue, false, (&hand, &proxy)).await;
+        drop(held);
+        let record = &proxy.recorded(1).await[0];
+        assert_eq!(
+            (&record["status"], &record["class"]),
+            (&499.into(), &"client_gone".into()),
+            "{tongue:?}: {record}"
+        );
+        assert_eq!(record["attempts"].as_array().unwrap().len(), 1, "{record}");
+        assert_eq!(record["attempts"][0]["class"], "reset", "{record}");
+        proxy.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn x10_a_chat_stream_is_asked_for_its_usage_and_the_client_does_not_see_it() {
+    let twist = Twist {
+        a: ", on_disconnect: drain",
+        top: "",
+    };
+    let rig = Rig::with(Tongue::Chat, twist).await;
+    rig.a.always(Answer::healthy().usage(11, 22));
+    let reply = rig.ask(true).await.expect(200);
+    assert_eq!(rig.a.seen()[0].json()["stream_options"]["include_usage"], true);
+    assert!(!reply.text().contains("\"choices\":[]"), "{}", reply.text());
+    assert_eq!(rig.proxy.recorded(1).await[0]["output_tokens"], 22);
+    rig.finish().await;
 }
 
 #[tokio::test]

@@ -215,7 +215,7 @@ backends:
 models:
   m:
     routes:
-      - {backend: second, model: real-2, priority: 2}
+      - {backend: second, model: real-2, priority: 2, context: 200000, max_tokens: 8192, lacks: [vision, tools]}
       - {backend: first, model: real-1, priority: 1}
   other: {backend: first}
   off: {backend: first, enabled: false}
@@ -231,7 +231,17 @@ models:
     };
     assert!(at("1. first") < at("2. second"), "{text}");
     at("model `real-1`");
-    at("priority 2");
+    at("priority 2, weight 1, context 200000, answers up to 8192 tokens, without vision, tools");
+    at("passed over is what cannot hold the request");
+    for rule in [
+        "surely longer than `context`",
+        "than `max_tokens`",
+        "what is in `lacks`",
+    ] {
+        at(rule);
+    }
+    let unbounded = out(&explain(&["--model", "other", "--key", "all"]));
+    assert!(!unbounded.contains("passed over"), "{unbounded}");
     for (args, says) in [
         (["--model", "m", "--key", "few"], "403"),
         (["--model", "off", "--key", "all"], "404"),

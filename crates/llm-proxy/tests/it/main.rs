@@ -11,15 +11,18 @@
 
 mod support;
 
+mod admin;
 mod basics;
 mod cancel;
 mod cli;
 mod contract;
 mod convert;
 mod cooldown;
+mod deadline;
 #[cfg(test)]
 mod docs;
 mod faults;
+mod fit;
 mod guards;
 mod hostile;
 mod identity;
@@ -30,4 +33,5 @@ mod metrics;
 mod prompts;
 mod records;
 mod streams;
+mod upgrade;
 mod upstream_h2;

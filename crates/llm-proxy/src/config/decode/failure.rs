@@ -25,6 +25,7 @@ pub(super) fn fallback(top: &View<'_>) -> Fallback {
         cooldowns: cooldowns(&fallback),
         trip: trip(&fallback.section("trip", &TRIP)),
         retry_budget: fallback.number("retry_budget").unwrap_or_default(),
+        slow_failure_cutoff: fallback.duration("slow_failure_cutoff"),
         when_all_cooling: fallback
             .named("when_all_cooling")
             .unwrap_or(WhenAllCooling::Probe),

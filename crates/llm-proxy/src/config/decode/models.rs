@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::bounds;
 use crate::config::fields::models::{MODEL, ROUTE};
-use crate::config::names::Affinity;
+use crate::config::names::{Affinity, Named};
 use crate::config::scalars;
 use crate::config::types::{Model, Route, Strategy};
 use crate::config::view::View;
@@ -49,6 +49,8 @@ fn route(item: &View<'_>) -> Route {
         priority: item.int("priority").unwrap_or(1),
         weight: item.int("weight").unwrap_or(1),
         context: item.int("context"),
+        max_tokens: item.int("max_tokens"),
+        lacks: item.list("lacks", Named::from_name),
         enabled: item.truth("enabled"),
     }
 }

@@ -121,7 +121,8 @@ const FIELDS: &[Field] = &[
         "on_disconnect",
         Kind::Choice(names::<OnDisconnect>),
         Value("cancel"),
-        "When a client goes away: `cancel` the request, or `drain` it to its end for exact usage.",
+        "When a client goes away: `cancel` the request, or `drain` it: read the answer to its end, within its timeouts, for exact \
+         usage. The client's place is free at once, and no other backend is asked.",
     ),
 ];
 

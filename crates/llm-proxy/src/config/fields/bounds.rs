@@ -169,7 +169,8 @@ pub(crate) static STREAM: Section = Section {
             "early_heartbeat_after",
             Kind::TimeoutOrOff,
             Value("off"),
-            "Pings even before the commit point, after this time; `off`: never.",
+            "How long after a request for a stream has come its client is given a head and pings, though no backend has \
+             said anything yet. Others may still take over; what fails then becomes an error event. `off`: never.",
         ),
     ],
 };

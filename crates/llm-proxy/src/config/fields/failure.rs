@@ -49,7 +49,15 @@ const FIELDS: &[Field] = &[
         "retry_budget",
         Kind::Share,
         Value("0.2"),
-        "Extra attempts as a share of requests, on top of ten a second that are always allowed; 1: no limit.",
+        "Extra attempts as a share of requests, on top of ten a second that are always allowed; 1: no limit. Aliases \
+         that lead to the same backends share it.",
+    ),
+    field(
+        "slow_failure_cutoff",
+        Kind::Timeout,
+        Value("30s"),
+        "An attempt that took longer than this to fail is the last: its user has waited enough. Silence up to \
+         `timeout.first_byte` is not meant, nor a client that tells how long it waits (`x-request-timeout-ms`).",
     ),
     field(
         "when_all_cooling",

@@ -1,5 +1,7 @@
 //! Keys of an alias and of its routes.
 
+use llm_dialect::needs::Feature;
+
 use super::Default::{List, Nothing, Required, Value};
 use super::{FILLED, Field, Keys, Kind, ORDER, Section, bounds, field};
 use crate::config::formats;
@@ -10,10 +12,14 @@ const BACKEND_ABOUT: &str = "The backend's name.";
 const MODEL_ABOUT: &str = "The backend's name for the model; absent: the client's name goes on as it is.";
 const PRIORITY_ABOUT: &str = "Lower is tried first.";
 const WEIGHT_ABOUT: &str = "Its share among routes of one priority; 0: only when the others are gone.";
-const CONTEXT_ABOUT: &str =
-    "The context window in tokens: a request that is too long elsewhere goes on to a larger one.";
+const CONTEXT_ABOUT: &str = "The context window in tokens: a request that surely does not fit goes to a larger one, and so \
+                             does one that the backend finds too long.";
+const MAX_TOKENS_ABOUT: &str =
+    "The longest answer in tokens that may be asked for: a request for more goes elsewhere.";
+const LACKS_ABOUT: &str = "What its model cannot do: a request that needs it goes elsewhere.";
 const WEIGHT: Kind = Kind::Int(0, 1_000_000);
 const CONTEXT: Kind = Kind::Int(1, i64::MAX);
+const LACKS: Kind = Kind::List(&Kind::Choice(names::<Feature>));
 
 /// A value of `models`
 pub(crate) static MODEL: Section = Section {
@@ -44,6 +50,8 @@ const FIELDS: &[Field] = &[
     field("priority", ORDER, Value("1"), PRIORITY_ABOUT),
     field("weight", WEIGHT, Value("1"), WEIGHT_ABOUT),
     field("context", CONTEXT, Nothing, CONTEXT_ABOUT),
+    field("max_tokens", CONTEXT, Nothing, MAX_TOKENS_ABOUT),
+    field("lacks", LACKS, List(&[]), LACKS_ABOUT),
     field(
         "strategy",
         Kind::Choice(names::<Strategy>),
@@ -94,6 +102,8 @@ pub(crate) static ROUTE: Section = Section {
         field("priority", ORDER, Value("1"), PRIORITY_ABOUT),
         field("weight", WEIGHT, Value("1"), WEIGHT_ABOUT),
         field("context", CONTEXT, Nothing, CONTEXT_ABOUT),
+        field("max_tokens", CONTEXT, Nothing, MAX_TOKENS_ABOUT),
+        field("lacks", LACKS, List(&[]), LACKS_ABOUT),
         field("enabled", Kind::Bool, Value("true"), "Whether it may be used."),
     ],
 };

@@ -13,7 +13,7 @@ use crate::config::tree::{Entry, Node, Span, Value};
 use crate::config::view::View;
 
 /// Keys that only the short form has.
-const SHORT: [&str; 4] = ["model", "priority", "weight", "context"];
+const SHORT: [&str; 6] = ["model", "priority", "weight", "context", "max_tokens", "lacks"];
 
 pub(super) fn check(top: &View<'_>, findings: &mut Findings<'_>) {
     if let Some(models) = top

@@ -33,6 +33,8 @@ pub struct Fallback {
     pub trip: Trip,
     /// Extra attempts as a share of requests; 1: no limit.
     pub retry_budget: f64,
+    /// An attempt that took longer than this to fail is the last.
+    pub slow_failure_cutoff: Duration,
     /// When all are cooling.
     pub when_all_cooling: WhenAllCooling,
 }

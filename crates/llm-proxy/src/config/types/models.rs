@@ -1,5 +1,6 @@
 //! An alias and its routes.
 
+use llm_dialect::needs::Feature;
 use serde_json::Value;
 
 use super::TimeoutOverrides;
@@ -38,6 +39,10 @@ pub struct Route {
     pub weight: u32,
     /// The context window in tokens, where known.
     pub context: Option<u64>,
+    /// The longest answer in tokens that may be asked for, where known.
+    pub max_tokens: Option<u64>,
+    /// What its model cannot do.
+    pub lacks: Vec<Feature>,
     /// Whether it may be used.
     pub enabled: bool,
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
@@ -39,6 +40,7 @@ pub(in crate::upstream) struct Connection {
     /// What was read and not yet taken.
     input: BytesMut,
     content: Content,
+    opened: Instant,
     /// Whether another request may follow, once this answer has been read.
     keeps: bool,
     /// Whether any byte of the answer has come.
@@ -52,18 +54,24 @@ pub(in crate::upstream) struct Connection {
 
 impl Connection {
     /// A connection over a fresh socket.
-    pub(in crate::upstream) fn over(io: Io) -> Self {
+    pub(in crate::upstream) fn over(io: Io, opened: Instant) -> Self {
         Self {
             io,
             sending: Sending::default(),
             input: BytesMut::new(),
             content: Content::Over,
+            opened,
             keeps: true,
             heard: false,
             looked_at: 0,
             interim: 0,
             flowing: false,
         }
+    }
+
+    /// When it was opened.
+    pub(in crate::upstream) fn opened(&self) -> Instant {
+        self.opened
     }
 
     /// Whether an idle connection is still open and silent. Who speaks without being asked is not asked any more.

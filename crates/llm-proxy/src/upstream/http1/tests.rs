@@ -15,6 +15,7 @@ use proptest::prelude::*;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Broken, Connection};
+use crate::base::clock;
 use crate::upstream::io::Io;
 use crate::upstream::request::{Chain, UpstreamRequest};
 
@@ -101,7 +102,7 @@ impl AsyncWrite for Script {
 fn scripted(answer: &[u8], cut: usize, closes: bool) -> (Connection, Arc<Mutex<Vec<u8>>>) {
     let script = Script::new(answer.to_vec(), cut, closes);
     let sent = Arc::clone(&script.sent);
-    (Connection::over(Io::Boxed(Box::new(script))), sent)
+    (Connection::over(Io::Boxed(Box::new(script)), clock::now()), sent)
 }
 
 fn request(body: Vec<Bytes>) -> UpstreamRequest {

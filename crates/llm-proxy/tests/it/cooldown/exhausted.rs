@@ -82,6 +82,33 @@ async fn c06_with_no_recovery_near_one_request_probes_and_the_others_are_told_wh
     }
 }
 
+/// `a` is due first and still down, `b` is well again: whoever is sent out to look finds it.
+#[tokio::test]
+async fn c06_a_probe_before_its_time_keeps_its_right_to_fall_back() {
+    for tongue in Tongue::ALL {
+        let [a, b] = sims().await;
+        let long = [overloaded(30_000), overloaded(90_000)];
+        let proxy = both_cool(tongue, (&a, &b), long, "").await;
+        a.always(Answer::status(500));
+        let client = proxy.client();
+        assert_eq!(
+            backend_of(&tongue.ask(&client, "m", false).await.expect(200)),
+            "b",
+            "{tongue:?}"
+        );
+        assert_eq!(
+            (a.seen().len(), b.seen().len()),
+            (2, 2),
+            "{tongue:?}: a was looked at before"
+        );
+        assert!(
+            cooldowns(&proxy, "b").await.is_empty(),
+            "{tongue:?}: and b is in use again"
+        );
+        proxy.finish().await;
+    }
+}
+
 #[tokio::test]
 async fn c07_hard_faults_are_told_at_once_with_their_end_and_nobody_is_asked() {
     for tongue in Tongue::ALL {

@@ -67,6 +67,68 @@ async fn f13_a_rate_limit_benches_one_key_for_one_model_and_the_other_key_answer
     }
 }
 
+/// What an operator reads of a used-up quota: in the status, the log and the access line.
+#[tokio::test]
+async fn f17_what_is_used_up_is_told_to_the_operator() {
+    let unified = |window: &str| {
+        let name = |what: &str| format!("anthropic-ratelimit-unified-{window}-{what}");
+        let reset = (Timestamp::now() + 3_600.seconds()).as_second().to_string();
+        Answer::status(429)
+            .header(&name("status"), "rejected")
+            .header(&name("reset"), &reset)
+            .header("anthropic-ratelimit-unified-7d_opus-reset", "99999999999")
+    };
+    for case in Case::ALL {
+        let words = |kind, code, message| Answer::status(429).body(case.error(kind, code, message));
+        let weekly = "You've reached your weekly limit, it resets in 2 hours";
+        for (answer, class, kind, reason) in [
+            (
+                words("usage_limit_reached", "x", weekly),
+                "quota",
+                "week",
+                "weekly limit reached",
+            ),
+            (unified("5h"), "quota", "five_hours", "five-hour limit reached"),
+            (
+                words("rate_limit_error", "x", "Too many concurrent requests"),
+                "rate",
+                "concurrency",
+                "too many requests at once",
+            ),
+            (
+                Answer::status(402).body(case.error("x", "x", "余额不足")),
+                "quota",
+                "balance",
+                "balance used up",
+            ),
+            (words("x", "x", "slow down"), "rate", "", "rate limit reached"),
+        ] {
+            let bench = Bench::start(case).await;
+            bench.a.always(answer);
+            bench.b_answers("m").await;
+            let line = bench.cooled("m").await;
+            let told = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            assert_eq!(
+                (told(&line["class"]), told(&line["kind"])),
+                (class.into(), kind.into()),
+                "{line}"
+            );
+            let cooldown = &bench.cooldowns_of_a().await[0];
+            assert_eq!(
+                (told(&cooldown["kind"]), told(&cooldown["reason"])),
+                (kind.into(), reason.into())
+            );
+            let until: Timestamp = told(&cooldown["until"]).parse().unwrap();
+            assert!(until > Timestamp::now(), "{cooldown}");
+            let attempt = &bench.proxy.recorded(1).await[0]["attempts"][0];
+            assert_eq!(told(&attempt["kind"]), kind, "{attempt}");
+            let page = bench.proxy.status_page().await;
+            assert!(page.contains(&format!("{class}, {reason}, ")), "{page}");
+            bench.finish().await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn f14_a_rate_limit_without_a_time_falls_back_and_rests_briefly() {
     for case in Case::ALL {

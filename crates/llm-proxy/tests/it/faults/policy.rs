@@ -1,5 +1,4 @@
-//! F41 to F44: how many attempts, which failure is told, what may not move. (F40 is a unit test of `health::next`:
-//! its cutoff is half a minute.)
+//! F41 to F44: how many attempts, which failure is told, what may not move.
 
 use std::collections::HashMap;
 use std::time::Instant;

@@ -12,14 +12,14 @@ const MIB: usize = 1 << 20;
 const SLACK: usize = 32 * MIB;
 
 /// A proxy before one backend that is moved by hand.
-async fn by_hand(tongue: Tongue, top: &str) -> (Hand, Proxy) {
+pub(super) async fn by_hand(tongue: Tongue, top: &str) -> (Hand, Proxy) {
     let hand = Hand::start().await;
     let twist = rig::Twist { a: "", top };
     let proxy = Proxy::start(&rig::config(tongue, (&hand.url(), &hand.url()), twist)).await;
     (hand, proxy)
 }
 
-async fn open(tongue: Tongue, proxy: &Proxy) -> Streaming {
+pub(super) async fn open(tongue: Tongue, proxy: &Proxy) -> Streaming {
     let request = tongue.request("m", true).to_string();
     let client = proxy.client().header("connection", "close");
     client.open("POST", tongue.path(), request.as_bytes()).await

@@ -3,5 +3,7 @@
 mod broken;
 mod bytes;
 mod commit;
+mod early;
 mod flow;
 mod sizes;
+mod stalled;

@@ -74,6 +74,11 @@ impl Held {
         self.write(chunk(text).as_bytes()).await;
     }
 
+    /// Sends these bytes as they are.
+    pub async fn raw(&mut self, text: &str) {
+        self.write(text.as_bytes()).await;
+    }
+
     /// Ends the body as it should end.
     pub async fn end(&mut self) {
         self.write(b"0\r\n\r\n").await;
