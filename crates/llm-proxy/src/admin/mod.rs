@@ -2,7 +2,9 @@
 //! without a secret anywhere. What it can change is told in `actions.rs`.
 
 mod actions;
+mod families;
 mod limits;
+mod metrics;
 mod status;
 
 use std::sync::Arc;
@@ -71,10 +73,14 @@ impl Admin {
         match path {
             "/healthz" => body(StatusCode::OK, &json!({"status": "ok"})),
             "/" => page(status::page(&snapshot, &self.live)),
+            "/metrics" => {
+                let response = Response::new(AnswerBody::whole(metrics::metrics(&snapshot, &self.live)));
+                with(response, CONTENT_TYPE, metrics::TYPE)
+            }
             "/api/status" => body(StatusCode::OK, &status::status(&snapshot, &self.live)),
             _ => told(
                 StatusCode::NOT_FOUND,
-                "There is nothing at this path; try /api/status.",
+                "There is nothing at this path; try /api/status or /metrics.",
             ),
         }
     }

@@ -175,6 +175,6 @@ pub(super) fn page(snapshot: &Snapshot, live: &Live) -> String {
             let _ = writeln!(page, "    cooling ({what}): {class}, {reason}, {left:.1} s left");
         }
     }
-    page.push_str("\nThe same as JSON: /api/status\n");
+    page.push_str("\nThe same as JSON: /api/status\nMetrics: /metrics\n");
     page
 }

@@ -11,9 +11,8 @@ use super::limits;
 use super::prompts;
 use crate::base::clock;
 use crate::config::{self, Config};
-use crate::observe::Sink;
+use crate::observe::Logs;
 use crate::observe::access::Access;
-use crate::observe::log::Form;
 use crate::pipeline::{Candidate, candidates};
 use crate::routing::Room;
 use crate::state::{Alias, Client, Live, Snapshot, compile};
@@ -41,7 +40,7 @@ fn explained(asked: &Asked, config: Config) -> Result<String, String> {
         Dialect::Responses => Api::Responses,
         Dialect::Messages => Api::Messages,
     };
-    let live = Live::new(Access::new(Sink::default(), Form::Json), &config);
+    let live = Live::new(Access::new(Logs::nowhere()), &config);
     let snapshot = compile(config, 1, &live)?;
     let client = client(asked, &snapshot)?;
     if let Some(client) = client.filter(|client| !client.is_valid(clock::wall())) {

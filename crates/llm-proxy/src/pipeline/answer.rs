@@ -51,6 +51,7 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
     exposed(ctx, &theirs, &candidate, &mut out);
     if let Some(crossing) = &crossing {
         crossed(ctx, crossing, &mut out);
+        ctx.entry.record.warnings = crossing.losses.names().map(str::to_owned).collect();
     }
     let is_crossed = crossing.is_some();
     ctx.entry.record.status = Some(status.as_u16());

@@ -97,6 +97,7 @@ pub(super) enum Shape {
 pub(super) async fn read(ctx: &mut Context, call: Call, body: Incoming) -> Result<Ask, Failure> {
     let bytes = bounded(ctx, body).await?;
     let bytes = decoded(ctx, bytes)?;
+    ctx.entry.asked(&bytes, &ctx.snapshot.config.logging);
     let mut ask = understood(ctx, call, bytes)?;
     ctx.entry.record.dialect = ask.api.dialect();
     if ask.stream {

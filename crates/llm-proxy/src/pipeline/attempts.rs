@@ -128,7 +128,7 @@ async fn attempt(
     let took = now.duration_since(started);
     match done {
         Ok(spoken) => {
-            finish(ctx, "ok", Some(spoken.status.as_u16()), took);
+            finish(ctx, None, Some(spoken.status.as_u16()), took);
             ctx.entry.first_byte(now);
             // A stream has yet to prove itself to its end; a probe is answered by its beginning.
             if spoken.body.is_whole() || probe.is_held() {
@@ -150,13 +150,15 @@ async fn attempt(
         }
         Err(mut lost) => {
             let status = lost.status.map(|status| status.as_u16());
-            finish(ctx, lost.verdict.class.name(), status, took);
-            if let (Some(last), Some(kind)) = (ctx.entry.record.attempts.last_mut(), lost.verdict.kind) {
-                last.kind = Some(kind.name());
-            }
+            finish(ctx, Some(lost.verdict.class), status, took);
             let probe = probe.spent();
             let probed = probe.is_some();
-            lost.rests = verdict::report(ctx, (&candidate, probe), &lost, sole, now);
+            let cooled = verdict::report(ctx, (&candidate, probe), &lost, sole, now);
+            if let Some(last) = ctx.entry.record.attempts.last_mut() {
+                last.cooldown = cooled;
+                last.kind = lost.verdict.kind.map(health::QuotaKind::name);
+            }
+            lost.rests = cooled.map(|(_, rest)| rest);
             if probed {
                 ctx.live.recovered.notify_waiters();
             }
@@ -168,24 +170,23 @@ async fn attempt(
 fn begin(ctx: &mut Context, candidate: &Candidate) {
     let backend = &candidate.route.backend;
     let record = &mut ctx.entry.record;
-    record.backend = Some(Arc::clone(&backend.name));
-    record.model = Some(Arc::clone(&candidate.model));
     // Most requests need one: a vector that grows by itself makes room for four.
     record.attempts.reserve_exact(1);
     record.attempts.push(Attempt {
-        backend: Arc::clone(&backend.name),
+        backend: Arc::clone(&backend.meters),
         key: candidate
             .key()
             .map_or_else(|| Arc::clone(&backend.name), |key| Arc::clone(&key.name)),
         model: Arc::clone(&candidate.model),
-        class: Class::ClientGone.name(),
+        class: Some(Class::ClientGone),
         kind: None,
         status: None,
         took: Duration::ZERO,
+        cooldown: None,
     });
 }
 
-fn finish(ctx: &mut Context, class: &'static str, status: Option<u16>, took: Duration) {
+fn finish(ctx: &mut Context, class: Option<Class>, status: Option<u16>, took: Duration) {
     if let Some(last) = ctx.entry.record.attempts.last_mut() {
         last.class = class;
         last.status = status;

@@ -88,11 +88,8 @@ pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
         return Err(forbidden(&ask.model));
     }
     // Only now: a name that is no alias must not become a label of anything.
-    ctx.entry.record.alias = Some(if *alias.name == *ask.model {
-        Arc::clone(&alias.name)
-    } else {
-        Arc::from(ask.model.as_str())
-    });
+    ctx.entry.record.alias = Some(Arc::clone(&alias.meters));
+    ctx.entry.record.asked = (*alias.name != *ask.model).then(|| Arc::from(ask.model.as_str()));
     let (bound, maker) = bound(ctx, ask);
     let (mut candidates, home) = match bound {
         Bound::ToMaker => (listed(ctx, ask, alias), None),

@@ -10,20 +10,20 @@ use super::attempt::Lost;
 use super::failure::Failure;
 use super::plan::Candidate;
 use crate::base::Class;
-use crate::health::{self, Cooled, Probe, QuotaKind, Sole, Tried};
+use crate::health::{self, Cooled, Probe, QuotaKind, Scope, Sole, Tried};
 use crate::state::Context;
 
 /// How soon a client may come back where nobody knows better.
 const SOON: Duration = Duration::from_secs(1);
 
-/// Tells health of a failure, and the log where something begins to cool; for how long it does.
+/// Tells health of a failure, and the log where something begins to cool; what does, and for how long.
 pub(super) fn report(
     ctx: &Context,
     (candidate, probe): (&Candidate, Option<Probe>),
     lost: &Lost,
     sole: Sole,
     now: Instant,
-) -> Option<Duration> {
+) -> Option<(Scope, Duration)> {
     let health::Verdict {
         class,
         reset,
@@ -44,11 +44,12 @@ pub(super) fn report(
     drop(health);
     let rest = cooled.until.saturating_duration_since(now);
     announce(candidate, cooled, rest, &lost.detail);
-    Some(rest)
+    Some((cooled.scope, rest))
 }
 
 /// Tells the log that something begins to cool.
 pub(super) fn announce(candidate: &Candidate, cooled: Cooled, rest: Duration, detail: &str) {
+    candidate.route.backend.meters.cooled(cooled.class);
     let seconds = rest.as_secs_f64();
     let backend = &*candidate.route.backend.name;
     let key = candidate.key().map_or("", |key| &*key.name);

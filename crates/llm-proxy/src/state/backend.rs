@@ -14,6 +14,7 @@ use super::cache::CacheCount;
 use crate::base::Secret;
 use crate::base::hasher::Mixing;
 use crate::config::types;
+use crate::observe::BackendMeters;
 use crate::upstream::Endpoint;
 
 /// A backend of the running config.
@@ -33,6 +34,8 @@ pub struct Backend {
     pub keys: Vec<BackendKey>,
     /// Counters that survive a reload.
     pub vitals: Arc<Vitals>,
+    /// What is counted of it for metrics.
+    pub meters: Arc<BackendMeters>,
     /// `https` or `http`.
     pub scheme: Scheme,
     /// Host and port as they go into `host`.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
@@ -11,6 +12,7 @@ use super::affinity::Affinity;
 use super::backend::Vitals;
 use super::compile::Snapshot;
 use super::lifecycle::Lifecycle;
+use super::meters::Meters;
 use super::pins::Pins;
 use super::places::Places;
 use super::rates::Rates;
@@ -25,6 +27,31 @@ use crate::upstream::Pools;
 
 /// An alias, a priority, and which routes it has: of other routes the credits would mean nothing.
 type TierKey = (String, i32, u64);
+
+/// How reloads went, since the start.
+#[derive(Debug)]
+pub struct Reloads {
+    /// Those that took effect.
+    pub taken: AtomicU64,
+    /// Those that were refused.
+    pub refused: AtomicU64,
+    /// From when on the config in force has been, in Unix seconds.
+    pub since: AtomicU64,
+    /// When the program started, in Unix seconds.
+    pub started: u64,
+}
+
+impl Reloads {
+    fn new() -> Self {
+        let started = clock::unix_seconds();
+        Self {
+            taken: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            since: AtomicU64::new(started),
+            started,
+        }
+    }
+}
 
 /// State keyed by identity, so that a new config finds what it kept.
 #[derive(Debug)]
@@ -47,12 +74,16 @@ pub struct Live {
     pub places: Arc<Places>,
     /// What has been taken from the rate limits.
     pub rates: Rates,
+    /// What is counted of aliases and backends.
+    pub meters: Meters,
     /// Access records, and the count of requests in flight.
     pub access: Arc<Access>,
     /// The program's phase.
     pub lifecycle: Lifecycle,
     /// Why the last reload was refused; none where it was not.
     pub last_reload_error: ArcSwapOption<String>,
+    /// How reloads went.
+    pub reloads: Reloads,
     vitals: Mutex<HashMap<u64, Arc<Vitals>>>,
     smooth: Mutex<HashMap<TierKey, Arc<Mutex<Smooth>>>>,
     budgets: Mutex<HashMap<u64, Arc<Mutex<RetryBudget>>>>,
@@ -71,9 +102,11 @@ impl Live {
             told: Told::default(),
             places: Places::new(config.concurrency),
             rates: Rates::default(),
+            meters: Meters::default(),
             access,
             lifecycle: Lifecycle::default(),
             last_reload_error: ArcSwapOption::empty(),
+            reloads: Reloads::new(),
             vitals: Mutex::default(),
             smooth: Mutex::default(),
             budgets: Mutex::default(),
@@ -92,6 +125,14 @@ impl Live {
         }
         self.places.set_bounds(snapshot.config.concurrency);
         self.last_reload_error.store(None);
+        self.reloads.taken.fetch_add(1, Ordering::Relaxed);
+        self.reloads.since.store(clock::unix_seconds(), Ordering::Relaxed);
+    }
+
+    /// Notes why a new config was refused.
+    pub fn refuse(&self, error: String) {
+        self.last_reload_error.store(Some(Arc::new(error)));
+        self.reloads.refused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The counters of a backend.
@@ -126,6 +167,7 @@ impl Live {
     /// Forgets the state of backends, aliases and limits that no config holds any longer, and conversations that are over.
     pub fn forget_unused(&self) {
         self.rates.forget_unused();
+        self.meters.forget_unused();
         self.told.sweep(clock::now());
         self.vitals
             .lock()

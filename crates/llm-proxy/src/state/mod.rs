@@ -12,6 +12,7 @@ mod early;
 mod held;
 mod lifecycle;
 mod live;
+mod meters;
 mod pins;
 mod places;
 mod rates;
