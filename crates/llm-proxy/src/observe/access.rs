@@ -11,6 +11,7 @@ use llm_dialect::usage::Usage;
 use super::line::Line;
 use super::log::Form;
 use super::meters::{AliasMeters, BackendMeters, Totals};
+use super::recent::Recent;
 use super::{Bodies, Logs};
 use crate::base::gauge::{Gauge, GaugeGuard};
 use crate::base::{Class, clock};
@@ -68,6 +69,7 @@ pub struct Access {
     /// Requests that have been served.
     finished: AtomicU64,
     totals: Totals,
+    recent: Recent,
 }
 
 impl Access {
@@ -78,6 +80,7 @@ impl Access {
             in_flight: Gauge::default(),
             finished: AtomicU64::new(0),
             totals: Totals::default(),
+            recent: Recent::default(),
         })
     }
 
@@ -99,6 +102,11 @@ impl Access {
     /// What is counted of all requests together.
     pub fn totals(&self) -> &Totals {
         &self.totals
+    }
+
+    /// The requests that ended last.
+    pub fn recent(&self) -> &Recent {
+        &self.recent
     }
 
     /// Begins the record of a request.
@@ -126,7 +134,7 @@ impl Access {
 }
 
 /// What is known of a request so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Record {
     /// Its id.
     pub request_id: String,
@@ -223,7 +231,8 @@ impl Drop for Entry {
             return;
         }
         let elapsed = clock::now().duration_since(self.started);
-        let line = Line::of(&self.record, elapsed);
+        let at = clock::wall();
+        let line = Line::of(&self.record, elapsed, at);
         // Counted first: whoever has read the line finds it in the numbers.
         self.access.count(&self.record, line.status());
         let logs = &self.access.logs;
@@ -236,5 +245,8 @@ impl Drop for Entry {
         if let Some(bodies) = self.bodies.take() {
             logs.bodies().take(*bodies, || line.value(), line.is_failure());
         }
+        self.access
+            .recent
+            .keep(std::mem::take(&mut *self.record), elapsed, at);
     }
 }

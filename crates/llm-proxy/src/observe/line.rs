@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
@@ -30,6 +30,8 @@ macro_rules! name {
 pub(super) struct Line<'a> {
     record: &'a Record,
     elapsed: Duration,
+    /// When it ended.
+    at: SystemTime,
     cancelled: bool,
     class: Option<&'static str>,
     status: u16,
@@ -43,7 +45,7 @@ fn sent(record: &Record) -> Option<u16> {
 }
 
 impl<'a> Line<'a> {
-    pub(super) fn of(record: &'a Record, elapsed: Duration) -> Self {
+    pub(super) fn of(record: &'a Record, elapsed: Duration, at: SystemTime) -> Self {
         let cancelled = !record.complete && record.class.is_none();
         let class = if cancelled {
             Some(Class::ClientGone)
@@ -53,6 +55,7 @@ impl<'a> Line<'a> {
         Self {
             record,
             elapsed,
+            at,
             cancelled,
             class: class.map(Class::name),
             status: sent(record).unwrap_or(CLIENT_GONE),
@@ -82,7 +85,7 @@ impl<'a> Line<'a> {
             text: String::with_capacity(USUAL),
         };
         out.text.push_str("{\"time\":\"");
-        push_timestamp(&mut out.text);
+        push_timestamp(&mut out.text, self.at);
         out.text.push_str("\",\"level\":\"info\",\"msg\":\"request\"");
         out.string(name!("request_id"), Some(&record.request_id));
         out.string(name!("key"), record.key.as_deref());
@@ -348,7 +351,7 @@ mod tests {
             attempts: vec![attempt(Some(500)), attempt(None)],
             ..Record::default()
         };
-        let line = Line::of(&record, Duration::from_millis(12));
+        let line = Line::of(&record, Duration::from_millis(12), SystemTime::UNIX_EPOCH);
         assert_eq!(line.pretty().matches('\n').count(), 1, "one line for eyes too");
         let json = line.json();
         assert!(

@@ -171,16 +171,14 @@ impl Visit for Fields {
 /// Now, as RFC 3339 in UTC with milliseconds.
 pub(super) fn timestamp() -> String {
     let mut text = String::with_capacity(32);
-    push_timestamp(&mut text);
+    push_timestamp(&mut text, clock::wall());
     text
 }
 
-/// The same, at the end of `text`. The calendar is asked once a second.
-pub(super) fn push_timestamp(text: &mut String) {
+/// A point in time as RFC 3339, at the end of `text`. The calendar is asked once a second.
+pub(super) fn push_timestamp(text: &mut String, at: SystemTime) {
     static SECOND: Mutex<(u64, String)> = Mutex::new((u64::MAX, String::new()));
-    let now = clock::wall()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let mut second = SECOND.lock();
     if second.0 != now.as_secs() {
         *second = (now.as_secs(), calendar(now.as_secs()));

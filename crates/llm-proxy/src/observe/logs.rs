@@ -1,5 +1,6 @@
 //! Where all that the program says goes: to standard error, and into files where the config names some.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,14 @@ impl Logs {
     pub fn configure(&self, config: &Config, mask: Mask) {
         self.mask.store(Some(Arc::new(mask)));
         self.file.set(config.logging.file.clone());
+    }
+
+    /// A text as it may be shown: what the log's mask catches is blotted out.
+    pub fn masked<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        match &*self.mask.load() {
+            Some(mask) => Cow::Owned(mask.apply(text).into_owned()),
+            None => Cow::Borrowed(text),
+        }
     }
 
     /// Opens the file anew: somebody else may have moved it away.

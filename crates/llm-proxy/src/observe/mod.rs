@@ -11,6 +11,7 @@ mod mask;
 pub mod meters;
 mod old;
 pub mod panics;
+mod recent;
 mod sink;
 
 pub use access::{Attempt, Entry, Record};
