@@ -12,7 +12,7 @@ const LONGEST_MODEL: usize = 256;
 
 /// Top-level keys that the proxy itself reads; first those that [`Envelope::read`] looks at. Two parsers may disagree on which of two equal keys counts,
 /// so a body that repeats one of these is refused.
-const READ_KEYS: [&str; 11] = [
+const READ_KEYS: [&str; 12] = [
     "model",
     "stream",
     "stream_options",
@@ -24,6 +24,7 @@ const READ_KEYS: [&str; 11] = [
     "max_tokens",
     "max_completion_tokens",
     "max_output_tokens",
+    "conversation",
 ];
 
 /// Why a body is answered with a 400.

@@ -28,6 +28,7 @@ pub mod sse;
 pub mod strip;
 pub mod traits;
 pub mod transcode;
+pub mod turns;
 pub mod usage;
 pub mod watch;
 pub mod wire_error;

@@ -66,7 +66,7 @@ pub(crate) struct Pace {
     pub(crate) each: Duration,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Shape {
     pub(crate) chunk_bytes: Option<usize>,
     pub(crate) one_write: bool,
@@ -74,6 +74,8 @@ pub(crate) struct Shape {
     pub(crate) bom: bool,
     pub(crate) over: usize,
     pub(crate) close_delimited: bool,
+    pub(crate) hangs_up: bool,
+    pub(crate) unasked: Bytes,
 }
 
 /// After how much of the answer a cut comes.
@@ -93,6 +95,8 @@ pub enum Cut {
     Fin,
     /// The body ends as it should, but the dialect's terminal marker never came.
     End,
+    /// Bytes that are neither content nor its framing, then a FIN. Told only where the content comes in chunks.
+    Garbage,
     /// Silence on an open connection, until the peer leaves.
     Stall,
     /// This JSON as the dialect's error event, then the end of the body.
@@ -365,6 +369,19 @@ impl Answer {
     /// No framing: the body ends where the connection does, as from an HTTP/1.0 server.
     pub fn close_delimited(mut self) -> Self {
         self.shape.close_delimited = true;
+        self
+    }
+
+    /// A FIN after the whole answer, as of a server whose keep-alive has just run out. Nothing announces it; add a
+    /// `connection: close` header for that.
+    pub fn hangs_up(mut self) -> Self {
+        self.shape.hangs_up = true;
+        self
+    }
+
+    /// After the whole answer, in one write with its end, come these bytes, for which nobody has asked.
+    pub fn unasked(mut self, bytes: impl Into<Bytes>) -> Self {
+        self.shape.unasked = bytes.into();
         self
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::answer::{Answer, Cut, Form, Kind, Newline, Pace, Point, Shape};
+use crate::answer::{Answer, Cut, Form, Kind, Newline, Pace, Point};
 use crate::api::Envelope;
 use crate::fault::Fault;
 use crate::http::chunked::{LAST_CHUNK, chunk};
@@ -34,6 +34,9 @@ pub(crate) enum End {
     /// Nothing more, until the peer leaves.
     Stall,
 }
+
+/// Where a chunk's size should stand.
+const NO_CHUNK: &[u8] = b"this is no size\r\n\0\xff\xfe";
 
 /// An answer's content, not yet cut to size.
 struct Payload {
@@ -164,44 +167,51 @@ impl Newline {
 }
 
 fn framed(answer: &Answer, ask: &Ask, payload: Payload) -> Plan {
-    let Shape {
-        chunk_bytes,
-        over,
-        close_delimited,
-        ..
-    } = answer.shape;
+    let shape = &answer.shape;
     let framing = match payload.is_stream {
-        _ if close_delimited => Framing::Close,
-        true if over == 0 => Framing::Chunked,
+        _ if shape.close_delimited => Framing::Close,
+        true if shape.over == 0 => Framing::Chunked,
         _ => Framing::Length,
     };
-    let length = payload.pieces.iter().map(Bytes::len).sum::<usize>() + over;
+    let length = payload.pieces.iter().map(Bytes::len).sum::<usize>() + shape.over;
     let head = head(answer, &payload.content_type, framing, length);
 
     let mut pieces = payload.pieces;
     if !payload.is_stream {
-        pieces = recut(pieces, chunk_bytes);
+        pieces = recut(pieces, shape.chunk_bytes);
     }
     let (mut end, whole) = cut(answer, ask, &mut pieces);
     if payload.is_stream {
-        pieces = recut(pieces, chunk_bytes);
+        pieces = recut(pieces, shape.chunk_bytes);
     }
-    if end == End::KeepAlive && (framing == Framing::Close || over > 0) {
+    if end == End::KeepAlive && (framing == Framing::Close || shape.over > 0 || shape.hangs_up) {
         end = End::Close;
     }
-    let mut writes: Vec<Bytes> = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
-    if framing == Framing::Chunked {
-        writes = writes.iter().map(|piece| Bytes::from(chunk(piece))).collect();
-        finish(&mut writes, whole);
-    }
-    assembled(answer, head, writes, end)
+    let writes = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
+    assembled(answer, head, writes_of(answer, framing, writes, whole), end)
 }
 
-/// A chunked body's end goes out with its last event: one packet less, as servers do.
-fn finish(writes: &mut Vec<Bytes>, whole: bool) {
+/// Puts pieces of content into their framing, and behind it what nobody asked for.
+fn writes_of(answer: &Answer, framing: Framing, mut pieces: Vec<Bytes>, whole: bool) -> Vec<Bytes> {
+    if framing == Framing::Chunked {
+        pieces = pieces.iter().map(|piece| Bytes::from(chunk(piece))).collect();
+        match &answer.cut {
+            Some((_, Cut::Garbage)) => pieces.push(Bytes::from_static(NO_CHUNK)),
+            _ if whole => lengthen(&mut pieces, LAST_CHUNK),
+            _ => {}
+        }
+    }
     if whole {
+        lengthen(&mut pieces, &answer.shape.unasked);
+    }
+    pieces
+}
+
+/// What comes at the end goes out with what is last: a chunked body's end is one packet less so, as servers do it.
+fn lengthen(writes: &mut Vec<Bytes>, end: &[u8]) {
+    if !end.is_empty() {
         let last = writes.pop().unwrap_or_default();
-        writes.push(Bytes::from([&last, LAST_CHUNK].concat()));
+        writes.push(Bytes::from([&last, end].concat()));
     }
 }
 
@@ -251,7 +261,7 @@ fn cut(answer: &Answer, ask: &Ask, pieces: &mut Vec<Bytes>) -> (End, bool) {
     };
     match cut {
         Cut::Rst => (End::Reset, false),
-        Cut::Fin => (End::Close, false),
+        Cut::Fin | Cut::Garbage => (End::Close, false),
         Cut::Stall => (End::Stall, false),
         Cut::End => (End::KeepAlive, true),
         Cut::Fault(status) => tell(Fault::of_status(*status).events(ask.api, told)),

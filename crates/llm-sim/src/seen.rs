@@ -184,12 +184,12 @@ impl Pages {
         self.ended.get(&connection).copied()
     }
 
-    /// The connections that wait for a request now.
+    /// The connections that have served and wait for another request now.
     pub(crate) fn idle(&self) -> Idle {
         Idle(
             self.open
                 .iter()
-                .filter(|(_, standing)| standing.idle)
+                .filter(|(_, standing)| standing.idle && standing.served > 0)
                 .map(|(id, s)| (*id, *s))
                 .collect(),
         )

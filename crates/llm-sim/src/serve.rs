@@ -47,9 +47,11 @@ async fn exchange(
     backend: &Backend,
     close_idle: &mut watch::Receiver<()>,
 ) -> End {
+    // Keep-alive runs out for those that have served, and not under a request that is there already.
     let begun = tokio::select! {
+        biased;
         begun = line.begun() => begun,
-        _ = close_idle.changed() => return End::Close,
+        _ = close_idle.changed(), if visit.served > 0 => return End::Close,
     };
     if begun.is_err() {
         return End::Close;

@@ -195,7 +195,8 @@ impl Sim {
 
 /// Coming and going.
 impl Sim {
-    /// Closes the connections that are idle now, as a backend's keep-alive timeout does, and waits for it.
+    /// Closes the connections that are idle now, as a backend's keep-alive timeout does, and waits for it. Those that have
+    /// never served stay: their first request is on its way.
     pub async fn close_idle(&self) {
         let idle = self.backend.journal.pages().idle();
         self.backend.close_idle.send_replace(());

@@ -1,5 +1,6 @@
 //! The yard's own tool: `tidy` checks the repository's rules, `cases` writes the page of tested cases,
-//! `bench` measures the proxy beside nginx, `overload` what becomes of it under far too much.
+//! `bench` measures the proxy beside nginx, `overload` what becomes of it under far too much, `soak`
+//! whether anything is lost while all around it breaks.
 
 use std::process::ExitCode;
 
@@ -12,7 +13,8 @@ mod out;
 mod tidy;
 
 const USAGE: &str = "usage: xtask tidy | cases | bench [--quick] [--rows WORD] [--proxy FILE] [--dir DIR]
-                  | overload [--seconds N] [--rest N] [--proxy FILE] [--dir DIR]";
+                  | overload [--seconds N] [--rest N] [--proxy FILE] [--dir DIR]
+                  | soak [--minutes N] [--quick] [--seed N] [--sabotage LIE] [--proxy FILE] [--dir DIR]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -39,6 +41,12 @@ fn run(words: &[String]) -> Result<bool> {
             let options = bench::overload::Options::parse(options).context(USAGE)?;
             bench::overload::run(&options).map(|()| true)
         }
+        Some((task, options)) if task == "soak" => {
+            let options = bench::soak::Options::parse(options).context(USAGE)?;
+            bench::soak::run(&options)
+        }
+        // No task for a person: the processes that a soak starts.
+        Some((task, words)) if task == "soak-backend" => bench::soak::backend::run(words).map(|()| true),
         _ => bail!(USAGE),
     }
 }

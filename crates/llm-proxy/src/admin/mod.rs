@@ -2,7 +2,9 @@
 //! without a secret anywhere. What it can change is told in `actions.rs`.
 
 mod actions;
+mod families;
 mod limits;
+mod metrics;
 mod status;
 
 use std::sync::Arc;
@@ -24,6 +26,9 @@ use crate::config::types::Config;
 use crate::pipeline::AnswerBody;
 use crate::server::{Peer, Service, is_foreign};
 use crate::state::{Live, Snapshot, bearer};
+
+/// How many requests `GET /api/requests` tells of where the query says nothing.
+const USUAL_REQUESTS: u64 = 50;
 
 /// The admin listener's service.
 #[derive(Clone, Debug)]
@@ -71,12 +76,36 @@ impl Admin {
         match path {
             "/healthz" => body(StatusCode::OK, &json!({"status": "ok"})),
             "/" => page(status::page(&snapshot, &self.live)),
+            "/metrics" => {
+                let response = Response::new(AnswerBody::whole(metrics::metrics(&snapshot, &self.live)));
+                with(response, CONTENT_TYPE, metrics::TYPE)
+            }
+            "/api/requests" => self.requests(request.uri().query().unwrap_or_default()),
             "/api/status" => body(StatusCode::OK, &status::status(&snapshot, &self.live)),
             _ => told(
                 StatusCode::NOT_FOUND,
-                "There is nothing at this path; try /api/status.",
+                "There is nothing at this path; try /api/status, /api/requests or /metrics.",
             ),
         }
+    }
+
+    /// The requests that ended last, after the number `after` of the query and at most `limit` of them.
+    fn requests(&self, query: &str) -> Response<AnswerBody> {
+        let number = |name: &str| {
+            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            let mut own = pairs.filter(|(own, _)| *own == name);
+            own.next().and_then(|(_, value)| value.parse::<u64>().ok())
+        };
+        let limit = number("limit").unwrap_or(USUAL_REQUESTS);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let access = &self.live.access;
+        let said = access.recent().since(number("after").unwrap_or(0), limit);
+        let said = access.logs().masked(said.to_string().as_bytes()).into_owned();
+        with(
+            Response::new(AnswerBody::whole(said)),
+            CONTENT_TYPE,
+            "application/json",
+        )
     }
 
     async fn done(&self, snapshot: &Snapshot, action: Action) -> Response<AnswerBody> {

@@ -31,6 +31,7 @@ pub(super) fn status(snapshot: &Snapshot, live: &Live) -> Value {
         },
         "concurrency": limits::places(live),
         "limits": limits::standing(snapshot),
+        "affinity": {"conversations": live.affinity.len()},
         "backends": backends,
     })
 }
@@ -57,7 +58,20 @@ fn one(backend: &Backend, snapshot: &Snapshot, live: &Live) -> Value {
         "enabled": backend.is_on(),
         "state": state(backend, &cooldowns),
         "in_flight": backend.vitals.in_flight(),
+        "cache": cache(backend),
         "cooldowns": cooldowns,
+    })
+}
+
+/// What its prompt cache has been worth since the program began.
+fn cache(backend: &Backend) -> Value {
+    let view = backend.vitals.cache.view();
+    json!({
+        "input_tokens": view.input,
+        "cached_tokens": view.cached,
+        "hit_ratio": view.hit_ratio(),
+        "moves": view.moves,
+        "tokens_read_anew": view.anew,
     })
 }
 
@@ -161,6 +175,6 @@ pub(super) fn page(snapshot: &Snapshot, live: &Live) -> String {
             let _ = writeln!(page, "    cooling ({what}): {class}, {reason}, {left:.1} s left");
         }
     }
-    page.push_str("\nThe same as JSON: /api/status\n");
+    page.push_str("\nThe same as JSON: /api/status\nMetrics: /metrics\n");
     page
 }

@@ -8,6 +8,7 @@ use crate::admin::Admin;
 use crate::config::Loaded;
 use crate::config::types::{Config, Listen, PromptSource};
 use crate::observe::log::LevelHandle;
+use crate::observe::logs::{self, Mask};
 use crate::server::{self, Acceptor, Bound, Entrance, Inherited, Listeners, Role};
 use crate::state::{Snapshot, compile};
 
@@ -63,6 +64,7 @@ impl Files {
 /// Everything of a new config that can fail, done before anything is changed.
 struct Prepared {
     snapshot: Snapshot,
+    mask: Mask,
     tls: Acceptor,
     main: Opened,
     admin: Opened,
@@ -125,6 +127,7 @@ impl Reloader {
         let Loaded { config, warnings } = self.source.load().map_err(|report| report.render(false))?;
         say_warnings(&warnings);
         let tls = server::acceptor(config.tls.as_ref())?;
+        let mask = logs::mask(&config)?;
         let missing = self.listeners.missing(&config.listen);
         let missing_admin = self.admin_listeners.missing(&admin_of(&config));
         self.must_be_free(missing.iter().chain(&missing_admin))?;
@@ -135,6 +138,7 @@ impl Reloader {
         let snapshot = compile(config, generation, &self.front.live)?;
         Ok(Prepared {
             snapshot,
+            mask,
             tls,
             main,
             admin,
@@ -160,6 +164,7 @@ impl Reloader {
     fn apply(&mut self, prepared: Prepared) -> u64 {
         let Prepared {
             snapshot,
+            mask,
             tls,
             main,
             admin,
@@ -167,6 +172,7 @@ impl Reloader {
         let wanted = snapshot.config.listen.clone();
         let wanted_admin = admin_of(&snapshot.config);
         self.level.set(&snapshot.config.logging.level);
+        self.front.live.access.logs().configure(&snapshot.config, mask);
         let generation = snapshot.generation;
         self.front.tls.store(Arc::new(tls));
         self.front.snapshot.store(Arc::new(snapshot));
@@ -181,10 +187,7 @@ impl Reloader {
     fn refuse(&self, error: String) -> String {
         let generation = self.front.snapshot.load().generation;
         tracing::error!("the new config is refused; generation {generation} stays in force\n{error}");
-        self.front
-            .live
-            .last_reload_error
-            .store(Some(Arc::new(error.clone())));
+        self.front.live.refuse(error.clone());
         error
     }
 }

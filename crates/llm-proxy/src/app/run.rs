@@ -23,7 +23,7 @@ use crate::base::secret::digest;
 use crate::config::types::{Config, Listen};
 use crate::config::{self, Diagnostic, Loaded, Report};
 use crate::observe::access::Access;
-use crate::observe::{Sink, log, panics};
+use crate::observe::{Logs, log, logs, panics};
 use crate::server::{self, Entrance, Inherited, Listeners, Role};
 use crate::state::{Live, compile};
 
@@ -92,12 +92,12 @@ impl Source {
 /// The config is wrong, an address cannot be opened, or a signal cannot be listened for.
 pub async fn run(options: Options) -> Result<(), Fatal> {
     let Loaded { config, warnings } = options.source.load().map_err(Fatal::Config)?;
-    let form = log::form(config.logging.format);
-    let sink = Sink::to(std::io::stderr(), form);
-    let level = log::install(&config.logging, &sink);
+    let logs = Logs::to(std::io::stderr(), log::form(config.logging.format));
+    logs.configure(&config, logs::mask(&config).map_err(Fatal::Runtime)?);
+    let level = log::install(&config.logging, &logs);
     panics::install();
     say_warnings(&warnings);
-    let access = Access::new(sink.clone(), form);
+    let access = Access::new(Arc::clone(&logs));
     let live = Live::new(access, &config);
     let room = Room::new(room::for_connections(room::raised_file_limit()));
     let mut signals = Signals::listen().map_err(|error| Fatal::Runtime(error.to_string()))?;
@@ -143,7 +143,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
         Told::End => drain(&mut reloader, &mut signals, &live, &connections).await,
         Told::HandedOver => see_out(&mut reloader, &mut signals, &live, &connections).await,
     };
-    sink.flush(LAST_LINES);
+    logs.flush(LAST_LINES);
     end
 }
 
@@ -209,6 +209,7 @@ async fn serve_until_told(
     loop {
         tokio::select! {
             _ = signals.hangup.recv() => {
+                live.access.logs().reopen();
                 let _told_in_the_log = reload(reloader);
                 watch = self::watch(reloader, &changed);
             }

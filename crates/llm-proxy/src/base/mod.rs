@@ -1,9 +1,11 @@
-//! What every layer may use: the clock, the environment, addresses, secrets, units, patterns and the classes of failure.
+//! What every layer may use: the clock, the environment, addresses, secrets, units, patterns, the classes of failure, and
+//! whose conversation a request belongs to.
 
 pub mod address;
 pub(crate) mod chunks;
 pub mod class;
 pub mod clock;
+pub mod conversation;
 pub mod env;
 pub mod gauge;
 pub mod glob;
@@ -11,6 +13,7 @@ pub mod hasher;
 pub mod identity;
 pub mod muffle;
 pub mod rarely;
+pub mod recent;
 pub mod secret;
 pub mod units;
 

@@ -11,12 +11,11 @@ use super::limits;
 use super::prompts;
 use crate::base::clock;
 use crate::config::{self, Config};
-use crate::observe::Sink;
+use crate::observe::Logs;
 use crate::observe::access::Access;
-use crate::observe::log::Form;
 use crate::pipeline::{Candidate, candidates};
 use crate::routing::Room;
-use crate::state::{Client, Live, Snapshot, compile};
+use crate::state::{Alias, Client, Live, Snapshot, compile};
 
 /// Exit code: a wrong config or usage.
 const WRONG: u8 = 2;
@@ -41,7 +40,7 @@ fn explained(asked: &Asked, config: Config) -> Result<String, String> {
         Dialect::Responses => Api::Responses,
         Dialect::Messages => Api::Messages,
     };
-    let live = Live::new(Access::new(Sink::default(), Form::Json), &config);
+    let live = Live::new(Access::new(Logs::nowhere()), &config);
     let snapshot = compile(config, 1, &live)?;
     let client = client(asked, &snapshot)?;
     if let Some(client) = client.filter(|client| !client.is_valid(clock::wall())) {
@@ -74,6 +73,7 @@ fn explained(asked: &Asked, config: Config) -> Result<String, String> {
     describe(&plan, dialect, &mut text);
     fit(&plan, &mut text);
     unserved(alias, api, &mut text);
+    let _ = writeln!(text, "{}", affinity(&snapshot, alias));
     let _ = writeln!(
         text,
         "at most {} attempts; nothing is cooling in this fresh process",
@@ -130,6 +130,19 @@ fn describe(plan: &[Candidate], dialect: Dialect, text: &mut String) {
     }
 }
 
+/// Whether what comes first depends on who has answered before.
+fn affinity(snapshot: &Snapshot, alias: &Alias) -> &'static str {
+    let wanted = snapshot.config.models.get(&*alias.name);
+    match (alias.affinity, wanted.is_some_and(|model| model.affinity)) {
+        (true, _) => {
+            "affinity: a conversation goes first to the backend and key that answered it last, which is known by its \
+             session headers,\n          `metadata.user_id`, `prompt_cache_key` or how it began, within one API key"
+        }
+        (false, true) => "affinity: there is nothing to choose from, so no conversation is remembered",
+        (false, false) => "affinity: off, each request goes by the order above",
+    }
+}
+
 /// What a route says that it can hold.
 fn room(room: &Room, text: &mut String) {
     if let Some(context) = room.context {
@@ -168,7 +181,7 @@ fn fit(plan: &[Candidate], text: &mut String) {
 }
 
 /// Routes of the alias that have no call for a conversation.
-fn unserved(alias: &crate::state::Alias, api: Api, text: &mut String) {
+fn unserved(alias: &Alias, api: Api, text: &mut String) {
     let routes = alias.tiers.iter().flat_map(|tier| &tier.routes);
     for route in routes.filter(|route| route.backend.serves(api).is_none()) {
         let _ = writeln!(

@@ -117,10 +117,7 @@ const WARNED: [(&str, &str); 15] = [
         "api_keys: {name: k, key: 0123456789abcdef, enabled: false, expires: 9999-12-30T00:00:00Z}\n",
         "",
     ),
-    (
-        "logging: {mask: strict}\n",
-        "c.yaml:1:11: the key `logging.mask` is read and checked, but has no effect in this version",
-    ),
+    ("logging: {mask: strict, bodies: all, file: {dir: logs}}\n", ""),
     (
         "api_keys: [{name: k, key: 0123456789abcdef, budget: {usd: 5}}]\n",
         "c.yaml:1:45: the key `api_keys.budget` is read and checked, but has no effect in this version",

@@ -5,18 +5,10 @@ use super::tree::{Node, Span, Value};
 
 /// Whole sections of the file.
 const SECTIONS: [&[&str]; 3] = [&["cluster"], &["telemetry"], &["prices"]];
-/// Single keys; `*` stands for the items of a list or the entries of a map. Only what the file says is warned of:
-/// `affinity` is on by default, so only one who writes it down expects it.
-const KEYS: [&[&str]; 6] = [
-    &["ledger", "url"],
-    &["logging", "file"],
-    &["logging", "bodies"],
-    &["logging", "mask"],
-    &["api_keys", "*", "budget"],
-    &["models", "*", "affinity"],
-];
+/// Single keys; `*` stands for the items of a list or the entries of a map. Only what the file says is warned of.
+const KEYS: [&[&str]; 2] = [&["ledger", "url"], &["api_keys", "*", "budget"]];
 /// Values that ask for nothing: so it is without the key's effect.
-const NOTHING: [&str; 3] = ["off", "standard", "0"];
+const NOTHING: [&str; 2] = ["off", "0"];
 
 /// Warns once of each such key that asks for something.
 pub(crate) fn warn(root: &Node, findings: &mut Findings<'_>) {

@@ -29,7 +29,7 @@ mod schema;
 mod shape;
 mod source;
 #[cfg(test)]
-mod stale;
+pub(crate) mod stale;
 mod tree;
 pub mod types;
 mod vars;

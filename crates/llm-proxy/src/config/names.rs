@@ -5,8 +5,8 @@ use llm_dialect::needs::Feature;
 
 use super::prompts::template::Variable;
 use super::types::{
-    Auth, Bodies, HttpVersion, LogFormat, Mask, OnDisconnect, Period, PromptPosition, Protocol, Strategy,
-    WhenAllCooling,
+    Auth, Bodies, HttpVersion, LogFormat, Mask, OnDisconnect, Period, PromptPosition, Protocol, Rotate,
+    Strategy, WhenAllCooling,
 };
 use crate::base::Class;
 
@@ -81,16 +81,12 @@ named! {
     Bodies { "off" => Self::Off, "errors" => Self::Errors, "all" => Self::All }
     Mask { "standard" => Self::Standard, "strict" => Self::Strict }
     Affinity { "auto" => Self(true), "off" => Self(false) }
-    Rotate { "daily" => Self(true), "never" => Self(false) }
+    Rotate { "daily" => Self::Daily, "hourly" => Self::Hourly, "never" => Self::Never }
 }
 
 /// `affinity`: whether conversations stay where their prompt cache is.
 #[derive(Clone, Copy)]
 pub(crate) struct Affinity(pub(crate) bool);
-
-/// `logging.file.rotate`: whether each day begins a new file.
-#[derive(Clone, Copy)]
-pub(crate) struct Rotate(pub(crate) bool);
 
 impl Named for Api {
     fn all() -> Vec<(&'static str, Self)> {

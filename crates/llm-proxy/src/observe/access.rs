@@ -8,11 +8,15 @@ use std::time::{Duration, Instant};
 use llm_dialect::Dialect;
 use llm_dialect::usage::Usage;
 
-use super::Sink;
 use super::line::Line;
 use super::log::Form;
+use super::meters::{AliasMeters, BackendMeters, Totals};
+use super::recent::Recent;
+use super::{Bodies, Logs};
 use crate::base::gauge::{Gauge, GaugeGuard};
 use crate::base::{Class, clock};
+use crate::config::types::{self, Logging};
+use crate::health::Scope;
 
 /// The status of a request whose handling panicked.
 const BROKEN: u16 = 500;
@@ -20,42 +24,69 @@ const BROKEN: u16 = 500;
 /// One attempt of a request.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// The backend's name.
-    pub backend: Arc<str>,
+    /// The backend: its name, and what is counted of it.
+    pub backend: Arc<BackendMeters>,
     /// The name of the backend's key: never the key.
     pub key: Arc<str>,
     /// The backend's model.
     pub model: Arc<str>,
-    /// What it came to; `ok` where it answered.
-    pub class: &'static str,
+    /// What it came to; none where it answered.
+    pub class: Option<Class>,
     /// What of the backend is used up, by its name in logs; none where that is not told.
     pub kind: Option<&'static str>,
     /// The backend's status, if a response head came.
     pub status: Option<u16>,
     /// How long it took, to the commit point where it answered.
     pub took: Duration,
+    /// What began to cool for it, and for how long.
+    pub cooldown: Option<(Scope, Duration)>,
+}
+
+impl Attempt {
+    /// What it came to, in a word.
+    pub fn outcome(&self) -> &'static str {
+        self.class.map_or("ok", Class::name)
+    }
+}
+
+/// What happens to a request's record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It is written and counted.
+    Logged,
+    /// It is only counted: there is no access log.
+    Counted,
+    /// A health probe or the like: nothing.
+    Probe,
 }
 
 /// Who writes the records, and counts them.
 #[derive(Debug)]
 pub struct Access {
-    sink: Sink,
-    form: Form,
+    logs: Arc<Logs>,
     /// Requests that are being served.
     in_flight: Gauge,
     /// Requests that have been served.
     finished: AtomicU64,
+    totals: Totals,
+    recent: Recent,
 }
 
 impl Access {
-    /// A writer of records into `sink`.
-    pub fn new(sink: Sink, form: Form) -> Arc<Self> {
+    /// A writer of records into `logs`.
+    pub fn new(logs: Arc<Logs>) -> Arc<Self> {
         Arc::new(Self {
-            sink,
-            form,
+            logs,
             in_flight: Gauge::default(),
             finished: AtomicU64::new(0),
+            totals: Totals::default(),
+            recent: Recent::default(),
         })
+    }
+
+    /// Where they are written.
+    pub fn logs(&self) -> &Logs {
+        &self.logs
     }
 
     /// Requests that are being served now.
@@ -68,21 +99,42 @@ impl Access {
         self.finished.load(Ordering::Relaxed)
     }
 
-    /// Begins the record of a request. `quiet` requests (health probes) are counted but leave no line.
-    pub fn begin(self: &Arc<Self>, record: Record, quiet: bool) -> Entry {
+    /// What is counted of all requests together.
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// The requests that ended last.
+    pub fn recent(&self) -> &Recent {
+        &self.recent
+    }
+
+    /// Begins the record of a request.
+    pub fn begin(self: &Arc<Self>, record: Record, kind: Kind) -> Entry {
         let counted = self.in_flight.enter();
         Entry {
             access: Arc::clone(self),
             record: Box::new(record),
             started: clock::now(),
-            quiet,
+            kind,
+            bodies: None,
             _counted: counted,
         }
     }
 }
 
+impl Access {
+    fn count(&self, record: &Record, status: u16) {
+        let alias = record.alias.as_deref().unwrap_or(&self.totals.other);
+        alias.request(record.dialect, status);
+        alias.used(&record.usage);
+        let queued = record.queued.unwrap_or_default();
+        self.totals.attempts(&record.attempts, record.first_byte, queued);
+    }
+}
+
 /// What is known of a request so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Record {
     /// Its id.
     pub request_id: String,
@@ -92,12 +144,10 @@ pub struct Record {
     pub ip: Option<IpAddr>,
     /// Its dialect.
     pub dialect: Dialect,
-    /// The model that it asked for, as long as that is an alias.
-    pub alias: Option<Arc<str>>,
-    /// The backend that answered, or was tried last.
-    pub backend: Option<Arc<str>>,
-    /// That backend's model.
-    pub model: Option<Arc<str>>,
+    /// The alias that it asked for; none as long as that is not sure.
+    pub alias: Option<Arc<AliasMeters>>,
+    /// The model that it named, where that is not the alias' own name.
+    pub asked: Option<Arc<str>>,
     /// The status that the client got.
     pub status: Option<u16>,
     /// Told if a head, a 200, went out before there was an answer; none where that cannot be.
@@ -112,10 +162,20 @@ pub struct Record {
     pub first_byte: Option<Duration>,
     /// Tokens.
     pub usage: Usage,
+    /// What a conversion could not carry.
+    pub warnings: Vec<String>,
     /// Whether the answer is whole: set with the last byte.
     pub complete: bool,
     /// The generation of the config that it was served by.
     pub generation: u64,
+}
+
+impl Record {
+    /// The model that it asked for, as long as that is an alias.
+    pub fn alias(&self) -> Option<&str> {
+        let own = self.alias.as_ref().map(|alias| &*alias.name);
+        self.asked.as_deref().or(own)
+    }
 }
 
 /// The record of a request in the making. Dropping it writes it: a request cannot end without its line.
@@ -125,7 +185,9 @@ pub struct Entry {
     /// What is known so far. Boxed: it is large, and moves with every response.
     pub record: Box<Record>,
     started: Instant,
-    quiet: bool,
+    kind: Kind,
+    /// The bodies, where they are kept.
+    bodies: Option<Box<Bodies>>,
     _counted: GaugeGuard,
 }
 
@@ -133,6 +195,23 @@ impl Entry {
     /// When the request arrived.
     pub fn started(&self) -> Instant {
         self.started
+    }
+
+    /// Keeps the request's body if these settings ask for it, and what it will be answered.
+    pub fn asked(&mut self, body: &[u8], logging: &Logging) {
+        if logging.bodies != types::Bodies::Off {
+            let only_errors = logging.bodies == types::Bodies::Errors;
+            let mut bodies = Bodies::new(&logging.bodies_dir, only_errors);
+            bodies.asked(body);
+            self.bodies = Some(Box::new(bodies));
+        }
+    }
+
+    /// A part of the answer goes out.
+    pub fn answered(&mut self, bytes: &[u8]) {
+        if let Some(bodies) = &mut self.bodies {
+            bodies.answered(bytes);
+        }
     }
 
     /// Marks `now` as the time of the first byte towards the client.
@@ -147,14 +226,27 @@ impl Drop for Entry {
             self.record.status = Some(BROKEN);
             self.record.class = Some(Class::Local);
         }
-        if !self.quiet {
-            let elapsed = clock::now().duration_since(self.started);
-            let line = Line::of(&self.record, elapsed);
-            match self.access.form {
-                Form::Json => self.access.sink.line(&line.json()),
-                Form::Pretty => self.access.sink.line(line.pretty().as_bytes()),
-            }
-        }
         self.access.finished.fetch_add(1, Ordering::Relaxed);
+        if self.kind == Kind::Probe {
+            return;
+        }
+        let elapsed = clock::now().duration_since(self.started);
+        let at = clock::wall();
+        let line = Line::of(&self.record, elapsed, at);
+        // Counted first: whoever has read the line finds it in the numbers.
+        self.access.count(&self.record, line.status());
+        let logs = &self.access.logs;
+        if self.kind == Kind::Logged {
+            logs.line(|form| match form {
+                Form::Json => line.json(),
+                Form::Pretty => line.pretty().into_bytes(),
+            });
+        }
+        if let Some(bodies) = self.bodies.take() {
+            logs.bodies().take(*bodies, || line.value(), line.is_failure());
+        }
+        self.access
+            .recent
+            .keep(std::mem::take(&mut *self.record), elapsed, at);
     }
 }

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
 
 use super::access::{Attempt, Record};
 use super::escape::{self, one_line};
@@ -28,6 +30,8 @@ macro_rules! name {
 pub(super) struct Line<'a> {
     record: &'a Record,
     elapsed: Duration,
+    /// When it ended.
+    at: SystemTime,
     cancelled: bool,
     class: Option<&'static str>,
     status: u16,
@@ -41,7 +45,7 @@ fn sent(record: &Record) -> Option<u16> {
 }
 
 impl<'a> Line<'a> {
-    pub(super) fn of(record: &'a Record, elapsed: Duration) -> Self {
+    pub(super) fn of(record: &'a Record, elapsed: Duration, at: SystemTime) -> Self {
         let cancelled = !record.complete && record.class.is_none();
         let class = if cancelled {
             Some(Class::ClientGone)
@@ -51,10 +55,27 @@ impl<'a> Line<'a> {
         Self {
             record,
             elapsed,
+            at,
             cancelled,
             class: class.map(Class::name),
             status: sent(record).unwrap_or(CLIENT_GONE),
         }
+    }
+
+    /// What the client got.
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Whether the client did not get what it asked for, through no doing of its own leaving.
+    pub(super) fn is_failure(&self) -> bool {
+        let of_its_own = Some(Class::ClientGone.name());
+        self.class != of_its_own && (self.class.is_some() || self.status >= 400)
+    }
+
+    /// The same as [`json`](Self::json), as a value.
+    pub(super) fn value(&self) -> Value {
+        serde_json::from_slice(&self.json()).unwrap_or_default()
     }
 
     /// One JSON object with the fields of the contract (section 7), and a newline.
@@ -64,15 +85,16 @@ impl<'a> Line<'a> {
             text: String::with_capacity(USUAL),
         };
         out.text.push_str("{\"time\":\"");
-        push_timestamp(&mut out.text);
+        push_timestamp(&mut out.text, self.at);
         out.text.push_str("\",\"level\":\"info\",\"msg\":\"request\"");
         out.string(name!("request_id"), Some(&record.request_id));
         out.string(name!("key"), record.key.as_deref());
         out.address(name!("ip"), record.ip);
         out.string(name!("dialect"), Some(record.dialect.name()));
-        out.string(name!("alias"), record.alias.as_deref());
-        out.string(name!("backend"), record.backend.as_deref());
-        out.string(name!("model"), record.model.as_deref());
+        out.string(name!("alias"), record.alias());
+        let last = record.attempts.last();
+        out.string(name!("backend"), last.map(|last| &*last.backend.name));
+        out.string(name!("model"), last.map(|last| &*last.model));
         out.number(name!("status"), Some(u64::from(self.status)));
         out.string(name!("class"), self.class);
         out.attempts(&record.attempts);
@@ -84,6 +106,16 @@ impl<'a> Line<'a> {
         out.number(name!("input_tokens"), record.usage.input);
         out.number(name!("output_tokens"), record.usage.output);
         out.number(name!("cached_tokens"), record.usage.cache_read);
+        // What few requests have, only those say.
+        if record.usage.cache_write.is_some() {
+            out.number(name!("cache_write_tokens"), record.usage.cache_write);
+        }
+        if record.usage.reasoning.is_some() {
+            out.number(name!("reasoning_tokens"), record.usage.reasoning);
+        }
+        if !record.warnings.is_empty() {
+            out.strings(",\"warnings\":[", &record.warnings);
+        }
         // Prices come with the ledger.
         out.number(name!("cost_usd"), None);
         out.text.push_str(if self.cancelled {
@@ -99,29 +131,37 @@ impl<'a> Line<'a> {
     /// One line for eyes.
     pub(super) fn pretty(&self) -> String {
         let record = self.record;
+        let last = record.attempts.last();
         let colour = if self.status < 400 { "32" } else { "31" };
         let mut line = format!(
             "\x1b[2m{}\x1b[0m \x1b[{colour}m{}\x1b[0m {} {} \x1b[2m→\x1b[0m {} {}",
             clock_time(),
             self.status,
             record.dialect,
-            one_line(record.alias.as_deref().unwrap_or("-")),
-            record.backend.as_deref().unwrap_or("-"),
-            one_line(record.model.as_deref().unwrap_or("-")),
+            one_line(record.alias().unwrap_or("-")),
+            last.map_or("-", |last| &*last.backend.name),
+            one_line(last.map_or("-", |last| &*last.model)),
         );
         // The failed attempts before the answer: why it went where it went.
-        for attempt in record.attempts.iter().filter(|attempt| attempt.class != "ok") {
+        for attempt in record.attempts.iter().filter(|attempt| attempt.class.is_some()) {
             let took = attempt.took.as_secs_f64() * 1e3;
             let _ = write!(
                 line,
                 " \x1b[33m[{}: {}{}{} after {took:.0} ms]\x1b[0m",
-                attempt.backend,
-                attempt.class,
+                attempt.backend.name,
+                attempt.outcome(),
                 attempt.kind.map_or("", |_| "/"),
                 attempt.kind.unwrap_or_default()
             );
         }
         let _ = write!(line, " {:.0} ms", self.elapsed.as_secs_f64() * 1e3);
+        if let Some(first_byte) = record.first_byte {
+            let _ = write!(
+                line,
+                " \x1b[2m(first byte {:.0} ms)\x1b[0m",
+                first_byte.as_secs_f64() * 1e3
+            );
+        }
         if let Some(queued) = record.queued {
             let _ = write!(
                 line,
@@ -165,6 +205,14 @@ impl Json {
                 .text
                 .push_str(&escape::json(serde_json::to_string(value).unwrap_or_default())),
         }
+    }
+
+    fn strings(&mut self, opening: &str, values: &[String]) {
+        self.text.push_str(opening);
+        for (n, value) in values.iter().enumerate() {
+            self.string(if n == 0 { "" } else { "," }, Some(value));
+        }
+        self.text.push(']');
     }
 
     fn address(&mut self, name: &str, value: Option<IpAddr>) {
@@ -218,15 +266,22 @@ impl Json {
             if n > 0 {
                 let _ = write!(self.text, "{}", n + 1);
             }
-            self.string(name!("backend"), Some(&attempt.backend));
+            self.string(name!("backend"), Some(&attempt.backend.name));
             self.string(name!("key"), Some(&attempt.key));
             self.string(name!("model"), Some(&attempt.model));
-            self.string(name!("class"), Some(attempt.class));
+            self.string(name!("class"), Some(attempt.outcome()));
             if attempt.kind.is_some() {
                 self.string(name!("kind"), attempt.kind);
             }
             self.number(name!("status"), attempt.status.map(u64::from));
             self.milliseconds(name!("ms"), Some(attempt.took));
+            if let Some((scope, rest)) = attempt.cooldown {
+                self.text.push_str(",\"cooldown\":{\"scope\":\"");
+                self.text.push_str(scope.name());
+                self.text.push('"');
+                self.milliseconds(name!("ms"), Some(rest));
+                self.text.push('}');
+            }
             self.text.push('}');
         }
         self.text.push(']');
@@ -255,9 +310,11 @@ fn is_plain_word(word: u64) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use serde_json::Value;
+    use serde_json::json;
 
     use super::*;
+    use crate::health::Scope;
+    use crate::observe::BackendMeters;
 
     #[test]
     fn a_text_is_plain_unless_a_byte_of_it_anywhere_is_not() {
@@ -277,22 +334,24 @@ mod tests {
     fn a15_a_line_is_one_json_object_whatever_is_in_it() {
         let hostile = "m\n{\"level\":\"fatal\"}\u{1b}[31m\u{202e}\"\\";
         let attempt = |status: Option<u16>| Attempt {
-            backend: Arc::from("a"),
+            backend: Arc::new(BackendMeters::new("a")),
             key: Arc::from("a#1"),
             model: Arc::from(hostile),
-            class: "server",
+            class: Some(Class::Server),
             kind: status.map(|_| "tokens"),
             status,
             took: Duration::from_micros(1_500),
+            cooldown: Some((Scope::BackendModel, Duration::from_secs(15))),
         };
         let record = Record {
             request_id: "r1".to_owned(),
-            alias: Some(Arc::from(hostile)),
+            asked: Some(Arc::from(hostile)),
+            warnings: vec!["seed".to_owned(), hostile.to_owned()],
             ip: Some("::1".parse().unwrap()),
             attempts: vec![attempt(Some(500)), attempt(None)],
             ..Record::default()
         };
-        let line = Line::of(&record, Duration::from_millis(12));
+        let line = Line::of(&record, Duration::from_millis(12), SystemTime::UNIX_EPOCH);
         assert_eq!(line.pretty().matches('\n').count(), 1, "one line for eyes too");
         let json = line.json();
         assert!(
@@ -304,6 +363,11 @@ mod tests {
         assert_eq!(line["alias"], hostile);
         assert_eq!(line["attempts"][1]["n"], 2);
         assert_eq!(line["attempts"][0]["ms"], 1.5);
+        assert_eq!(
+            line["attempts"][0]["cooldown"],
+            json!({"scope": "backend_model", "ms": 15_000.0})
+        );
+        assert_eq!(line["warnings"], json!(["seed", hostile]));
         assert_eq!(line["attempts"][0]["kind"], "tokens");
         assert_eq!(line["attempts"][1].get("kind"), None, "only where it is told");
         assert_eq!(line["duration_ms"], 12.0);

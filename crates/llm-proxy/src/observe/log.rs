@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write as _};
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -9,14 +10,10 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::reload;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::{EnvFilter, Layer, reload};
 
-use super::Sink;
+use super::Logs;
 use super::escape::{self, lines, one_line};
 use crate::base::clock;
 use crate::config::types::{LogFormat, Logging};
@@ -55,57 +52,37 @@ impl LevelHandle {
     }
 }
 
-/// Sends all events of this process into `sink`. Called once, by `main`'s side of the program.
-pub fn install(logging: &Logging, sink: &Sink) -> LevelHandle {
+/// Sends all events of this process into `logs`. Called once, by `main`'s side of the program.
+pub fn install(logging: &Logging, logs: &Arc<Logs>) -> LevelHandle {
     let filter = EnvFilter::try_new(&logging.level).unwrap_or_else(|_| EnvFilter::new("info"));
     let (filter, handle) = reload::Layer::new(filter);
-    let sink = sink.clone();
-    let layer = tracing_subscriber::fmt::layer()
-        .event_format(Lines(form(logging.format)))
-        .with_writer(move || sink.begin());
-    let subscriber = tracing_subscriber::registry().with(filter).with(layer);
-    // A second call (two programs in one test process) keeps the first one's sink.
+    let subscriber = tracing_subscriber::registry()
+        .with(filter)
+        .with(Lines(Arc::clone(logs)));
+    // A second call (two programs in one test process) keeps the first one's outlets.
     let _ = tracing::subscriber::set_global_default(subscriber);
     LevelHandle(handle)
 }
 
-struct Lines(Form);
+struct Lines(Arc<Logs>);
 
-impl<S, N> FormatEvent<S, N> for Lines
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(
-        &self,
-        _: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let level = *event.metadata().level();
-        match self.0 {
-            Form::Json => writer.write_str(&fields.json(level))?,
-            Form::Pretty => writer.write_str(&fields.pretty(level))?,
-        }
-        writer.write_char('\n')
+        self.0.line(|form| fields.line(form, level));
     }
 }
 
 /// What the log says of itself: so many of its lines could not be written.
-pub(super) fn of_lost(form: Form, lines: u64) -> String {
+pub(super) fn of_lost(form: Form, lines: u64) -> Vec<u8> {
     let mut fields = Fields {
         message: "lines of the log were lost: whoever reads it was too slow, or its disk was full".to_owned(),
         ..Fields::default()
     };
     fields.rest.insert("lines".to_owned(), Value::from(lines));
-    let mut line = match form {
-        Form::Json => fields.json(Level::WARN),
-        Form::Pretty => fields.pretty(Level::WARN),
-    };
-    line.push('\n');
-    line
+    fields.line(form, Level::WARN)
 }
 
 /// An event's fields, its message apart.
@@ -116,19 +93,28 @@ struct Fields {
 }
 
 impl Fields {
-    fn json(self, level: Level) -> String {
+    fn line(&self, form: Form, level: Level) -> Vec<u8> {
+        let mut line = match form {
+            Form::Json => self.json(level),
+            Form::Pretty => self.pretty(level),
+        };
+        line.push('\n');
+        line.into_bytes()
+    }
+
+    fn json(&self, level: Level) -> String {
         let mut line = Map::new();
         line.insert("time".to_owned(), Value::String(timestamp()));
         line.insert(
             "level".to_owned(),
             Value::String(level.as_str().to_ascii_lowercase()),
         );
-        line.insert("msg".to_owned(), Value::String(self.message));
-        line.extend(self.rest);
+        line.insert("msg".to_owned(), Value::String(self.message.clone()));
+        line.extend(self.rest.clone());
         escape::json(Value::Object(line).to_string())
     }
 
-    fn pretty(mut self, level: Level) -> String {
+    fn pretty(&self, level: Level) -> String {
         let colour = match level {
             Level::ERROR => "31",
             Level::WARN => "33",
@@ -140,12 +126,11 @@ impl Fields {
             clock_time(),
             lines(&self.message)
         );
-        let report = self.rest.remove(REPORT);
-        for (name, value) in self.rest {
+        for (name, value) in self.rest.iter().filter(|(name, _)| *name != REPORT) {
             let text = value.as_str().map_or_else(|| value.to_string(), one_line);
             let _ = write!(line, " \x1b[2m{name}=\x1b[0m{text}");
         }
-        if let Some(report) = report.as_ref().and_then(Value::as_str) {
+        if let Some(report) = self.rest.get(REPORT).and_then(Value::as_str) {
             let _ = write!(line, "\n{}", lines(report.trim_end()));
         }
         line
@@ -186,16 +171,14 @@ impl Visit for Fields {
 /// Now, as RFC 3339 in UTC with milliseconds.
 pub(super) fn timestamp() -> String {
     let mut text = String::with_capacity(32);
-    push_timestamp(&mut text);
+    push_timestamp(&mut text, clock::wall());
     text
 }
 
-/// The same, at the end of `text`. The calendar is asked once a second.
-pub(super) fn push_timestamp(text: &mut String) {
+/// A point in time as RFC 3339, at the end of `text`. The calendar is asked once a second.
+pub(super) fn push_timestamp(text: &mut String, at: SystemTime) {
     static SECOND: Mutex<(u64, String)> = Mutex::new((u64::MAX, String::new()));
-    let now = clock::wall()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let mut second = SECOND.lock();
     if second.0 != now.as_secs() {
         *second = (now.as_secs(), calendar(now.as_secs()));

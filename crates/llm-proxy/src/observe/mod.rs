@@ -1,11 +1,20 @@
-//! What the program says about itself: log lines and one access record a request.
+//! What the program says about itself: log lines, one access record a request, and counts.
 
 pub mod access;
+mod bodies;
 mod escape;
+mod file;
 mod line;
 pub mod log;
+pub mod logs;
+mod mask;
+pub mod meters;
+mod old;
 pub mod panics;
-pub mod sink;
+mod recent;
+mod sink;
 
 pub use access::{Attempt, Entry, Record};
-pub use sink::Sink;
+pub use bodies::Bodies;
+pub use logs::Logs;
+pub use meters::{AliasMeters, BackendMeters};

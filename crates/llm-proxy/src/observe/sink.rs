@@ -1,13 +1,16 @@
 //! Where log lines go: a bounded buffer that one thread empties, so that a slow disk or terminal never holds a request.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use parking_lot::{Condvar, Mutex};
 
 use super::log::{self, Form};
+use super::mask::Mask;
 
 /// What may wait to be written. Beyond it lines are dropped and counted.
 const MAX_WAITING: usize = 8 * 1024 * 1024;
@@ -16,9 +19,12 @@ const KEPT: usize = 256 * 1024;
 /// How long lines gather before they are written together.
 const GATHER: Duration = Duration::from_millis(5);
 
+/// What is blotted out of lines before they are written; none before a config is known.
+pub(super) type SharedMask = Arc<ArcSwapOption<Mask>>;
+
 /// A line sink. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Sink(Arc<Shared>);
+pub(super) struct Sink(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -39,13 +45,13 @@ struct Waiting {
 impl Sink {
     /// A sink whose thread writes to `out` for as long as the program runs. In which form it says what it could not write,
     /// is `form`.
-    pub fn to(mut out: impl Write + Send + 'static, form: Form) -> Self {
+    pub(super) fn to(out: impl Write + Send + 'static, form: Form, mask: SharedMask) -> Self {
         let sink = Self::default();
         let shared = Arc::clone(&sink.0);
-        let mut spare = Vec::new();
+        let (mut way, mut spare) = (Way { out, form, mask }, Vec::new());
         let body = move || loop {
             shared.gather();
-            shared.write(&mut out, &mut spare, form);
+            shared.write(&mut way, &mut spare);
         };
         // Without a thread the lines are dropped and counted, and the proxy serves on.
         let _ = std::thread::Builder::new().name("log".to_owned()).spawn(body);
@@ -53,7 +59,7 @@ impl Sink {
     }
 
     /// Takes a line (its newline included), or drops it if too much is waiting.
-    pub fn line(&self, line: &[u8]) {
+    pub(super) fn line(&self, line: &[u8]) {
         let mut waiting = self.0.waiting.lock();
         if waiting.lines.len() + line.len() > MAX_WAITING {
             waiting.lost += 1;
@@ -69,7 +75,7 @@ impl Sink {
     }
 
     /// Waits until all lines are written, but not longer than `limit`.
-    pub fn flush(&self, limit: Duration) {
+    pub(super) fn flush(&self, limit: Duration) {
         let mut waiting = self.0.waiting.lock();
         while !waiting.lines.is_empty() || waiting.writing {
             if self.0.written.wait_for(&mut waiting, limit).timed_out() {
@@ -79,7 +85,7 @@ impl Sink {
     }
 
     /// How many lines were dropped.
-    pub fn dropped(&self) -> u64 {
+    pub(super) fn dropped(&self) -> u64 {
         self.0.dropped.load(Ordering::Relaxed)
     }
 }
@@ -98,16 +104,16 @@ impl Shared {
 
     /// Writes what is waiting, and behind it how much was lost. The two buffers change places, so that neither grows anew
     /// each time.
-    fn write(&self, out: &mut impl Write, spare: &mut Vec<u8>, form: Form) {
+    fn write(&self, way: &mut Way<impl Write>, spare: &mut Vec<u8>) {
         let mut waiting = self.waiting.lock();
         std::mem::swap(&mut waiting.lines, spare);
         waiting.writing = true;
         let mut lost = std::mem::take(&mut waiting.lost);
         drop(waiting);
         // A closed pipe or a full disk loses lines, never requests.
-        let failed = put(out, spare);
+        let failed = way.put(spare);
         self.dropped.fetch_add(failed, Ordering::Relaxed);
-        if lost > 0 && failed == 0 && put(out, log::of_lost(form, lost).as_bytes()) == 0 {
+        if lost > 0 && failed == 0 && way.put(&log::of_lost(way.form, lost)) == 0 {
             lost = 0;
         }
         spare.clear();
@@ -120,54 +126,31 @@ impl Shared {
     }
 }
 
-/// Writes `lines`, and tells how many of them could not be.
-fn put(out: &mut impl Write, lines: &[u8]) -> u64 {
-    let mut left = lines;
-    while !left.is_empty() {
-        match out.write(left) {
-            Ok(0) => break,
-            Ok(count) => left = left.get(count..).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => break,
+/// Where the lines go, and how they look there.
+struct Way<W> {
+    out: W,
+    form: Form,
+    mask: SharedMask,
+}
+
+impl<W: Write> Way<W> {
+    /// Writes `lines`, masked, and tells how many of them could not be.
+    fn put(&mut self, lines: &[u8]) -> u64 {
+        let mask = self.mask.load();
+        let lines = mask
+            .as_ref()
+            .map_or(Cow::Borrowed(lines), |mask| mask.apply(lines));
+        let mut left = &*lines;
+        while !left.is_empty() {
+            match self.out.write(left) {
+                Ok(0) => break,
+                Ok(count) => left = left.get(count..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
         }
-    }
-    let _ = out.flush();
-    memchr::memchr_iter(b'\n', left).count() as u64
-}
-
-/// One log event on its way into the sink: `tracing` writes a line in pieces.
-#[derive(Debug)]
-pub struct Line {
-    sink: Sink,
-    text: Vec<u8>,
-}
-
-impl Sink {
-    /// A line to be written in pieces; it goes out when it is dropped.
-    pub fn begin(&self) -> Line {
-        Line {
-            sink: self.clone(),
-            text: Vec::with_capacity(256),
-        }
-    }
-}
-
-impl Write for Line {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.text.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        if !self.text.is_empty() {
-            self.sink.line(&self.text);
-        }
+        let _ = self.out.flush();
+        memchr::memchr_iter(b'\n', left).count() as u64
     }
 }
 
@@ -198,7 +181,8 @@ mod tests {
 
     fn sink() -> (Sink, mpsc::Sender<io::Result<()>>, mpsc::Receiver<String>) {
         let ((tell, may), (read, heard)) = (mpsc::channel(), mpsc::channel());
-        (Sink::to(Reader { may, read }, Form::Json), tell, heard)
+        let sink = Sink::to(Reader { may, read }, Form::Json, SharedMask::default());
+        (sink, tell, heard)
     }
 
     #[test]

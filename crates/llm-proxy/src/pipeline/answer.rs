@@ -4,7 +4,10 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use llm_dialect::Dialect;
+use llm_dialect::usage::Usage;
 
+use super::Candidate;
+use super::affinity;
 use super::attempt::Spoken;
 use super::attempts::Won;
 use super::body::AnswerBody;
@@ -48,6 +51,7 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
     exposed(ctx, &theirs, &candidate, &mut out);
     if let Some(crossing) = &crossing {
         crossed(ctx, crossing, &mut out);
+        ctx.entry.record.warnings = crossing.losses.names().map(str::to_owned).collect();
     }
     let is_crossed = crossing.is_some();
     ctx.entry.record.status = Some(status.as_u16());
@@ -58,15 +62,14 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
             response_id,
         } => {
             if let Some(id) = response_id {
-                // A later request may go on from it: only its maker can serve that.
-                ctx.live.pins.remember(&id, candidate.pin());
+                affinity::made(&ctx.live, &candidate, ctx.origin, &id);
             }
-            ctx.entry.record.usage = usage;
+            known(ctx, &candidate, usage);
             as_json(&mut out);
             whole(ctx, (&candidate, is_crossed), body)
         }
         Committed::Gathered { body, usage } => {
-            ctx.entry.record.usage = usage;
+            known(ctx, &candidate, usage);
             out.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             AnswerBody::whole(body)
         }
@@ -89,13 +92,20 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
     response
 }
 
+/// An answer that is there to its end speaks for the backend's cache, and for where its conversation is.
+fn known(ctx: &mut Context, candidate: &Candidate, usage: Usage) {
+    ctx.entry.record.usage = usage;
+    affinity::read(candidate, &usage);
+    affinity::answered(&ctx.live, ctx.conversation.as_ref(), candidate, &usage);
+}
+
 fn as_json(out: &mut HeaderMap) {
     out.entry(CONTENT_TYPE)
         .or_insert(HeaderValue::from_static("application/json"));
 }
 
 /// What was converted has become a stream already, where one was asked for.
-fn whole(ctx: &Context, (candidate, is_crossed): (&super::Candidate, bool), body: Bytes) -> AnswerBody {
+fn whole(ctx: &Context, (candidate, is_crossed): (&Candidate, bool), body: Bytes) -> AnswerBody {
     if is_crossed {
         AnswerBody::whole(body)
     } else {
@@ -124,7 +134,7 @@ fn named_for_anthropic(ctx: &Context, theirs: &HeaderMap, spoken: Dialect, out: 
 }
 
 /// The headers that say where the answer comes from, unless the operator keeps that to himself.
-fn exposed(ctx: &Context, theirs: &HeaderMap, candidate: &super::Candidate, out: &mut HeaderMap) {
+fn exposed(ctx: &Context, theirs: &HeaderMap, candidate: &Candidate, out: &mut HeaderMap) {
     if !ctx.snapshot.config.expose_headers {
         return;
     }

@@ -1,5 +1,6 @@
 //! What a client asks: its body, bounded in size and time, and the few facts that routing needs.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::slice;
@@ -15,6 +16,7 @@ use llm_dialect::envelope::{self, BodyError, Envelope};
 use llm_dialect::scan::Span;
 use llm_dialect::wire_error::ErrorKind;
 use llm_dialect::{Api, Dialect, multipart, path};
+use serde::Deserialize;
 use tokio::time::timeout_at;
 
 use super::apart;
@@ -22,7 +24,7 @@ use super::decode::{self, Undecodable};
 use super::failure::Failure;
 use super::journey::Call;
 use crate::base::muffle::quietly;
-use crate::state::Context;
+use crate::state::{Context, Origin};
 
 /// Room that a body gets before its first byte has come, whatever its announced length.
 const FIRST_ROOM: usize = 256 * 1024;
@@ -53,13 +55,21 @@ pub(super) struct Ask {
     pub suffixed: bool,
     /// Whether it wants a stream.
     pub stream: bool,
-    /// The response that it goes on from.
-    pub previous: Option<String>,
+    /// What it goes on from, which only its maker knows: an earlier response, or a conversation that the provider keeps.
+    pub origin: Option<Origin>,
     /// What puts the operator's prompts into the body; none where there are none for it.
     pub prompts: Option<Edit<'static>>,
 }
 
 impl Ask {
+    /// The field that says what it goes on from.
+    pub(super) fn origin_field(&self) -> &'static str {
+        match &self.shape {
+            Shape::Json(envelope) if envelope.previous_response_id().is_none() => "conversation",
+            _ => "previous_response_id",
+        }
+    }
+
     /// The body with the operator's prompts in it, in one piece.
     pub(super) fn told(&self) -> Bytes {
         match (&self.prompts, &self.shape) {
@@ -87,6 +97,7 @@ pub(super) enum Shape {
 pub(super) async fn read(ctx: &mut Context, call: Call, body: Incoming) -> Result<Ask, Failure> {
     let bytes = bounded(ctx, body).await?;
     let bytes = decoded(ctx, bytes)?;
+    ctx.entry.asked(&bytes, &ctx.snapshot.config.logging);
     let mut ask = understood(ctx, call, bytes)?;
     ctx.entry.record.dialect = ask.api.dialect();
     if ask.stream {
@@ -209,11 +220,30 @@ fn understood(ctx: &Context, call: Call, body: Bytes) -> Result<Ask, Failure> {
         model: model.to_owned(),
         suffixed,
         stream: envelope.stream(),
-        previous: envelope.previous_response_id().map(str::to_owned),
+        origin: origin(api, &envelope, &body),
         shape: Shape::Json(envelope),
         body,
         prompts: None,
     })
+}
+
+/// What a request goes on from. A conversation is named by its id, or by an object that has one.
+fn origin(api: Api, envelope: &Envelope, body: &[u8]) -> Option<Origin> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        id: Cow<'a, str>,
+    }
+    if let Some(id) = envelope.previous_response_id() {
+        return Some(Origin::response(id));
+    }
+    let value = envelope
+        .member(body, "conversation")
+        .filter(|_| api == Api::Responses)?;
+    let value = value.of(body);
+    let id = serde_json::from_slice::<Cow<'_, str>>(value);
+    let id = id.or_else(|_| serde_json::from_slice::<Named<'_>>(value).map(|named| named.id));
+    Some(Origin::conversation(&id.ok()?))
 }
 
 /// Which dialect a body is written in: `require` lets a chat body without `messages` pass only where it has `input`.
@@ -254,7 +284,7 @@ fn from_form(content_type: &str, api: Api, rest: String, body: Bytes) -> Result<
         model,
         suffixed: false,
         stream: false,
-        previous: None,
+        origin: None,
         prompts: None,
     })
 }
@@ -265,5 +295,42 @@ pub(super) fn invalid(error: BodyError) -> Failure {
     match error.param {
         Some(param) => failure.about(param),
         None => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f43_what_a_request_goes_on_from_is_a_response_or_a_conversation_that_the_provider_keeps() {
+        let response = Some(Origin::response("resp_1"));
+        let conversation = Some(Origin::conversation("conv_1"));
+        for (api, body, expected) in [
+            (Api::Responses, r#"{"previous_response_id":"resp_1"}"#, response),
+            (Api::Responses, r#"{"conversation":"conv_1"}"#, conversation),
+            (Api::Responses, r#"{"conversation":"conv\u005f1"}"#, conversation),
+            (
+                Api::Responses,
+                r#"{"conversation":{"x":[1],"id":"conv_1"}}"#,
+                conversation,
+            ),
+            (
+                Api::Responses,
+                r#"{"previous_response_id":"resp_1","conversation":"conv_1"}"#,
+                response,
+            ),
+            (
+                Api::Responses,
+                r#"{"conversation":null,"previous_response_id":null}"#,
+                None,
+            ),
+            (Api::Responses, r#"{"conversation":{"id":7}}"#, None),
+            (Api::Responses, "{}", None),
+            (Api::Chat, r#"{"conversation":"conv_1"}"#, None),
+        ] {
+            let envelope = Envelope::read(body.as_bytes(), 8).unwrap();
+            assert_eq!(origin(api, &envelope, body.as_bytes()), expected, "{api}: {body}");
+        }
     }
 }

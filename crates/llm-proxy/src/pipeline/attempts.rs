@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use llm_dialect::Api;
 
+use super::affinity;
 use super::ask::Ask;
 use super::attempt::{self, Lost, Spoken};
 use super::deadline;
 use super::failure::Failure;
 use super::outgoing::{self, Outgoing};
-use super::plan::{Candidate, Plan};
+use super::plan::{Bound, Candidate, Plan};
 use super::verdict;
 use super::walk::{Chosen, Walk, Walker};
 use crate::base::{Class, clock};
@@ -37,13 +38,14 @@ pub(super) struct Won {
 /// What the client is told: the most useful of all the failures.
 pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> Result<Won, Failure> {
     plan.alias.budget.lock().request();
-    let (sole, mut walker) = (plan.sole, Walker::new(plan.candidates, plan.sole));
-    let mut trail = Trail::new(plan.alias, plan.pinned);
+    let sole = plan.sole;
+    let mut trail = Trail::new(Arc::clone(&plan.alias), plan.bound != Bound::No);
+    let mut walker = Walker::new(plan);
     let live = Arc::clone(&ctx.live);
     loop {
         // Asked for before the look around: a recovery in between must not be missed.
         let recovered = live.recovered.notified();
-        let chosen = match walker.walk(ctx) {
+        let chosen = match walker.walk(ctx, ask) {
             Walk::Go(chosen) => chosen,
             Walk::Exhausted => return Err(trail.told()),
             Walk::Full | Walk::Cooling(_) if !trail.lost.is_empty() => match walker.look_on(ctx) {
@@ -74,7 +76,7 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
                 let class = lost.verdict.class;
                 match trail.after(ctx, (ask.api, &candidate), lost, began) {
                     _ if ctx.has_left() => return Err(trail.told()),
-                    health::Next::Another => walker.after(&candidate, class),
+                    health::Next::Another => walker.after(candidate, class),
                     health::Next::Again => {
                         trail.asked_again = true;
                         walker.again(candidate);
@@ -126,7 +128,7 @@ async fn attempt(
     let took = now.duration_since(started);
     match done {
         Ok(spoken) => {
-            finish(ctx, "ok", Some(spoken.status.as_u16()), took);
+            finish(ctx, None, Some(spoken.status.as_u16()), took);
             ctx.entry.first_byte(now);
             // A stream has yet to prove itself to its end; a probe is answered by its beginning.
             if spoken.body.is_whole() || probe.is_held() {
@@ -148,13 +150,15 @@ async fn attempt(
         }
         Err(mut lost) => {
             let status = lost.status.map(|status| status.as_u16());
-            finish(ctx, lost.verdict.class.name(), status, took);
-            if let (Some(last), Some(kind)) = (ctx.entry.record.attempts.last_mut(), lost.verdict.kind) {
-                last.kind = Some(kind.name());
-            }
+            finish(ctx, Some(lost.verdict.class), status, took);
             let probe = probe.spent();
             let probed = probe.is_some();
-            lost.rests = verdict::report(ctx, (&candidate, probe), &lost, sole, now);
+            let cooled = verdict::report(ctx, (&candidate, probe), &lost, sole, now);
+            if let Some(last) = ctx.entry.record.attempts.last_mut() {
+                last.cooldown = cooled;
+                last.kind = lost.verdict.kind.map(health::QuotaKind::name);
+            }
+            lost.rests = cooled.map(|(_, rest)| rest);
             if probed {
                 ctx.live.recovered.notify_waiters();
             }
@@ -166,24 +170,23 @@ async fn attempt(
 fn begin(ctx: &mut Context, candidate: &Candidate) {
     let backend = &candidate.route.backend;
     let record = &mut ctx.entry.record;
-    record.backend = Some(Arc::clone(&backend.name));
-    record.model = Some(Arc::clone(&candidate.model));
     // Most requests need one: a vector that grows by itself makes room for four.
     record.attempts.reserve_exact(1);
     record.attempts.push(Attempt {
-        backend: Arc::clone(&backend.name),
+        backend: Arc::clone(&backend.meters),
         key: candidate
             .key()
             .map_or_else(|| Arc::clone(&backend.name), |key| Arc::clone(&key.name)),
         model: Arc::clone(&candidate.model),
-        class: Class::ClientGone.name(),
+        class: Some(Class::ClientGone),
         kind: None,
         status: None,
         took: Duration::ZERO,
+        cooldown: None,
     });
 }
 
-fn finish(ctx: &mut Context, class: &'static str, status: Option<u16>, took: Duration) {
+fn finish(ctx: &mut Context, class: Option<Class>, status: Option<u16>, took: Duration) {
     if let Some(last) = ctx.entry.record.attempts.last_mut() {
         last.class = class;
         last.status = status;
@@ -256,6 +259,9 @@ impl Trail {
             budget_left: self.alias.budget.lock().has_left(now),
         };
         let next = health::next(&verdict, &spent);
+        if matches!(next, health::Next::Another | health::Next::Stop(_)) {
+            affinity::loosen(&ctx.live, ctx.conversation.as_ref(), &candidate.target);
+        }
         self.goes_on = next == health::Next::Another;
         if let health::Next::Stop(reason) = next {
             tracing::debug!(

@@ -97,6 +97,13 @@ impl AnswerBody {
         self
     }
 
+    /// These bytes go to the client.
+    fn passes(&mut self, bytes: &[u8]) {
+        if let Some(entry) = &mut self.entry {
+            entry.answered(bytes);
+        }
+    }
+
     /// The request is over, and its record says all that will be known of it.
     fn release(&mut self) {
         let held = std::mem::take(&mut self.held);
@@ -169,6 +176,7 @@ impl AnswerBody {
             }
             Kind::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
+                self.passes(&bytes);
                 self.complete(None);
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
@@ -185,8 +193,12 @@ impl AnswerBody {
         };
         match piece {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Piece::Bytes(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            Poll::Ready(Piece::Bytes(bytes)) => {
+                self.passes(&bytes);
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
             Poll::Ready(Piece::Broken(bytes, class)) => {
+                self.passes(&bytes);
                 self.complete(Some(class));
                 let aborted = || io::Error::from(io::ErrorKind::ConnectionAborted);
                 Poll::Ready(Some(if bytes.is_empty() {

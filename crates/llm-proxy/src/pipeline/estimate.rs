@@ -14,6 +14,9 @@ use crate::state::Context;
 /// The header that tells what is not as it would be at the provider itself.
 const WARNINGS: HeaderName = HeaderName::from_static("x-llm-proxy-warnings");
 
+/// What is not so here.
+const ESTIMATED: &str = "input_tokens:estimated";
+
 /// Answers a `count_tokens` call in place of a backend that cannot; every other failure stays what it is.
 ///
 /// # Errors
@@ -34,8 +37,9 @@ pub(super) fn instead(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if ctx.snapshot.config.expose_headers {
-        headers.insert(WARNINGS, HeaderValue::from_static("input_tokens:estimated"));
+        headers.insert(WARNINGS, HeaderValue::from_static(ESTIMATED));
     }
+    ctx.entry.record.warnings = vec![ESTIMATED.to_owned()];
     ctx.entry.record.status = Some(200);
     ctx.entry.first_byte(clock::now());
     Ok(response)

@@ -1,6 +1,7 @@
 //! A request's way from its headers to its last byte. `journey` is the place to begin reading.
 
 pub mod admission;
+mod affinity;
 mod answer;
 mod apart;
 mod ask;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use llm_dialect::Api;
 use llm_dialect::wire_error::ErrorKind;
 
+use super::affinity;
 use super::ask::Ask;
 use super::failure::Failure;
 use super::fit;
@@ -52,10 +53,24 @@ pub(super) struct Plan {
     pub alias: Arc<Alias>,
     /// Where to go, the first choice first.
     pub candidates: Vec<Candidate>,
-    /// The request goes on from an earlier response, which no other backend knows: no fallback.
-    pub pinned: bool,
+    /// Whether the request goes on from something that only its maker knows.
+    pub bound: Bound,
+    /// The one candidate that there is for the time being, since its conversation is with it. All others are drawn, in
+    /// order, when it turns out to be of no use ([`anew`]): whoever stays takes no turn of anybody's.
+    pub home: Option<Target>,
     /// Whether there is anywhere else to go at all.
     pub sole: Sole,
+}
+
+/// Whether a request may go to another backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// It may.
+    No,
+    /// What it goes on from is known to one backend alone, and nobody remembers to which: no fallback.
+    Untraced,
+    /// It goes to the maker of what it goes on from, and nowhere else.
+    ToMaker,
 }
 
 /// A call and the model that it names.
@@ -73,33 +88,80 @@ pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
         return Err(forbidden(&ask.model));
     }
     // Only now: a name that is no alias must not become a label of anything.
-    ctx.entry.record.alias = Some(if *alias.name == *ask.model {
-        Arc::clone(&alias.name)
-    } else {
-        Arc::from(ask.model.as_str())
-    });
-    let mut candidates = candidates(&ctx.live, &snapshot, alias, (ask.api, &ask.model), &|alias| {
-        ctx.may_use(alias)
-    });
+    ctx.entry.record.alias = Some(Arc::clone(&alias.meters));
+    ctx.entry.record.asked = (*alias.name != *ask.model).then(|| Arc::from(ask.model.as_str()));
+    let (bound, maker) = bound(ctx, ask);
+    let (mut candidates, home) = match bound {
+        Bound::ToMaker => (listed(ctx, ask, alias), None),
+        Bound::No | Bound::Untraced => free(ctx, ask, alias),
+    };
     if candidates.is_empty() && !may_be_estimated(&alias.tiers, ask.api) {
         return Err(nobody(alias, ask));
     }
-    // Counted before anything narrows it: what a pinned or a large request meets is told to health like anything else.
+    // Counted before anything narrows it: what a bound or a large request meets is told to health like anything else.
     let sole = sole(&candidates);
-    let pinned = ask.previous.is_some();
-    if let Some(pin) = ask.previous.as_deref().and_then(|id| ctx.live.pins.find(id)) {
-        candidates.retain(|candidate| candidate.pin() == pin);
+    if let Some(maker) = maker {
+        candidates.retain(|candidate| candidate.pin() == maker);
         if candidates.is_empty() {
-            return Err(gone());
+            return Err(gone(ask));
         }
     }
     fit::narrow(ask, &mut candidates);
+    if let Some(stays) = home {
+        candidates.retain(|candidate| candidate.target == stays);
+    }
+    let home = home.filter(|_| !candidates.is_empty());
+    if candidates.is_empty() && maker.is_none() {
+        // Where the conversation is, the request does not fit any longer.
+        candidates = anew(ctx, ask, alias);
+    }
     Ok(Plan {
         alias: Arc::clone(alias),
         candidates,
-        pinned,
+        bound,
+        home,
         sole,
     })
+}
+
+/// Whether something binds the request, and to whom.
+fn bound(ctx: &mut Context, ask: &Ask) -> (Bound, Option<Pin>) {
+    ctx.origin = ask.origin;
+    let maker = ask.origin.and_then(|origin| ctx.live.pins.find(origin));
+    match (ask.origin, maker) {
+        (None, _) => (Bound::No, None),
+        (Some(_), None) => (Bound::Untraced, None),
+        (Some(_), Some(maker)) => (Bound::ToMaker, Some(maker)),
+    }
+}
+
+/// All candidates that can hold the request, in order, for one that stays nowhere after all.
+pub(super) fn anew(ctx: &Context, ask: &Ask, alias: &Arc<Alias>) -> Vec<Candidate> {
+    let mut candidates = ordered(ctx, ask, alias);
+    fit::narrow(ask, &mut candidates);
+    candidates
+}
+
+fn ordered(ctx: &Context, ask: &Ask, alias: &Arc<Alias>) -> Vec<Candidate> {
+    let may_use = |alias: &str| ctx.may_use(alias);
+    candidates(&ctx.live, &ctx.snapshot, alias, (ask.api, &ask.model), &may_use)
+}
+
+/// All candidates as the config lists them, for a request that knows which of them it wants.
+fn listed(ctx: &Context, ask: &Ask, alias: &Arc<Alias>) -> Vec<Candidate> {
+    let may_use = |alias: &str| ctx.may_use(alias);
+    all(None, &ctx.snapshot, alias, (ask.api, &ask.model), &may_use)
+}
+
+/// Candidates of a request that nothing binds; and which of them its conversation is with, if that is one of them still.
+fn free(ctx: &mut Context, ask: &Ask, alias: &Arc<Alias>) -> (Vec<Candidate>, Option<Target>) {
+    if let Some(home) = affinity::home(ctx, ask, alias) {
+        let listed = listed(ctx, ask, alias);
+        if listed.iter().any(|candidate| candidate.target == home) {
+            return (listed, Some(home));
+        }
+    }
+    (ordered(ctx, ask, alias), None)
 }
 
 /// Whether nobody need be asked to count tokens: some backend of the model has conversations, whose tokens we can estimate.
@@ -126,9 +188,20 @@ fn sole(candidates: &[Candidate]) -> Sole {
     Sole::Candidate
 }
 
-/// Candidates of the alias and of its fallbacks, as far as this client may use them; none of them twice.
+/// Candidates of the alias and of its fallbacks in order, as far as this client may use them; none of them twice.
 pub fn candidates(
     live: &Live,
+    snapshot: &Snapshot,
+    alias: &Arc<Alias>,
+    asked: Asked<'_>,
+    may_use: &dyn Fn(&str) -> bool,
+) -> Vec<Candidate> {
+    all(Some(live), snapshot, alias, asked, may_use)
+}
+
+/// The same; without `live` as the config lists them, and no turn is taken.
+fn all(
+    live: Option<&Live>,
     snapshot: &Snapshot,
     alias: &Arc<Alias>,
     asked: Asked<'_>,
@@ -155,12 +228,17 @@ pub fn candidates(
     all
 }
 
-fn add_tiers(live: &Live, alias: &Arc<Alias>, asked: Asked<'_>, all: &mut Vec<Candidate>) {
+fn add_tiers(live: Option<&Live>, alias: &Arc<Alias>, asked: Asked<'_>, all: &mut Vec<Candidate>) {
     for tier in &alias.tiers {
-        match &tier.routes[..] {
+        match (&tier.routes[..], live) {
             // By far the commonest, and nothing to put into an order.
-            [route] => add_route(alias, route, asked, all),
-            _ => add_tier(live, alias, tier, asked, all),
+            ([route], _) => add_route(alias, route, asked, all),
+            (_, Some(live)) => add_tier(live, alias, tier, asked, all),
+            (routes, None) => {
+                for route in routes {
+                    add_route(alias, route, asked, all);
+                }
+            }
         }
     }
 }
@@ -206,6 +284,8 @@ fn add_ordered(
     }
 }
 
+/// A route with each key of its backend, the one whose turn it is first. Turns go on when a key is asked (`walk`): what
+/// is only there in case others fail must not lose its turns to that.
 fn add_route(alias: &Arc<Alias>, route: &Arc<Route>, asked: Asked<'_>, all: &mut Vec<Candidate>) {
     let backend = &route.backend;
     let Some(api) = backend.serves(asked.0) else {
@@ -215,14 +295,7 @@ fn add_route(alias: &Arc<Alias>, route: &Arc<Route>, asked: Asked<'_>, all: &mut
         Some(model) => (Arc::clone(&model.name), model.id(asked.0)),
         None => (Arc::from(asked.1), Route::model_id(asked.1, asked.0)),
     };
-    // One turn a request, however many of its routes lead to the backend: else some key would never be first.
-    let taken = all.iter().find(|known| known.target.backend == backend.id);
-    let turn = match taken {
-        Some(known) => known.key as u64,
-        None if backend.keys.len() > 1 => backend.vitals.next_turn(),
-        None => 0,
-    };
-    for key in routing::rotate(backend.keys.len(), turn) {
+    for key in routing::rotate(backend.keys.len(), backend.vitals.turn()) {
         let Some(id) = backend.keys.get(key).map(|key| key.id) else {
             continue;
         };
@@ -359,8 +432,7 @@ fn unspoken(model: &str, api: Api) -> Failure {
     Failure::local(ErrorKind::ModelNotFound, message).about("model")
 }
 
-fn gone() -> Failure {
-    let message =
-        "The backend that made `previous_response_id` is no longer there; send the whole conversation.";
-    Failure::ours(Class::Unavailable, ErrorKind::UpstreamCooling, message).about("previous_response_id")
+fn gone(ask: &Ask) -> Failure {
+    let message = "The backend that keeps what this request goes on from is no longer there; send the whole conversation.";
+    Failure::ours(Class::Unavailable, ErrorKind::UpstreamCooling, message).about(ask.origin_field())
 }

@@ -19,12 +19,12 @@ use super::Candidate;
 use super::body::Piece;
 use super::clocks::{Clocks, Tick};
 use super::scrub::Hidden;
-use super::{deadline, rates, verdict};
+use super::{affinity, deadline, rates, verdict};
 use crate::base::{Class, clock};
 use crate::health::{self, Sole};
 use crate::observe::Entry;
 use crate::prompts::Rendered;
-use crate::state::{Context, Follower, InFlight, Live, Rated};
+use crate::state::{Context, Conversation, Follower, InFlight, Live, Origin, Rated};
 use crate::upstream::{Fault, UpstreamBody};
 
 /// After the terminal marker the backend has this long to close the body; the answer is whole all the same.
@@ -41,6 +41,8 @@ pub(super) struct Flow {
     dialect: Dialect,
     request_id: String,
     told: Option<Arc<[Rendered]>>,
+    conversation: Option<Conversation>,
+    origin: Option<Origin>,
     clocks: Clocks,
     /// Whether it was the client who chose when all must be over.
     ends_by_client: bool,
@@ -63,6 +65,8 @@ impl Flow {
             dialect,
             request_id: ctx.entry.record.request_id.clone(),
             told: ctx.told.clone(),
+            conversation: ctx.conversation,
+            origin: ctx.origin,
             ends_by_client: deadline::is_the_clients(ctx, &candidate.route),
             clocks: Clocks::new(timeouts.idle, deadline::end(ctx, &candidate.route)),
             heartbeat: ctx.snapshot.config.stream.heartbeat,
@@ -105,6 +109,7 @@ impl Flow {
             sole: self.sole,
             jitter: fastrand::f64(),
         };
+        affinity::loosen(&self.live, self.conversation.as_ref(), &candidate.target);
         let now = clock::now();
         let mut health = self.live.health.lock();
         let cooled = health.failure(&candidate.target, None, failure, now);
@@ -400,19 +405,19 @@ impl Stream {
 
     /// A whole answer speaks for its backend, and one of the Responses API can be gone on from.
     pub(super) fn remember(&mut self) {
-        if self.remembered {
+        if std::mem::replace(&mut self.remembered, true) {
             return;
         }
-        self.remembered = true;
         self.usage = self.watch.usage();
-        let target = self.flow.candidate.target;
-        self.flow.live.health.lock().success(&target, None, clock::now());
+        let Flow { live, candidate, .. } = &self.flow;
+        live.health.lock().success(&candidate.target, None, clock::now());
+        affinity::answered(live, self.flow.conversation.as_ref(), candidate, &self.usage);
         // A converted answer has no id that its backend would know again.
         if self.flow.dialect == Dialect::Responses
             && self.transcoder.is_none()
             && let Some(id) = self.watch.position().response_id
         {
-            self.flow.live.pins.remember(&id, self.flow.candidate.pin());
+            affinity::made(live, candidate, self.flow.origin, &id);
         }
     }
 
@@ -441,6 +446,12 @@ impl Stream {
         if let Some(mut rated) = rated {
             rates::settle(&mut rated, &entry.record);
         }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        affinity::read(&self.flow.candidate, &self.usage());
     }
 }
 

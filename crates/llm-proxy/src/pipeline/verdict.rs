@@ -10,20 +10,20 @@ use super::attempt::Lost;
 use super::failure::Failure;
 use super::plan::Candidate;
 use crate::base::Class;
-use crate::health::{self, Cooled, Probe, QuotaKind, Sole, Tried};
+use crate::health::{self, Cooled, Probe, QuotaKind, Scope, Sole, Tried};
 use crate::state::Context;
 
 /// How soon a client may come back where nobody knows better.
 const SOON: Duration = Duration::from_secs(1);
 
-/// Tells health of a failure, and the log where something begins to cool; for how long it does.
+/// Tells health of a failure, and the log where something begins to cool; what does, and for how long.
 pub(super) fn report(
     ctx: &Context,
     (candidate, probe): (&Candidate, Option<Probe>),
     lost: &Lost,
     sole: Sole,
     now: Instant,
-) -> Option<Duration> {
+) -> Option<(Scope, Duration)> {
     let health::Verdict {
         class,
         reset,
@@ -44,11 +44,12 @@ pub(super) fn report(
     drop(health);
     let rest = cooled.until.saturating_duration_since(now);
     announce(candidate, cooled, rest, &lost.detail);
-    Some(rest)
+    Some((cooled.scope, rest))
 }
 
 /// Tells the log that something begins to cool.
 pub(super) fn announce(candidate: &Candidate, cooled: Cooled, rest: Duration, detail: &str) {
+    candidate.route.backend.meters.cooled(cooled.class);
     let seconds = rest.as_secs_f64();
     let backend = &*candidate.route.backend.name;
     let key = candidate.key().map_or("", |key| &*key.name);
@@ -224,6 +225,18 @@ pub(super) fn all_full() -> Failure {
     Failure::local(ErrorKind::Overloaded, message).after(Some(SOON))
 }
 
+/// The one that keeps what a request goes on from is cooling, and no other would know it.
+pub(super) fn maker_cools(class: Class, until: Option<Instant>, now: Instant) -> Failure {
+    let message = "The backend that keeps what this request goes on from is resting; try again later, or send the \
+                   whole conversation.";
+    Failure::ours(class, ErrorKind::UpstreamCooling, message).after(Some(left(until, now)))
+}
+
+/// How long it is until then; soon, where nobody knows.
+fn left(until: Option<Instant>, now: Instant) -> Duration {
+    until.map_or(SOON, |until| until.saturating_duration_since(now))
+}
+
 /// Nothing is left but what is cooling: said at once, with the time of the first recovery.
 pub(super) fn all_cooling(class: Class, until: Option<Instant>, now: Instant) -> Failure {
     let (kind, message) = match class {
@@ -231,6 +244,5 @@ pub(super) fn all_cooling(class: Class, until: Option<Instant>, now: Instant) ->
         Class::Overloaded => says(Class::Overloaded),
         _ => says(Class::Unavailable),
     };
-    let wait = until.map_or(SOON, |until| until.saturating_duration_since(now));
-    Failure::ours(class, kind, message).after(Some(wait))
+    Failure::ours(class, kind, message).after(Some(left(until, now)))
 }

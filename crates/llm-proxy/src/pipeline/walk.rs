@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::futures::Notified;
 use tokio::time::timeout_at;
 
+use super::affinity;
+use super::ask::Ask;
 use super::deadline;
 use super::failure::Failure;
-use super::plan::Candidate;
+use super::plan::{self, Bound, Candidate, Plan};
 use super::verdict;
 use crate::base::{Class, clock};
 use crate::config::types::WhenAllCooling;
 use crate::health::{self, Gate, Probe, Sole, Target};
-use crate::state::{Context, InFlight, Live};
+use crate::state::{Alias, Context, InFlight, Live};
 
 /// How long a request waits for a cooling backend to recover (contract 4, `when_all_cooling`).
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -52,17 +54,39 @@ pub(super) struct Cooling {
 pub(super) struct Walker {
     left: Vec<Candidate>,
     sole: Sole,
+    bound: Bound,
+    /// Where the conversation is, while that is all that is looked at.
+    home: Option<Home>,
+    /// The backend that was asked last.
+    asked: Option<u64>,
     waiting_since: Option<Instant>,
     /// Whether this request was sent out as a probe before its time, because everything was cooling.
     probes_early: bool,
 }
 
+/// The candidate that a conversation stays with, and what is needed to draw all others.
+struct Home {
+    target: Target,
+    alias: Arc<Alias>,
+    /// What it failed with.
+    lost: Option<(Candidate, Class)>,
+}
+
 impl Walker {
-    /// All of them are left.
-    pub(super) fn new(candidates: Vec<Candidate>, sole: Sole) -> Self {
+    /// All of the plan's candidates are left.
+    pub(super) fn new(plan: Plan) -> Self {
+        let alias = plan.alias;
+        let home = plan.home.map(|target| Home {
+            target,
+            alias,
+            lost: None,
+        });
         Self {
-            left: candidates,
-            sole,
+            left: plan.candidates,
+            sole: plan.sole,
+            bound: plan.bound,
+            home,
+            asked: None,
             waiting_since: None,
             probes_early: false,
         }
@@ -73,8 +97,34 @@ impl Walker {
         self.left.insert(0, candidate);
     }
 
-    /// The first candidate that may be tried now.
-    pub(super) fn walk(&mut self, ctx: &Context) -> Walk {
+    /// The first candidate that may be tried now. A conversation whose own candidate is of no use begins at the top.
+    pub(super) fn walk(&mut self, ctx: &mut Context, ask: &Ask) -> Walk {
+        let found = self.look_around(ctx);
+        if matches!(found, Walk::Go(_)) {
+            return found;
+        }
+        let Some(home) = self.home.take() else {
+            return found;
+        };
+        self.leave(home, &found, ctx, ask);
+        self.look_around(ctx)
+    }
+
+    /// Draws all candidates, in order. One that is full or cools has its place among them like any other; one that was
+    /// asked, or that cannot express the request, is left out.
+    fn leave(&mut self, home: Home, found: &Walk, ctx: &mut Context, ask: &Ask) {
+        self.left = plan::anew(ctx, ask, &home.alias);
+        match found {
+            Walk::Full => affinity::away(ctx),
+            Walk::Cooling(_) => affinity::loosen(&ctx.live, ctx.conversation.as_ref(), &home.target),
+            Walk::Exhausted | Walk::Go(_) => self.left.retain(|candidate| candidate.target != home.target),
+        }
+        if let Some((failed, class)) = home.lost {
+            self.after(failed, class);
+        }
+    }
+
+    fn look_around(&mut self, ctx: &Context) -> Walk {
         if self.left.is_empty() {
             return Walk::Exhausted;
         }
@@ -124,8 +174,14 @@ impl Walker {
 
     /// Takes a candidate out, if its backend has a place.
     fn take(&mut self, at: usize, probe: ProbeGuard, now: Instant) -> Option<Chosen> {
-        let backend = &self.left.get(at)?.route.backend;
+        let candidate = self.left.get(at)?;
+        let backend = &candidate.route.backend;
         let place = backend.vitals.enter(backend.config.max_concurrent)?;
+        // Once a request, however many of its keys are asked; who knows where to go takes no turn.
+        let chooses = self.home.is_none() && self.bound != Bound::ToMaker;
+        if chooses && self.asked.replace(backend.id) != Some(backend.id) {
+            backend.vitals.asked_first(candidate.key);
+        }
         Some(Chosen {
             candidate: self.left.remove(at),
             place,
@@ -135,7 +191,11 @@ impl Walker {
     }
 
     /// Those that share what failed (the key, the model there, the backend) wait until all others have been asked.
-    pub(super) fn after(&mut self, failed: &Candidate, class: Class) {
+    pub(super) fn after(&mut self, failed: Candidate, class: Class) {
+        if let Some(home) = &mut self.home {
+            home.lost = Some((failed, class));
+            return;
+        }
         let failed_target = &failed.target;
         self.left
             .sort_by_key(|candidate| candidate.target.shares(failed_target, class));
@@ -157,7 +217,15 @@ impl Walker {
         recovered: Notified<'_>,
     ) -> Result<Option<Chosen>, Failure> {
         let now = clock::now();
-        let refused = || verdict::all_cooling(soonest.class, soonest.until, now);
+        let to_maker = self.bound == Bound::ToMaker;
+        let refused = || {
+            let says = if to_maker {
+                verdict::maker_cools
+            } else {
+                verdict::all_cooling
+            };
+            says(soonest.class, soonest.until, now)
+        };
         let is_hard = health::is_hard(soonest.class);
         match ctx.snapshot.config.fallback.when_all_cooling {
             WhenAllCooling::AlwaysTry => self.force(ctx, soonest.at, now).map(Some),
@@ -167,6 +235,8 @@ impl Walker {
             // Nothing that a wait or a probe would mend; only a probe that is under way may know better.
             WhenAllCooling::Probe if is_hard && soonest.until.is_some() => Err(refused()),
             WhenAllCooling::Probe if self.wait(ctx, soonest, now, recovered).await => Ok(None),
+            // There are others for everybody else: it is not this request that has to find out.
+            WhenAllCooling::Probe if to_maker => Err(refused()),
             WhenAllCooling::Probe => self.probe(ctx, soonest, now).map(Some),
         }
     }

@@ -7,14 +7,8 @@ use foldhash::quality::FoldHasher;
 use http::HeaderMap;
 use llm_dialect::inject::Speaker;
 
-/// The headers in which agents name their session, those of Claude Code and of Codex, older and newer.
-const SESSIONS: [&str; 5] = [
-    "x-claude-code-session-id",
-    "session-id",
-    "session_id",
-    "conversation-id",
-    "conversation_id",
-];
+use crate::base::conversation::Agent;
+pub use crate::base::conversation::Whose;
 
 /// A conversation. It stays the same as the conversation grows.
 ///
@@ -24,23 +18,13 @@ const SESSIONS: [&str; 5] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConversationId(u64);
 
-/// Whose conversation, with whom: another key's or another model's is another one, whatever the rest says.
-#[derive(Clone, Copy, Debug)]
-pub struct Whose<'a> {
-    /// The name of the client's key.
-    pub key: Option<&'a str>,
-    /// The model as the client calls it.
-    pub model: &'a str,
-}
-
 impl ConversationId {
     /// By the session id among a request's headers, if there is one. The session of an agent has one conversation with
     /// each model that it uses.
     pub fn of_session(whose: Whose<'_>, headers: &HeaderMap) -> Option<Self> {
-        let mut named = SESSIONS.iter().filter_map(|name| headers.get(*name));
-        let session = named.find(|value| !value.is_empty())?;
+        let session = Agent::of(headers).session?;
         let mut digest = Digest::of(whose);
-        digest.part(Kind::Session, session.as_bytes());
+        digest.part(Kind::Session, session);
         Some(digest.id())
     }
 

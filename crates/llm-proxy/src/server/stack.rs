@@ -18,6 +18,7 @@ use super::respond::{Wire, refusal};
 use super::{forwarded, origin, plain, refused, respond};
 use crate::base::{Class, clock};
 use crate::observe::Record;
+use crate::observe::access::Kind;
 use crate::pipeline::journey::{Call, journey};
 use crate::pipeline::{AnswerBody, Failure, admission, early, rates};
 use crate::state::{Alone, Context, Early, Following, Held, Live, Phase, Refusal, Snapshot};
@@ -230,9 +231,13 @@ impl Entrance {
             generation: snapshot.generation,
             ..Record::default()
         };
-        let quiet = is_probe(visit.place.as_ref(), &head.method) || !snapshot.config.logging.access;
+        let kind = match visit.place.as_ref() {
+            place if is_probe(place, &head.method) => Kind::Probe,
+            _ if snapshot.config.logging.access => Kind::Logged,
+            _ => Kind::Counted,
+        };
         let ctx = Box::new(Context {
-            entry: self.live.access.begin(record, quiet),
+            entry: self.live.access.begin(record, kind),
             live: Arc::clone(&self.live),
             snapshot,
             client: None,
@@ -240,6 +245,8 @@ impl Entrance {
             headers: head.headers,
             query: head.uri.query().map(str::to_owned),
             told: None,
+            conversation: None,
+            origin: None,
             early,
             alone,
             held: Held::default(),

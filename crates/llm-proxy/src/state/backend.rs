@@ -10,9 +10,11 @@ use http::{HeaderName, HeaderValue};
 use llm_dialect::Api;
 use parking_lot::Mutex;
 
+use super::cache::CacheCount;
 use crate::base::Secret;
 use crate::base::hasher::Mixing;
 use crate::config::types;
+use crate::observe::BackendMeters;
 use crate::upstream::Endpoint;
 
 /// A backend of the running config.
@@ -32,6 +34,8 @@ pub struct Backend {
     pub keys: Vec<BackendKey>,
     /// Counters that survive a reload.
     pub vitals: Arc<Vitals>,
+    /// What is counted of it for metrics.
+    pub meters: Arc<BackendMeters>,
     /// `https` or `http`.
     pub scheme: Scheme,
     /// Host and port as they go into `host`.
@@ -109,6 +113,8 @@ impl Backend {
 /// drop of its guard, and in each order the count is that of the guards.
 #[derive(Debug, Default)]
 pub struct Vitals {
+    /// What its prompt cache has been worth.
+    pub cache: CacheCount,
     in_flight: AtomicU32,
     turn: AtomicU64,
     /// Whether the operator has switched it off.
@@ -147,14 +153,19 @@ impl Vitals {
         entered.ok().map(|_| InFlight(Arc::clone(self)))
     }
 
+    /// The turn of the rotation of its keys.
+    pub fn turn(&self) -> u64 {
+        self.turn.load(Ordering::Relaxed)
+    }
+
+    /// A key was asked before the others of a request: the next request begins with the one behind it.
+    pub fn asked_first(&self, key: usize) {
+        self.turn.store(key as u64 + 1, Ordering::Relaxed);
+    }
+
     /// Switches the backend off or on, for new requests.
     pub fn switch_off(&self, off: bool) {
         self.off.store(off, Ordering::Relaxed);
-    }
-
-    /// The next turn of the rotation of its keys.
-    pub fn next_turn(&self) -> u64 {
-        self.turn.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Notes how long a first byte took.

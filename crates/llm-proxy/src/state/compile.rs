@@ -22,6 +22,7 @@ use crate::base::identity::identity;
 use crate::config::types::{self, Auth, ClientTls, Config, OnDisconnect, Protocol, Strategy, Timeouts};
 use crate::health::RetryBudget;
 use crate::limits::Buckets;
+use crate::observe::AliasMeters;
 use crate::prompts::Prompts;
 use crate::routing::{Aliases, Room, Smooth};
 use crate::upstream::{Address, Tls};
@@ -60,6 +61,8 @@ pub struct Snapshot {
 pub struct Alias {
     /// Its name; a glob's own pattern.
     pub name: Arc<str>,
+    /// What is counted of it for metrics.
+    pub meters: Arc<AliasMeters>,
     /// Its routes by priority, lowest number first; only those that may be used.
     pub tiers: Vec<Tier>,
     /// The choice within a priority.
@@ -72,6 +75,8 @@ pub struct Alias {
     pub enabled: bool,
     /// Whether other aliases stand in for it.
     pub has_fallbacks: bool,
+    /// Whether conversations stay where they are: they are meant to, and there is somewhere else to go.
+    pub affinity: bool,
     /// Its own rates.
     pub rates: Option<Arc<Buckets>>,
     /// What may be tried again; aliases that lead to the same backends share it.
@@ -259,9 +264,12 @@ fn compile_alias(
         routes,
     };
     let group = group(tiers.values().flatten());
+    let tiers: Vec<Tier> = tiers.into_iter().map(tier).collect();
     Alias {
         name: Arc::from(name),
-        tiers: tiers.into_iter().map(tier).collect(),
+        meters: live.meters.alias(name),
+        affinity: model.affinity && (has_choice(&tiers) || !model.fallback.is_empty()),
+        tiers,
         strategy: model.strategy,
         defaults: raw(&model.defaults),
         overrides: raw(&model.overrides),
@@ -270,6 +278,12 @@ fn compile_alias(
         rates: None,
         budget: live.budget(group, config.fallback.retry_budget),
     }
+}
+
+/// Whether a request has more than one key to go to.
+fn has_choice(tiers: &[Tier]) -> bool {
+    let routes = tiers.iter().flat_map(|tier| &tier.routes);
+    routes.map(|route| route.backend.keys.len()).sum::<usize>() > 1
 }
 
 /// The backends of these routes as one: a storm against them is one storm, whatever it asks for.
@@ -324,6 +338,7 @@ fn compile_backend(config: &types::Backend, live: &Live) -> Result<Backend, Stri
         endpoint,
         keys: keys(config, id).ok_or_else(|| unusable("a key of it is not a header value"))?,
         vitals: live.vitals(id),
+        meters: live.meters.backend(id, &config.name),
         host: header(authority.as_str())?,
         scheme,
         targets: targets(config).ok_or_else(|| unusable("its url and paths make no valid path"))?,
@@ -455,9 +470,8 @@ mod tests {
 
     use super::*;
     use crate::config;
-    use crate::observe::Sink;
+    use crate::observe::Logs;
     use crate::observe::access::Access;
-    use crate::observe::log::Form;
 
     fn parsed(models: &str) -> Config {
         let yaml = format!(
@@ -479,7 +493,7 @@ models: {{{models}}}
                       turned: {routes: [{backend: b, priority: 1}, {backend: a, priority: 2}]}, \
                       one: {backend: a}";
         let config = parsed(models);
-        let live = Live::new(Access::new(Sink::default(), Form::Json), &config);
+        let live = Live::new(Access::new(Logs::nowhere()), &config);
         let before = compile(config, 1, &live).unwrap();
         let after = compile(parsed(models), 2, &live).unwrap();
         let budget = |snapshot: &Snapshot, alias: &str| Arc::clone(&snapshot.aliases[alias].budget);

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
+use super::affinity::Conversation;
 use super::alone::Alone;
 use super::auth::Client;
 use super::compile::Snapshot;
 use super::early::Early;
 use super::held::Held;
 use super::live::Live;
+use super::pins::Origin;
 use super::signals::Follower;
 use crate::observe::Entry;
 use crate::prompts::Rendered;
@@ -33,6 +35,10 @@ pub struct Context {
     pub query: Option<String>,
     /// The operator's texts that were put into it.
     pub told: Option<Arc<[Rendered]>>,
+    /// Its conversation, where it matters who answers that.
+    pub conversation: Option<Conversation>,
+    /// What it goes on from, which only its maker knows.
+    pub origin: Option<Origin>,
     /// Where its response may begin before there is an answer; none where that is not configured.
     pub early: Option<Arc<Early>>,
     /// Where a backend may be read to its end though its client has left; none where no backend wants that.

@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::affinity::Affinity;
 use super::backend::Vitals;
 use super::compile::Snapshot;
 use super::lifecycle::Lifecycle;
+use super::meters::Meters;
 use super::pins::Pins;
 use super::places::Places;
 use super::rates::Rates;
@@ -25,6 +28,31 @@ use crate::upstream::Pools;
 /// An alias, a priority, and which routes it has: of other routes the credits would mean nothing.
 type TierKey = (String, i32, u64);
 
+/// How reloads went, since the start.
+#[derive(Debug)]
+pub struct Reloads {
+    /// Those that took effect.
+    pub taken: AtomicU64,
+    /// Those that were refused.
+    pub refused: AtomicU64,
+    /// From when on the config in force has been, in Unix seconds.
+    pub since: AtomicU64,
+    /// When the program started, in Unix seconds.
+    pub started: u64,
+}
+
+impl Reloads {
+    fn new() -> Self {
+        let started = clock::unix_seconds();
+        Self {
+            taken: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            since: AtomicU64::new(started),
+            started,
+        }
+    }
+}
+
 /// State keyed by identity, so that a new config finds what it kept.
 #[derive(Debug)]
 pub struct Live {
@@ -38,18 +66,24 @@ pub struct Live {
     pub pools: Pools,
     /// Who made which response.
     pub pins: Pins,
+    /// Where each conversation is.
+    pub affinity: Affinity,
     /// What each conversation was told by prompts.
     pub told: Told,
     /// Who is served, and who waits.
     pub places: Arc<Places>,
     /// What has been taken from the rate limits.
     pub rates: Rates,
+    /// What is counted of aliases and backends.
+    pub meters: Meters,
     /// Access records, and the count of requests in flight.
     pub access: Arc<Access>,
     /// The program's phase.
     pub lifecycle: Lifecycle,
     /// Why the last reload was refused; none where it was not.
     pub last_reload_error: ArcSwapOption<String>,
+    /// How reloads went.
+    pub reloads: Reloads,
     vitals: Mutex<HashMap<u64, Arc<Vitals>>>,
     smooth: Mutex<HashMap<TierKey, Arc<Mutex<Smooth>>>>,
     budgets: Mutex<HashMap<u64, Arc<Mutex<RetryBudget>>>>,
@@ -64,12 +98,15 @@ impl Live {
             guesses: Mutex::default(),
             pools: Pools::default(),
             pins: Pins::default(),
+            affinity: Affinity::default(),
             told: Told::default(),
             places: Places::new(config.concurrency),
             rates: Rates::default(),
+            meters: Meters::default(),
             access,
             lifecycle: Lifecycle::default(),
             last_reload_error: ArcSwapOption::empty(),
+            reloads: Reloads::new(),
             vitals: Mutex::default(),
             smooth: Mutex::default(),
             budgets: Mutex::default(),
@@ -88,11 +125,26 @@ impl Live {
         }
         self.places.set_bounds(snapshot.config.concurrency);
         self.last_reload_error.store(None);
+        self.reloads.taken.fetch_add(1, Ordering::Relaxed);
+        self.reloads.since.store(clock::unix_seconds(), Ordering::Relaxed);
+    }
+
+    /// Notes why a new config was refused.
+    pub fn refuse(&self, error: String) {
+        self.last_reload_error.store(Some(Arc::new(error)));
+        self.reloads.refused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The counters of a backend.
     pub(super) fn vitals(&self, backend: u64) -> Arc<Vitals> {
         Arc::clone(self.vitals.lock().entry(backend).or_default())
+    }
+
+    /// A conversation of that backend was answered elsewhere, and so many tokens of it were in its cache.
+    pub fn moved(&self, backend: u64, cached: u64) {
+        if let Some(vitals) = self.vitals.lock().get(&backend) {
+            vitals.cache.moved(cached);
+        }
     }
 
     /// The retry budget of a group of backends; a new one has that share of requests.
@@ -115,6 +167,7 @@ impl Live {
     /// Forgets the state of backends, aliases and limits that no config holds any longer, and conversations that are over.
     pub fn forget_unused(&self) {
         self.rates.forget_unused();
+        self.meters.forget_unused();
         self.told.sweep(clock::now());
         self.vitals
             .lock()

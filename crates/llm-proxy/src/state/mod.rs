@@ -1,31 +1,36 @@
 //! What a request stands on: the config compiled for quick look-ups (immutable, swapped whole), and the state that
 //! outlives a reload (health, counters, connections).
 
+mod affinity;
 mod alone;
 mod auth;
 mod backend;
+mod cache;
 mod compile;
 mod context;
 mod early;
 mod held;
 mod lifecycle;
 mod live;
+mod meters;
 mod pins;
 mod places;
 mod rates;
 mod signals;
 mod told;
 
+pub use affinity::{Affinity, Conversation, Turn};
 pub use alone::{Alone, Following};
 pub use auth::{Client, Keys, Refused, bearer};
 pub use backend::{Backend, BackendKey, InFlight, Vitals};
+pub use cache::{CacheCount, CacheView};
 pub use compile::{Alias, Route, RouteModel, Snapshot, Tier, compile};
 pub use context::Context;
 pub use early::{Early, Signs};
 pub use held::{Held, Rated};
 pub use lifecycle::{Lifecycle, Phase};
 pub use live::Live;
-pub use pins::{Pin, Pins};
+pub use pins::{Origin, Pin, Pins};
 pub use places::{Place, Places, PlacesView};
 pub use rates::{Addresses, Counter, Level, Over, Rates, settle, take};
 pub use signals::{Doubt, Follower, Refusal, Signals};

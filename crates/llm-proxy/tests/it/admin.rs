@@ -151,3 +151,45 @@ async fn only_a_post_of_a_program_or_of_a_page_of_this_machine_changes_anything(
     );
     proxy.finish().await;
 }
+
+#[tokio::test]
+async fn recent_requests_say_by_which_way_each_went() {
+    let (a, b) = pair().await;
+    let proxy = Proxy::start(&two(&a, &b, "")).await;
+    a.next(Answer::status(500));
+    proxy.client().chat("m", false).await.expect(200);
+    proxy.client().chat("nobody", false).await.expect(404);
+    proxy.recorded(2).await;
+    let admin = Client::plain(proxy.admin());
+    let all = admin.get("/api/requests").await.expect(200).json();
+    assert_eq!(all["last"], 2);
+    let [refused, answered] = &all["requests"].as_array().unwrap()[..] else {
+        panic!("two requests, the newest first: {all}")
+    };
+    assert_eq!((&refused["status"], &refused["number"]), (&json!(404), &json!(2)));
+    assert_eq!(
+        (&answered["status"], &answered["backend"]),
+        (&json!(200), &json!("b/2"))
+    );
+    let attempts = answered["attempts"].as_array().unwrap();
+    let classes: Vec<&str> = attempts
+        .iter()
+        .map(|attempt| attempt["class"].as_str().unwrap())
+        .collect();
+    assert_eq!(classes, ["server", "ok"]);
+    // As the log has them, word for word.
+    let mut logged = proxy.records();
+    for (line, number) in logged.iter_mut().zip(1..) {
+        line["number"] = json!(number);
+    }
+    assert_eq!([&logged[0], &logged[1]], [answered, refused]);
+    let newer = admin
+        .get("/api/requests?limit=9&after=1")
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(newer["requests"].as_array().unwrap().len(), 1);
+    let one = admin.get("/api/requests?limit=1").await.expect(200).json();
+    assert_eq!(one["requests"][0]["number"], 2);
+    proxy.finish().await;
+}

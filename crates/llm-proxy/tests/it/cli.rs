@@ -115,7 +115,8 @@ fn wrong_usage_ends_with_2_and_says_so_on_standard_error() {
 
 #[test]
 fn k01_check_tells_every_error_at_once_each_with_its_place_and_exits_with_2() {
-    let bad = format!("{LEAST}lisen: x\nwatch: maybe\ntimeout: {{idle: soon}}\nlogging: {{mask: strict}}\n");
+    let bad =
+        format!("{LEAST}lisen: x\nwatch: maybe\ntimeout: {{idle: soon}}\ntelemetry: {{otlp: 'http://x'}}\n");
     let folder = Folder::new().with("config.yaml", &bad);
     let output = folder.run(&["check"]);
     let text = err(&output);
@@ -132,7 +133,7 @@ fn k01_check_tells_every_error_at_once_each_with_its_place_and_exits_with_2() {
         "config.yaml:4:8",
         "watch: maybe",
         "config.yaml:5:17",
-        "config.yaml:6:11",
+        "config.yaml:6:1",
     ] {
         assert!(text.contains(words), "no {words:?} in {text}");
     }
@@ -143,7 +144,7 @@ fn k01_check_tells_every_error_at_once_each_with_its_place_and_exits_with_2() {
 fn check_of_a_good_file_says_what_it_holds_and_exits_with_0() {
     let folder = Folder::new()
         .with("config.yaml", LEAST)
-        .with("other.yaml", &format!("{LEAST}logging: {{mask: strict}}\n"));
+        .with("other.yaml", &format!("{LEAST}telemetry: {{otlp: 'http://x'}}\n"));
     let good = folder.run(&["check"]);
     assert_eq!((good.status.code(), err(&good).as_str()), (Some(0), ""));
     assert!(
@@ -251,6 +252,35 @@ models:
         assert!(all.contains(says), "{args:?}: {all}");
     }
     assert!(!text.contains("sk-canary-"), "G2: {text}");
+}
+
+#[test]
+fn explain_says_whether_a_conversation_stays_and_by_what_it_is_known() {
+    let yaml = "backends:
+  - {name: a, protocol: openai, url: 'http://a.example', api_keys: [sk-canary-one, sk-canary-two]}
+  - {name: b, protocol: openai, url: 'http://b.example'}
+models:
+  keys: {backend: a}
+  routes: {routes: [{backend: b}, {backend: b, model: other}]}
+  chain: {backend: b, fallback: [keys]}
+  single: {backend: b}
+  apart: {backend: a, affinity: off}
+";
+    let folder = Folder::new().with("config.yaml", yaml);
+    for (model, says) in [
+        (
+            "keys",
+            "affinity: a conversation goes first to the backend and key that answered it last",
+        ),
+        ("routes", "`prompt_cache_key`"),
+        ("chain", "within one API key"),
+        ("single", "affinity: there is nothing to choose from"),
+        ("apart", "affinity: off"),
+    ] {
+        let text = out(&folder.run(&["explain", "--model", model]));
+        assert!(text.contains(says), "{model}: {text}");
+        assert_eq!(text.matches("affinity: ").count(), 1, "{text}");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@
 mod support;
 
 mod admin;
+mod affinity;
 mod basics;
 mod cancel;
 mod cli;
@@ -29,7 +30,9 @@ mod identity;
 mod life;
 mod limits;
 mod logs;
+mod metrics;
 mod prompts;
+mod records;
 mod streams;
 mod upgrade;
 mod upstream_h2;

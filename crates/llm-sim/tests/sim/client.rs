@@ -193,6 +193,12 @@ impl Client {
         }
     }
 
+    /// All that comes until the backend closes.
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
+        while self.fill().await.is_ok() {}
+        std::mem::take(&mut self.buffer)
+    }
+
     /// Waits for the backend to close.
     pub(crate) async fn ended(&mut self) -> Ended {
         self.fill().await.expect_err("nothing more should come")

@@ -175,3 +175,46 @@ async fn a_broken_backend_is_overloaded_or_resets_every_second_request() {
     }
     assert_eq!(ends, [Ended::Rst, Ended::Whole, Ended::Rst, Ended::Whole]);
 }
+
+#[tokio::test]
+async fn a_whole_answer_may_be_followed_by_a_fin_that_nobody_announced() {
+    for dialect in DIALECTS {
+        for stream in [false, true] {
+            let sim = Sim::start(Speaks::All).await.unwrap();
+            sim.next(Answer::healthy().hangs_up());
+            let mut client = Client::connect(&sim).await;
+            let reply = client.ask(dialect, stream).await;
+            assert_eq!((reply.status, reply.ended), (200, Ended::Whole), "{dialect:?}");
+            assert_eq!(reply.header("connection"), None, "{dialect:?}");
+            assert_eq!(client.ended().await, Ended::Fin, "{dialect:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_nobody_asked_for_come_after_the_whole_answer() {
+    const UNASKED: &str = "HTTP/1.1 418 Unasked\r\ncontent-length: 0\r\n\r\n";
+    for dialect in DIALECTS {
+        for stream in [false, true] {
+            let sim = Sim::start(Speaks::All).await.unwrap();
+            sim.next(Answer::healthy().unasked(UNASKED));
+            let mut client = Client::connect(&sim).await;
+            let reply = client.ask(dialect, stream).await;
+            assert_eq!((reply.status, reply.ended), (200, Ended::Whole), "{dialect:?}");
+            assert_eq!(client.reply().await.status, 418, "{dialect:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn garbage_in_the_framing_is_no_end() {
+    let sim = Sim::start(Speaks::Chat).await.unwrap();
+    sim.next(Answer::events(["data: 1\n\n", "data: 2\n\n"]).after(1, Cut::Garbage));
+    let mut client = Client::connect(&sim).await;
+    client
+        .send(Dialect::Chat.path(), Dialect::Chat.headers(), b"{}")
+        .await;
+    let got = client.rest().await;
+    let garbage: &[u8] = b"9\r\ndata: 1\n\n\r\nthis is no size\r\n\0\xff\xfe";
+    assert!(got.ends_with(garbage), "{:?}", String::from_utf8_lossy(&got));
+}

@@ -115,7 +115,7 @@ impl Drop for Process {
     }
 }
 
-fn read(pid: u32, file: &str) -> Result<String> {
+pub(super) fn read(pid: u32, file: &str) -> Result<String> {
     let path = format!("/proc/{pid}/{file}");
     fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
 }
@@ -133,7 +133,7 @@ fn ticks(stat: &str) -> Result<u32> {
 }
 
 /// That field of `/proc/PID/status`, in KiB.
-fn resident(status: &str, field: &str) -> Result<u64> {
+pub(super) fn resident(status: &str, field: &str) -> Result<u64> {
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix(field))

@@ -150,6 +150,6 @@ fn path(path: &Path) -> String {
 }
 
 /// An address that nobody listens on: bound once and given back.
-fn free_address() -> Result<SocketAddr> {
+pub(super) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }

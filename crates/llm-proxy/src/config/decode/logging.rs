@@ -4,8 +4,7 @@ use std::path::Path;
 
 use crate::config::fields::logging::{FILE, LOGGING};
 use crate::config::formats;
-use crate::config::names::Rotate;
-use crate::config::types::{Bodies, LogFile, LogFormat, Logging, Mask};
+use crate::config::types::{Bodies, LogFile, LogFormat, Logging, Mask, Rotate};
 use crate::config::view::View;
 
 pub(super) fn logging(top: &View<'_>, dir: &Path) -> Logging {
@@ -16,6 +15,11 @@ pub(super) fn logging(top: &View<'_>, dir: &Path) -> Logging {
         file: logging
             .maybe_section("file", &FILE)
             .and_then(|file| self::file(&file, dir)),
+        bodies_dir: logging
+            .section("file", &FILE)
+            .read("dir", |text| Some(formats::path(text, dir)))
+            .unwrap_or_default()
+            .join("bodies"),
         access: logging.truth("access"),
         bodies: logging.named("bodies").unwrap_or(Bodies::Off),
         mask: logging.named("mask").unwrap_or(Mask::Standard),
@@ -25,7 +29,7 @@ pub(super) fn logging(top: &View<'_>, dir: &Path) -> Logging {
 fn file(file: &View<'_>, dir: &Path) -> Option<LogFile> {
     Some(LogFile {
         dir: file.read("dir", |text| Some(formats::path(text, dir)))?,
-        daily: file.named("rotate").is_some_and(|rotate: Rotate| rotate.0),
+        rotate: file.named("rotate").unwrap_or(Rotate::Daily),
         max_size: file.read("max_size", crate::config::scalars::size),
         max_files: file.int("max_files").unwrap_or(1),
         compress: file.truth("compress"),

@@ -3,8 +3,8 @@
 use super::Default::{Nothing, Required, Value};
 use super::{COUNT, FILLED, Field, Kind, Section, field};
 use crate::config::formats;
-use crate::config::names::{Rotate, names};
-use crate::config::types::{Bodies, LogFormat, Mask};
+use crate::config::names::names;
+use crate::config::types::{Bodies, LogFormat, Mask, Rotate};
 
 /// `logging`
 pub(crate) static LOGGING: Section = Section {
@@ -30,14 +30,14 @@ const FIELDS: &[Field] = &[
         "file",
         Kind::Section(&FILE),
         Nothing,
-        "A file beside standard error.",
+        "A file beside standard error, `llm-proxy.log`, always as JSON.",
     ),
     field("access", Kind::Bool, Value("true"), "One line for each request."),
     field(
         "bodies",
         Kind::Choice(names::<Bodies>),
         Value("off"),
-        "Which bodies are logged, masked, for debugging.",
+        "Which requests leave their bodies, masked and cut, as files in the folder `bodies` of `file.dir`, for debugging.",
     ),
     field(
         "mask",
@@ -57,20 +57,20 @@ pub(crate) static FILE: Section = Section {
             "rotate",
             Kind::Choice(names::<Rotate>),
             Value("daily"),
-            "Whether each day begins a new file.",
+            "When a new file begins, by UTC: each day, each hour or never.",
         ),
         field(
             "max_size",
             Kind::Size,
             Value("100MiB"),
-            "The size after which a new file begins.",
+            "The size at which a new file begins.",
         ),
-        field("max_files", COUNT, Value("14"), "How many are kept."),
+        field("max_files", COUNT, Value("14"), "How many old ones are kept."),
         field(
             "compress",
             Kind::Bool,
             Value("true"),
-            "Whether old ones are compressed.",
+            "Whether old ones are compressed with gzip.",
         ),
     ],
 };

@@ -15,6 +15,8 @@ pub struct Logging {
     pub access: bool,
     /// Which bodies are logged.
     pub bodies: Bodies,
+    /// Their folder.
+    pub bodies_dir: PathBuf,
     /// What is masked.
     pub mask: Mask,
 }
@@ -35,14 +37,25 @@ pub enum LogFormat {
 pub struct LogFile {
     /// Its folder.
     pub dir: PathBuf,
-    /// Whether a new one begins each day.
-    pub daily: bool,
+    /// When a new one begins, whatever its size.
+    pub rotate: Rotate,
     /// The size after which a new one begins.
     pub max_size: Option<u64>,
-    /// How many are kept.
+    /// How many old ones are kept.
     pub max_files: u32,
     /// Whether old ones are compressed.
     pub compress: bool,
+}
+
+/// When a log file has had its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotate {
+    /// At the end of its day, in UTC.
+    Daily,
+    /// At the end of its hour.
+    Hourly,
+    /// Never: its size alone decides.
+    Never,
 }
 
 /// Which bodies are logged.

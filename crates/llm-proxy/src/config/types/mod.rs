@@ -7,6 +7,7 @@ mod failure;
 mod logging;
 mod models;
 mod prompts;
+mod secrets;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,7 +21,7 @@ pub use backends::{Auth, Backend, ClientTls, HttpVersion, OnDisconnect, Outbound
 pub use bounds::{Concurrency, Limits, Rate, RateLimits, Stream, TimeoutOverrides, Timeouts};
 pub use clients::{Admin, ApiKey, Budget, Listen, Period, ServerTls};
 pub use failure::{Detection, ErrorMap, Fallback, StatusPattern, TextPattern, Trip, WhenAllCooling};
-pub use logging::{Bodies, LogFile, LogFormat, Logging, Mask};
+pub use logging::{Bodies, LogFile, LogFormat, Logging, Mask, Rotate};
 pub use models::{Model, Route, Strategy};
 pub use prompts::{Prompt, PromptPosition, PromptSettings, PromptSource};
 

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::config;
-use crate::observe::Sink;
+use crate::observe::Logs;
 use crate::observe::access::Access;
 use crate::observe::log::Form;
 use crate::server::{Http, Socket, serve};
@@ -66,7 +66,7 @@ struct Scene {
     backend: TcpListener,
     live: Arc<Live>,
     entrance: Entrance,
-    sink: Sink,
+    logs: Arc<Logs>,
     page: Page,
 }
 
@@ -82,8 +82,8 @@ impl Scene {
         let config = config.map(|loaded| loaded.config);
         let config = config.unwrap_or_else(|report| panic!("{}", report.render(false)));
         let page = Page::default();
-        let sink = Sink::to(page.clone(), Form::Json);
-        let live = Live::new(Access::new(sink.clone(), Form::Json), &config);
+        let logs = Logs::to(page.clone(), Form::Json);
+        let live = Live::new(Access::new(Arc::clone(&logs)), &config);
         let snapshot = compile(config, 1, &live).unwrap();
         let entrance = Entrance {
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
@@ -93,7 +93,7 @@ impl Scene {
             backend,
             live,
             entrance,
-            sink,
+            logs,
             page,
         }
     }
@@ -139,7 +139,7 @@ impl Scene {
 
     /// The access lines, once there are `count`.
     fn records(&self, count: usize) -> Vec<Value> {
-        self.sink.flush(Duration::from_secs(20));
+        self.logs.flush(Duration::from_secs(20));
         let text = String::from_utf8(self.page.0.lock().clone()).unwrap();
         let lines: Vec<Value> = text
             .lines()

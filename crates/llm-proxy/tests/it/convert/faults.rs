@@ -1,13 +1,11 @@
 //! What fails behind a conversion: before the commit point the next backend answers, after it the client's own error
 //! event ends the stream, and the caller's own faults keep their words.
 
-use std::time::Duration;
-
 use llm_sim::{Answer, Cut};
 use serde_json::json;
 
-use super::super::support::Tongue;
-use super::pair::{Pair, Scene, dialect};
+use super::super::support::{Hand, Proxy, Tongue, within};
+use super::pair::{Pair, Scene, apis, dialect};
 use llm_dialect::grammar::{self, State};
 
 #[tokio::test]
@@ -76,18 +74,31 @@ async fn s08_s09_s11_a_stream_that_breaks_later_ends_with_the_clients_error_even
 #[tokio::test]
 async fn s13_an_event_that_is_no_json_breaks_a_converted_stream() {
     for pair in Pair::all() {
-        let scene = Scene::start(pair).await;
-        let mut events = pair.backend.begun(2);
-        events.push("data: {\"broken\n\n".to_owned());
-        events.extend(pair.backend.closing());
-        // Apart, so that the client has been told something by then: else the next backend would answer.
-        scene
-            .a
-            .always(Answer::events(events).delay(Duration::from_millis(20)));
-        let reply = scene.ask(true).await;
+        let hand = Hand::start().await;
+        let proxy = Proxy::start(&format!(
+            "backends: [{{name: a, protocol: {}, url: {}, api_key: sk-canary-backend, apis: [{}]}}]
+models: {{m: {{backend: a, model: real}}}}\n",
+            pair.backend.protocol(),
+            hand.url(),
+            apis(pair.backend),
+        ))
+        .await;
+        let body = pair.client.request("m", true).to_string();
+        let mut client = proxy
+            .client()
+            .open("POST", pair.client.path(), body.as_bytes())
+            .await;
+        let mut held = hand.take().await;
+        held.begin().await;
+        held.say(&pair.backend.begun(2).concat()).await;
+        // The client has been told something: from here on nobody else can answer.
+        client.until("word-1").await;
+        held.say("data: {\"broken\n\n").await;
+        let reply = within("the stream's end", client.rest()).await;
         let state = grammar::beginning(dialect(pair.client), &reply.body);
         assert_eq!(state, Ok(State::Failed), "{pair:?}: {}", reply.text());
-        scene.finish().await;
+        held.gone().await;
+        proxy.finish().await;
     }
 }
 

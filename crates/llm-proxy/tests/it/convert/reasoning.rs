@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::super::support::{Proxy, Tongue};
 
-/// One alias with a backend of Messages before one of Responses, or the other way round.
+/// One alias with a backend of Messages before one of Responses, or the other way round. A conversation comes back to
+/// the first, which with affinity it would not.
 async fn two(first: &str) -> (Sim, Sim, Proxy) {
     let claude = Sim::start(Speaks::All).await.unwrap();
     let gpt = Sim::start(Speaks::All).await.unwrap();
@@ -16,6 +17,7 @@ async fn two(first: &str) -> (Sim, Sim, Proxy) {
   - {{name: gpt, protocol: openai, url: {}, api_key: sk-canary-backend-b, apis: [responses]}}
 models:
   m:
+    affinity: off
     routes:
       - {{backend: claude, model: claude-sonnet-4-5, priority: {one}}}
       - {{backend: gpt, model: gpt-5, priority: {two}}}

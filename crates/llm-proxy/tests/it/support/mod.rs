@@ -4,6 +4,7 @@ pub mod client;
 pub mod hand;
 pub mod proxy;
 pub mod rig;
+pub mod schema;
 pub mod script;
 pub mod tls;
 

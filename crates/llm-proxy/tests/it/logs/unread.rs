@@ -6,22 +6,14 @@ use std::process::{Child, Command, Stdio};
 
 use llm_sim::{Answer, Sim, Speaks};
 
-use super::support::client::chat;
-use super::support::proxy::fresh_dir;
-use super::support::{Client, Proxy, until};
+use super::super::support::client::chat;
+use super::super::support::proxy::fresh_dir;
+use super::super::support::{Client, Proxy, until};
+use super::config;
 
 /// What a pipe holds by default, and what the reader of the test may have read ahead.
 const PIPE: usize = 64 * 1024;
 const AHEAD: usize = 8 * 1024;
-
-fn config(sim: &Sim) -> String {
-    format!(
-        "backends: {{name: a, protocol: openai, url: '{}', api_key: sk-canary-backend}}
-models: {{m: {{backend: a, model: real}}}}
-",
-        sim.url()
-    )
-}
 
 #[tokio::test]
 async fn l22_a_log_that_nobody_reads_holds_no_request_and_is_all_there_once_it_is_read_again() {

@@ -1,0 +1,120 @@
+//! Where all that the program says goes: to standard error, and into files where the config names some.
+
+use std::borrow::Cow;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::bodies::BodyLog;
+use super::file::Target;
+use super::log::Form;
+pub use super::mask::Mask;
+use super::sink::{SharedMask, Sink};
+use crate::config::types::{self, Config};
+
+/// All outlets of the log.
+#[derive(Debug)]
+pub struct Logs {
+    stderr: Sink,
+    form: Form,
+    file: Arc<Target>,
+    bodies: BodyLog,
+    mask: SharedMask,
+}
+
+/// What could not be logged since the start, by outlet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// Lines to standard error.
+    pub stderr: u64,
+    /// Lines to the file.
+    pub file: u64,
+    /// Requests whose bodies were to be kept.
+    pub bodies: u64,
+}
+
+impl Logs {
+    /// An outlet to `out`, in that form; files come with a config.
+    pub fn to(out: impl Write + Send + 'static, form: Form) -> Arc<Self> {
+        let mask = SharedMask::default();
+        Self::with(Sink::to(out, form, Arc::clone(&mask)), form, mask)
+    }
+
+    /// Nobody reads what is said.
+    pub fn nowhere() -> Arc<Self> {
+        Self::with(Sink::default(), Form::Json, SharedMask::default())
+    }
+
+    fn with(stderr: Sink, form: Form, mask: SharedMask) -> Arc<Self> {
+        Arc::new(Self {
+            stderr,
+            form,
+            file: Target::new(Arc::clone(&mask)),
+            bodies: BodyLog::new(Arc::clone(&mask)),
+            mask,
+        })
+    }
+
+    /// Takes a config's settings; the form of lines on standard error is that of the start.
+    pub fn configure(&self, config: &Config, mask: Mask) {
+        self.mask.store(Some(Arc::new(mask)));
+        self.file.set(config.logging.file.clone());
+    }
+
+    /// A text as it may be shown: what the log's mask catches is blotted out.
+    pub fn masked<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        match &*self.mask.load() {
+            Some(mask) => Cow::Owned(mask.apply(text).into_owned()),
+            None => Cow::Borrowed(text),
+        }
+    }
+
+    /// Opens the file anew: somebody else may have moved it away.
+    pub fn reopen(&self) {
+        self.file.reopen();
+    }
+
+    /// Takes one line, whose text is made in the forms that are asked for.
+    pub(super) fn line(&self, make: impl Fn(Form) -> Vec<u8>) {
+        let file = self.file.sink();
+        let line = make(self.form);
+        if let Some(file) = file {
+            match self.form {
+                Form::Json => file.line(&line),
+                Form::Pretty => file.line(&make(Form::Json)),
+            }
+        }
+        self.stderr.line(&line);
+    }
+
+    /// The keeper of bodies.
+    pub(super) fn bodies(&self) -> &BodyLog {
+        &self.bodies
+    }
+
+    /// Waits until all is written, but not longer than `limit` for each outlet.
+    pub fn flush(&self, limit: Duration) {
+        self.stderr.flush(limit);
+        if let Some(file) = self.file.sink() {
+            file.flush(limit);
+        }
+        self.bodies.flush(limit);
+    }
+
+    /// What could not be logged.
+    pub fn dropped(&self) -> Dropped {
+        Dropped {
+            stderr: self.stderr.dropped(),
+            file: self.file.dropped(),
+            bodies: self.bodies.dropped(),
+        }
+    }
+}
+
+/// What a config's log must not show.
+///
+/// # Errors
+/// There are too many secrets to look for.
+pub fn mask(config: &Config) -> Result<Mask, String> {
+    Mask::new(&config.secrets(), config.logging.mask == types::Mask::Strict)
+}
