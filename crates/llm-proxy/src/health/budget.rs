@@ -110,4 +110,21 @@ mod tests {
         let taken = (0..1_000).filter(|_| budget.take(now)).count();
         assert_eq!(taken, 110);
     }
+
+    #[test]
+    fn a_reload_brings_a_new_share_and_a_burst_gets_ten() {
+        let now = clock::now();
+        let mut budget = RetryBudget::new(0.0, now);
+        assert_eq!((0..100).filter(|_| budget.take(now)).count(), 10);
+        budget.set_share(1.0);
+        assert!(budget.take(now), "no limit any more");
+    }
+
+    #[test]
+    fn no_more_than_a_second_of_quiet_is_kept() {
+        let now = clock::now();
+        let mut budget = RetryBudget::new(0.0, now);
+        let after_a_minute = now + Duration::from_mins(1);
+        assert_eq!((0..100).filter(|_| budget.take(after_a_minute)).count(), 10);
+    }
 }

@@ -434,8 +434,8 @@ mod tests {
         ] {
             let verdict = classify(&evidence, "a", &detection(), UNIX_EPOCH);
             assert_eq!(
-                (verdict.class, verdict.falls_back),
-                (class, falls_back),
+                (verdict.class, verdict.falls_back, verdict.firm),
+                (class, falls_back, false),
                 "{evidence:?}"
             );
         }
@@ -450,6 +450,7 @@ mod tests {
             (403, Class::Auth, true),
             (404, Class::NotFound, true),
             (405, Class::NotFound, true),
+            (410, Class::NotFound, true),
             (408, Class::TtftTimeout, true),
             (409, Class::Conflict, false),
             (413, Class::Client, false),
@@ -522,6 +523,11 @@ mod tests {
             ("as a 400", 400, message("Too many concurrent requests for this account"), Class::Rate),
             ("a 503 stays one", 503, message("Too many requests"), Class::Unavailable),
             ("a caller's own words", 400, message("Invalid value: 'too many requests'"), Class::Client),
+            ("a 402 is about money", 402, message("The server is busy"), Class::Quota),
+            ("a 403 may be a filter's", 403, message("This input requires moderation"), Class::Policy),
+            ("but not the length of a context", 403, message("prompt is too long"), Class::Auth),
+            ("a conflict stays one", 409, message("The server is busy"), Class::Conflict),
+            ("a 404 is no rate", 404, message("Too many requests"), Class::NotFound),
             ("Zhipu's busy hour", 429, message("该模型当前访问量过大，请您稍后再试"), Class::Overloaded),
             ("Zhipu's week", 429, message("[1310][Weekly/Monthly Limit Exhausted. Your limit will reset at 2026-01-21 10:08:38]"), Class::Quota),
         ] {
@@ -547,6 +553,18 @@ mod tests {
                 Class::Quota,
             ),
             (
+                "a second less than ten minutes",
+                Some("599"),
+                message("Rate limit reached"),
+                Class::Rate,
+            ),
+            (
+                "ten minutes",
+                Some("600"),
+                message("Rate limit reached"),
+                Class::Quota,
+            ),
+            (
                 "F16: clamped to a day",
                 Some("999999999999"),
                 message("Rate limit reached"),
@@ -566,6 +584,24 @@ mod tests {
                 headers.insert("retry-after", HeaderValue::from_static(value));
             }
             assert_eq!(by_status(429, &headers, &body, &detection()).class, class, "{id}");
+        }
+    }
+
+    #[test]
+    fn what_was_said_in_words_is_firm() {
+        let long = [("retry-after", "3600")];
+        for (status, headers, body, class) in [
+            (403, &[][..], "Too many requests", Class::Rate),
+            (403, &long, "Too many requests", Class::Quota),
+            (429, &long, "slow down", Class::Quota),
+            (403, &[], "This key may not use that model", Class::ForbiddenModel),
+        ] {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.insert(*name, HeaderValue::from_static(value));
+            }
+            let verdict = by_status(status, &map, &message(body), &detection());
+            assert_eq!((verdict.class, verdict.firm), (class, true), "{status} {body}");
         }
     }
 
@@ -618,6 +654,7 @@ mod tests {
             ("a region", 403, message("Country, region, or territory not supported"), Some(Region)),
             ("a model, not a region", 403, message("This key may not use that model"), None),
             ("nobody knows", 429, message("slow down"), None),
+            ("nor of a quota", 429, message("slow down, it resets in 2 hours"), None),
             ("a server's failure has none", 500, message("weekly maintenance"), None),
         ];
         for (id, status, body, expected) in cases {
@@ -713,6 +750,16 @@ mod tests {
                 Class::Client,
             ),
             ("F18", r#"{"error":"余额不足"}"#, Class::Quota),
+            (
+                "the least status",
+                r#"{"error":{"message":"x","code":400}}"#,
+                Class::Client,
+            ),
+            (
+                "a number beyond them is none",
+                r#"{"error":{"message":"prompt is too long","code":600}}"#,
+                Class::ContextLength,
+            ),
             ("who knows", r#"{"error":{"message":"?"}}"#, Class::BadResponse),
         ] {
             assert_eq!(in_band(body).class, class, "{id}: {body}");
@@ -747,19 +794,23 @@ mod tests {
                 "image input",
                 Class::Unsupported,
             ),
+            ErrorMap {
+                backend: None,
+                status: Some(StatusPattern::Exact(418)),
+                pattern: None,
+                class: Class::Unavailable,
+            },
         ];
-        for (status, body, class) in [
-            (400, "an ODD thing", Class::Overloaded),
-            (422, "an odd thing", Class::Client),
-            (429, "it is your fault", Class::Client),
-            (500, "it is your fault", Class::Server),
-            (500, "image input is not supported", Class::Unsupported),
+        for (status, body, class, firm) in [
+            (400, "an ODD thing", Class::Overloaded, true),
+            (422, "an odd thing", Class::Client, false),
+            (429, "it is your fault", Class::Client, true),
+            (500, "it is your fault", Class::Server, false),
+            (500, "image input is not supported", Class::Unsupported, true),
+            (418, "whatever it says", Class::Unavailable, true),
         ] {
-            assert_eq!(
-                by_status(status, &HeaderMap::new(), body, &detection).class,
-                class,
-                "{status} {body}"
-            );
+            let verdict = by_status(status, &HeaderMap::new(), body, &detection);
+            assert_eq!((verdict.class, verdict.firm), (class, firm), "{status} {body}");
         }
     }
 
@@ -796,6 +847,51 @@ mod tests {
             Class::Unavailable,
             "what is no answer at all is looked up too"
         );
+    }
+
+    #[test]
+    fn an_error_under_a_200_is_mapped_by_either_status() {
+        for (status, body, class) in [
+            (Some(200), r#"{"error":{"message":"odd"}}"#, Class::Overloaded),
+            (
+                Some(200),
+                r#"{"error":{"message":"odd","code":429}}"#,
+                Class::Overloaded,
+            ),
+            (
+                Some(429),
+                r#"{"error":{"message":"odd","code":429}}"#,
+                Class::Overloaded,
+            ),
+            (None, r#"{"error":{"message":"odd"}}"#, Class::Client),
+        ] {
+            let mut detection = detection();
+            detection.error_map = vec![ErrorMap {
+                backend: None,
+                status: status.map(StatusPattern::Exact),
+                pattern: Some(TextPattern::Text("odd".into())),
+                class,
+            }];
+            let error = facts(body);
+            let raw = body.as_bytes();
+            let evidence = Evidence::InBand { error: &error, raw };
+            let verdict = classify(&evidence, "relay", &detection, UNIX_EPOCH);
+            assert_eq!(verdict.class, class, "{status:?} {body}");
+        }
+    }
+
+    #[test]
+    fn what_comes_late_in_a_body_is_not_searched() {
+        for (before, class) in [(8_000, Class::Quota), (8_192, Class::Client)] {
+            let body = format!("{}余额不足", "x".repeat(before));
+            let verdict = by_status(400, &HeaderMap::new(), &body, &detection());
+            assert_eq!(verdict.class, class, "after {before} bytes");
+        }
+    }
+
+    #[test]
+    fn who_left_and_what_we_refused_is_sent_nowhere_else() {
+        assert!(!falls_back(Class::ClientGone) && !falls_back(Class::Local));
     }
 
     #[test]

@@ -179,6 +179,7 @@ mod tests {
     fn it_comes_back_by_a_probe_and_not_by_time_alone() {
         let now = clock::now();
         let mut cooldown = Cooldown::new();
+        assert_eq!(cooldown.stage(now), Stage::In { share: 1.0 });
         cooldown.trip(Class::Server, now, doubling);
         assert_eq!(
             cooldown.stage(now),
@@ -196,7 +197,12 @@ mod tests {
         assert_eq!(cooldown.stage(late), probing, "that was somebody else's");
         cooldown.recover(7, late);
         assert_eq!(cooldown.stage(late), Stage::In { share: FIRST_SHARE });
+        let Stage::In { share } = cooldown.stage(late + SECOND * 5) else {
+            panic!("it recovered");
+        };
+        assert!((0.54..0.56).contains(&share), "half-way from a tenth: {share}");
         assert_eq!(cooldown.stage(late + WARM_UP), Stage::In { share: 1.0 });
+        assert_eq!(cooldown.stage(late + WARM_UP * 2), Stage::In { share: 1.0 });
     }
 
     #[test]

@@ -249,4 +249,19 @@ mod tests {
             assert_eq!(after(class, spent), expected, "{id}");
         }
     }
+
+    #[test]
+    fn each_reason_to_stop_has_its_name() {
+        let reasons = [
+            StopReason::Committed,
+            StopReason::ClientGone,
+            StopReason::Pinned,
+            StopReason::Attempts,
+            StopReason::SlowFailure,
+            StopReason::Deadline,
+            StopReason::RetryBudget,
+        ];
+        let names: std::collections::BTreeSet<_> = reasons.map(StopReason::name).into();
+        assert!(names.len() == reasons.len() && !names.contains(""), "{names:?}");
+    }
 }

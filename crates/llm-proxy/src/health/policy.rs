@@ -132,6 +132,14 @@ pub(super) mod tests {
         })
     }
 
+    impl Policy {
+        /// The same with another window.
+        pub(in crate::health) fn with_window(mut self, window: Duration) -> Self {
+            self.trip.window = window;
+            self
+        }
+    }
+
     #[test]
     fn cooldowns_double_up_to_their_cap() {
         let policy = policy(Duration::from_secs(15));
@@ -144,6 +152,7 @@ pub(super) mod tests {
             (Class::Rate, 1, 5),
             (Class::Rate, 9, 60),
             (Class::Connect, 2, 10),
+            (Class::Connect, 9, 60),
             (Class::Auth, 1, 600),
             (Class::Auth, 9, 3_600),
             (Class::Quota, 3, 1_800),
@@ -180,5 +189,20 @@ pub(super) mod tests {
         let policy = policy(Duration::from_secs(10));
         assert_eq!(policy.length(Class::Server, 1, 0.0), Duration::from_secs(8));
         assert_eq!(policy.length(Class::Server, 1, 1.0), Duration::from_secs(12));
+        assert_eq!(policy.length(Class::Server, 1, 5.0), Duration::from_secs(12));
+    }
+
+    #[test]
+    fn hard_classes_have_bases_of_their_own_where_the_config_names_none() {
+        let mut policy = policy(Duration::from_secs(15));
+        policy.cooldowns.clear();
+        for (class, minutes) in [
+            (Class::Auth, 10),
+            (Class::Quota, 30),
+            (Class::NotFound, 10),
+            (Class::ForbiddenModel, 30),
+        ] {
+            assert_eq!(policy.base(class), Duration::from_mins(minutes), "{class}");
+        }
     }
 }

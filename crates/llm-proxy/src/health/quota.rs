@@ -321,12 +321,31 @@ mod tests {
                 None,
             ),
             (&[("x-remaining-requests", "0")], None),
+            (&[("x-ratelimit-remaining-images", "0")], None),
         ] {
             let mut map = HeaderMap::new();
             for (name, value) in headers {
                 map.insert(*name, value.parse().unwrap());
             }
             assert_eq!(spent_dimension(&map), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_stated_402_and_the_type_of_an_error_tell_without_a_word() {
+        for (class, status, kind, expected) in [
+            (Class::Quota, Some(402), "", Some(QuotaKind::Balance)),
+            (Class::Quota, Some(429), "", None),
+            (Class::Rate, None, "tokens", Some(QuotaKind::Tokens)),
+            (Class::Rate, None, "requests", Some(QuotaKind::Requests)),
+            (Class::Rate, None, "images", None),
+        ] {
+            let facts = ErrorFacts {
+                status,
+                kind: kind.to_owned(),
+                ..ErrorFacts::default()
+            };
+            assert_eq!(of_its_class(class, &facts, "", ""), expected, "{status:?} {kind}");
         }
     }
 }

@@ -749,12 +749,98 @@ mod tests {
         let now = clock::now();
         let mut registry = registry(SECOND);
         for between in [Class::Server, Class::Rate] {
-            fail(&mut registry, Class::Connect, 1, now);
+            assert_eq!(fail(&mut registry, Class::Connect, 1, now), None, "{between}");
             registry.failure(&A_OTHER, None, of(between), now);
         }
         fail(&mut registry, Class::Connect, 1, now);
         registry.success(&A, None, now);
         assert_eq!(fail(&mut registry, Class::Connect, 1, now), None);
+        registry.began(&A, now);
+        assert_eq!(
+            fail(&mut registry, Class::Connect, 1, now),
+            None,
+            "a stream began"
+        );
+    }
+
+    #[test]
+    fn a_reload_counts_anew_only_where_the_window_has_another_length() {
+        let now = clock::now();
+        for (window, trips) in [(30, true), (60, false)] {
+            let mut registry = registry(SECOND);
+            fail(&mut registry, Class::Server, 2, now);
+            let reloaded = policy(SECOND).with_window(SECOND * window);
+            registry.set_policy(reloaded, now);
+            assert_eq!(
+                fail(&mut registry, Class::Server, 1, now).is_some(),
+                trips,
+                "{window} s"
+            );
+        }
+    }
+
+    #[test]
+    fn a_probe_says_nothing_more_of_what_was_never_out() {
+        let now = clock::now();
+        let mut registry = registry(SECOND);
+        fail(&mut registry, Class::Rate, 1, now);
+        let due = now + SECOND * 5;
+        let probe = registry.take_probe(&A, Sole::No, due, LEASE);
+        assert_eq!(registry.failure(&A, probe, of(Class::Server), due), None);
+    }
+
+    #[test]
+    fn a_late_failure_is_news_where_the_cooldown_was_over() {
+        let now = clock::now();
+        let mut registry = registry(SECOND);
+        fail(&mut registry, Class::Overloaded, 1, now);
+        let cooled = fail(&mut registry, Class::Overloaded, 1, now + SECOND * 2);
+        assert_eq!(cooled.map(|cooled| cooled.until), Some(now + SECOND * 3));
+    }
+
+    #[test]
+    fn a_backend_warms_up_even_where_it_is_all_that_there_is_and_a_key_does_not() {
+        let now = clock::now();
+        for (class, share) in [(Class::Overloaded, 0.1), (Class::Auth, 1.0)] {
+            let mut registry = registry(SECOND);
+            fail(&mut registry, class, 1, now);
+            let probe = registry.force_probe(&A, now, LEASE);
+            registry.success(&A, probe, now);
+            assert_eq!(
+                registry.gate(&A, Sole::Candidate, now),
+                Gate::Open { share },
+                "{class}"
+            );
+        }
+    }
+
+    #[test]
+    fn of_several_scopes_the_worst_decides() {
+        let until = clock::now();
+        let cooling = Gate::Cooling {
+            until,
+            class: Class::Rate,
+        };
+        let soft = Gate::Probing { class: Class::Server };
+        let hard = Gate::Probing { class: Class::Auth };
+        for (gate, stage, expected) in [
+            (soft, Stage::Probing { class: Class::Auth }, hard),
+            (hard, Stage::Probing { class: Class::Server }, hard),
+            (cooling, Stage::Probing { class: Class::Auth }, cooling),
+            (cooling, Stage::Due, cooling),
+            (soft, Stage::Due, soft),
+            (soft, Stage::In { share: 1.0 }, soft),
+            (Gate::Due, Stage::Probing { class: Class::Auth }, hard),
+            (Gate::Due, Stage::In { share: 1.0 }, Gate::Due),
+            (Gate::Open { share: 1.0 }, Stage::Due, Gate::Due),
+            (
+                Gate::Open { share: 0.5 },
+                Stage::In { share: 0.2 },
+                Gate::Open { share: 0.2 },
+            ),
+        ] {
+            assert_eq!(worse(gate, stage), expected, "{gate:?} and {stage:?}");
+        }
     }
 
     #[test]

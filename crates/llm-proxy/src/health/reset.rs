@@ -318,6 +318,9 @@ mod tests {
                 "已达到 5 小时的使用上限。您的限额将在 2027-01-15 16:05:00 重置。",
                 300_000,
             ),
+            ("Your limit will reset at 2027-01-15 16:05:30.", 330_000),
+            ("Your limit will reset at 2027-01-15 16:05", 300_000),
+            ("Your limit will reset at 2027-01-15 16:05, be patient", 300_000),
             ("You will regain access on 2027-01-15 at 09:00 UTC.", 3_600_000),
             ("You will regain access on 2027-01-16.", 57_600_000),
             ("请求过于频繁，请在 12 秒后重试", 12_000),
@@ -371,6 +374,41 @@ mod tests {
                 text.get(..text.len().min(40)).unwrap()
             );
         }
+    }
+
+    #[test]
+    fn f16_a_number_is_a_span_a_moment_in_seconds_or_one_in_milliseconds() {
+        for (name, text, expected) in [
+            ("x-ratelimit-reset", "600000000", Some(LONGEST)),
+            ("x-ratelimit-reset", "1000000000", None),
+            ("x-ratelimit-reset", "600000000000", Some(LONGEST)),
+            ("x-ratelimit-reset", "1000000000000", None),
+            ("x-cache-reset", "12", None),
+            (
+                "x-ratelimit-reset",
+                &"1s".repeat(32),
+                Some(Duration::from_secs(32)),
+            ),
+            ("x-ratelimit-reset", &format!("10s{}", "1s".repeat(31)), None),
+        ] {
+            assert_eq!(by_header(name, text), expected, "{name}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_comes_late_in_a_body_is_no_time() {
+        for (before, expected) in [(8_000, Some(Duration::from_secs(3))), (8_192, None)] {
+            let text = format!("{}try again in 3s", "x".repeat(before));
+            assert_eq!(by_body(&text), expected, "after {before} bytes");
+        }
+    }
+
+    #[test]
+    fn of_several_dimensions_the_last_to_be_free_counts() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-ratelimit-reset-requests", HeaderValue::from_static("2s"));
+        headers.insert("x-ratelimit-reset-tokens", HeaderValue::from_static("6m0s"));
+        assert_eq!(reset_after(&headers, "", wall()), Some(Duration::from_mins(6)));
     }
 
     #[test]

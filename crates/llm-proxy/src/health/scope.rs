@@ -126,4 +126,21 @@ mod tests {
             assert_eq!(said, shared, "{class}: other key, other model, other backend");
         }
     }
+
+    #[test]
+    fn each_scope_has_its_name() {
+        let names = Scope::ALL.map(Scope::name);
+        assert_eq!(names, ["backend", "backend_model", "key", "key_model"]);
+    }
+
+    #[test]
+    fn what_is_nobodys_fault_over_there_is_held_against_nobody() {
+        let theirs = [Class::StaleConn, Class::ClientGone, Class::Local];
+        let callers = Class::ALL
+            .into_iter()
+            .filter(|class| crate::health::blames_the_caller(*class));
+        for class in callers.chain(theirs) {
+            assert_eq!(Scope::of(class), None, "{class}");
+        }
+    }
 }

@@ -135,4 +135,11 @@ mod tests {
             Some((Duration::from_mins(2), " and more"))
         );
     }
+
+    #[test]
+    fn what_nobody_means_is_no_number() {
+        assert!(number(&"1".repeat(20)).is_some());
+        assert!(number(&"1".repeat(21)).is_none());
+        assert_eq!((seconds(f64::NAN), seconds(-1.0)), (None, None));
+    }
 }

@@ -81,7 +81,10 @@ mod tests {
 
     #[test]
     fn f42_the_most_useful_failure_is_told() {
-        use Class::{Auth, Client, ContextLength, NotFound, Quota, Rate, Server, TtftTimeout, Unavailable};
+        use Class::{
+            Auth, Client, ClientGone, ContextLength, ForbiddenModel, Local, NotFound, Overloaded, Quota,
+            Rate, Server, TtftTimeout, Unavailable,
+        };
         #[rustfmt::skip]
         let cases = [
             ("nothing was tried", vec![], None),
@@ -95,6 +98,13 @@ mod tests {
             ("a plain 400 before a 502", vec![first(Server), tried(Client)], Some(1)),
             ("a passing fault before a key's", vec![first(Auth), tried(Server)], Some(1)),
             ("a 404 only if all say so", vec![first(NotFound), tried(Auth)], Some(1)),
+            ("a quota before a timeout", vec![tried(TtftTimeout), tried(Quota)], Some(1)),
+            ("overload before a timeout", vec![tried(TtftTimeout), tried(Overloaded)], Some(1)),
+            ("a timeout before a later 400", vec![tried(Client), tried(TtftTimeout)], Some(1)),
+            ("a passing fault before a model that is not for this key", vec![tried(ForbiddenModel), tried(Server)], Some(1)),
+            ("a 404 before a converted 400", vec![converted(Client), tried(NotFound)], Some(1)),
+            ("our own refusal comes last", vec![tried(Local), converted(Client)], Some(1)),
+            ("as does a client that left", vec![tried(ClientGone), converted(Client)], Some(1)),
             ("F23", vec![first(NotFound), tried(NotFound)], Some(0)),
             ("F24, converted, alone", vec![converted(Client)], Some(0)),
         ];

@@ -451,6 +451,7 @@ mod tests {
             "the requested model 'x' does not exist.",
             "requested model*does not exist"
         ));
+        assert!(says("a model, this model", "model*this"), "the first counts");
         assert!(!says(
             "does not exist: requested model",
             "requested model*does not exist"

@@ -84,6 +84,8 @@ mod tests {
         assert_eq!(window.totals(), (4, 3));
         window.record(false, 1, at(30));
         assert_eq!(window.totals(), (4, 2), "the first is 30 s old");
+        window.record(false, 1, at(75));
+        assert_eq!(window.totals(), (1, 0), "so does one of a window and a half");
         window.record(false, 1, at(300));
         assert_eq!(window.totals(), (1, 0), "a long silence empties it");
     }

@@ -159,6 +159,10 @@ mod tests {
             ("codex, five hours", &[("x-codex-primary-used-percent", "100"), ("x-codex-primary-window-minutes", "300"), ("x-codex-primary-reset-after-seconds", "90"), ("x-codex-secondary-used-percent", "12"), ("x-codex-secondary-window-minutes", "10080")], Some((FiveHours, true, Some(90)))),
             ("codex, a week", &[("x-codex-primary-used-percent", "100.0"), ("x-codex-primary-window-minutes", "10080"), ("x-codex-primary-reset-at", "1774470030")], Some((Week, true, Some(30)))),
             ("codex, a day", &[("x-codex-primary-used-percent", "101"), ("x-codex-primary-window-minutes", "1440")], Some((QuotaKind::Day, true, None))),
+            ("five hours of some models", &[("representative-claim", "five_hour_opus")], Some((FiveHours, false, None))),
+            ("codex, six hours", &[("x-codex-primary-used-percent", "100"), ("x-codex-primary-window-minutes", "360")], Some((FiveHours, true, None))),
+            ("codex, a half day", &[("x-codex-primary-used-percent", "100"), ("x-codex-primary-window-minutes", "720")], Some((QuotaKind::Day, true, None))),
+            ("codex, six days", &[("x-codex-primary-used-percent", "100"), ("x-codex-primary-window-minutes", "8640")], Some((QuotaKind::Day, true, None))),
             ("codex, with room", &[("x-codex-primary-used-percent", "99.9")], None),
         ];
         for (id, headers, expected) in cases {

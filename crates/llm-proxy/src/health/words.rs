@@ -101,6 +101,7 @@ mod tests {
             ("invalid value: 'x'.", "invalid value: '."),
             ("模型“x”不存在", "模型“不存在"),
             ("an open ` mark", "an open `"),
+            ("'x' is unknown", "' is unknown"),
         ] {
             assert_eq!(unquoted(text), expected, "{text}");
         }
@@ -108,6 +109,8 @@ mod tests {
 
     #[test]
     fn what_comes_late_in_a_message_is_not_looked_at() {
+        let words = Words::of(&format!("{}余额不足", "x".repeat(500)), "");
+        assert!(words.against(Class::Client).contains("余额"));
         let words = Words::of(&format!("{}余额不足", "x".repeat(MESSAGE)), "");
         assert!(!words.against(Class::Client).contains("余额"));
     }
