@@ -3,6 +3,7 @@
 //! `OpenAI`'s names and spans: <https://platform.openai.com/docs/guides/rate-limits>. Anthropic's names and times:
 //! <https://docs.anthropic.com/en/api/rate-limits>.
 
+use std::io::{self, Cursor, Write};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -10,6 +11,9 @@ use llm_dialect::Dialect;
 
 use crate::base::clock;
 use crate::limits::{Standing, Unit};
+
+/// What the longest span is shorter than, in bytes: hours have at most 16 digits.
+const LONGEST_SPAN: usize = 32;
 
 /// The names of the limit, of what remains, and of the time until all is there again.
 type Names = [HeaderName; 3];
@@ -74,25 +78,32 @@ fn span(time: Duration) -> Option<HeaderValue> {
     if time.is_zero() {
         return Some(HeaderValue::from_static("0ms"));
     }
-    value(&written(time))
+    let mut room = [0; LONGEST_SPAN];
+    let mut text = Cursor::new(room.as_mut_slice());
+    written(time, &mut text).ok()?;
+    let length = usize::try_from(text.position()).ok()?;
+    HeaderValue::from_bytes(room.get(..length)?).ok()
 }
 
-/// `1h2m3s`, `6m0s`, `1.5s`, `20ms`.
-fn written(time: Duration) -> String {
+/// `1h2m3s`, `6m0s`, `1.5s`, `20ms`. Into room that is there: most answers have two of them.
+fn written(time: Duration, text: &mut impl Write) -> io::Result<()> {
     let begun = u64::from(time.subsec_nanos().div_ceil(1_000_000));
     let milliseconds = time.as_secs().saturating_mul(1_000).saturating_add(begun);
     let (seconds, rest) = (milliseconds / 1_000, milliseconds % 1_000);
     let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
     match (hours, minutes, seconds % 60, rest) {
-        // By far the commonest, and `format!` takes several times as long.
-        (0, 0, 0, rest) => [itoa::Buffer::new().format(rest), "ms"].concat(),
-        (0, 0, seconds, 0) => format!("{seconds}s"),
+        // By far the commonest, and `write!` takes several times as long.
+        (0, 0, 0, rest) => {
+            text.write_all(itoa::Buffer::new().format(rest).as_bytes())?;
+            text.write_all(b"ms")
+        }
+        (0, 0, seconds, 0) => write!(text, "{seconds}s"),
         (0, 0, seconds, rest) => {
             let fraction = format!("{rest:03}");
-            format!("{seconds}.{}s", fraction.trim_end_matches('0'))
+            write!(text, "{seconds}.{}s", fraction.trim_end_matches('0'))
         }
-        (0, minutes, seconds, _) => format!("{minutes}m{seconds}s"),
-        (hours, minutes, seconds, _) => format!("{hours}h{minutes}m{seconds}s"),
+        (0, minutes, seconds, _) => write!(text, "{minutes}m{seconds}s"),
+        (hours, minutes, seconds, _) => write!(text, "{hours}h{minutes}m{seconds}s"),
     }
 }
 
@@ -116,6 +127,7 @@ mod tests {
             (1_020, "1.02s"),
             (360_000, "6m0s"),
             (3_723_400, "1h2m3s"),
+            (u64::MAX, "5124095576030h25m51s"),
         ] {
             assert_eq!(span(Duration::from_millis(milliseconds)).unwrap(), text);
         }
