@@ -279,7 +279,10 @@ fn watch(reloader: &Reloader, changed: &Arc<Notify>) -> Option<Watch> {
     if !snapshot.config.watch {
         return None;
     }
-    Watch::start(path, &snapshot.config.prompt_sources, changed)
+    let watch = Watch::start(path, &snapshot.config.prompt_sources, changed)
         .inspect_err(|error| tracing::error!("{error}"))
-        .ok()
+        .ok()?;
+    // What has changed since it was read, and before it was watched, nobody else would tell.
+    changed.notify_one();
+    Some(watch)
 }
