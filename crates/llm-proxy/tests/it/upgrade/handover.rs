@@ -174,15 +174,13 @@ async fn o04_a_new_process_takes_over_under_load_twice_with_no_request_refused_a
     })
     .await;
     assert!(middle != scene.serving && old != middle);
-    assert_eq!(
-        scene
-            .proxy
-            .log()
-            .iter()
-            .filter(|line| line.contains("\"stopped\""))
-            .count(),
-        2
-    );
+    // Their last lines are on their way through a pipe.
+    until("both to say that they stopped", async || {
+        let log = scene.proxy.log();
+        let stopped = log.iter().filter(|line| line.contains("\"stopped\""));
+        (stopped.count() == 2).then_some(())
+    })
+    .await;
     scene.finish().await;
 }
 
