@@ -6,7 +6,9 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
+use memchr::memmem::Finder;
 use regex::bytes::{Captures, Match, Regex, RegexBuilder};
 
 use crate::base::Secret;
@@ -24,11 +26,25 @@ const LOOKS: &str = "(?<sk>sk-[A-Za-z0-9_-]{12,})|(?<google>AIza[A-Za-z0-9_-]{20
 /// E-mail addresses, and what may be a network address.
 const PERSONAL: &str = r"(?<mail>[A-Za-z0-9._%+-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,})|(?<v4>[0-9]{1,3}(?:\.[0-9]{1,3}){3})|(?<v6>(?:[0-9A-Fa-f]{0,4}:){2,7}(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f]{0,4}))";
 
+/// What some part of each credential is, whoever configured it.
+const SIGNS: [&[u8]; 5] = [b"sk-", b"AIza", b"Bearer ", b"bearer ", b"BEARER "];
+/// Up to so many secrets are looked for one by one before the patterns are; more are sooner looked for all at once.
+const FEW: usize = 16;
+
 /// What is blotted out of a log.
 #[derive(Debug)]
 pub struct Mask {
-    standard: Regex,
+    /// What any text has that the patterns find something in; none where that is too much to look for first.
+    signs: Option<Vec<Finder<'static>>>,
+    standard: Pattern,
     strict: Option<Regex>,
+}
+
+/// Patterns that are compiled when a text first needs them: few ever do, and the compiler is a megabyte of code.
+#[derive(Debug)]
+struct Pattern {
+    source: String,
+    compiled: OnceLock<Option<Regex>>,
 }
 
 impl Mask {
@@ -41,19 +57,35 @@ impl Mask {
         // The longest first: one key may begin with another.
         spellings.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         spellings.dedup();
-        spellings.push(LOOKS.to_owned());
+        let few = spellings.len() <= FEW;
+        let own = spellings.iter().map(String::as_bytes);
+        let signs = few.then(|| {
+            SIGNS
+                .into_iter()
+                .chain(own)
+                .map(|sign| Finder::new(sign).into_owned())
+                .collect()
+        });
+        let mut patterns: Vec<String> = spellings.iter().map(|secret| regex::escape(secret)).collect();
+        patterns.push(LOOKS.to_owned());
+        let standard = Pattern {
+            source: patterns.join("|"),
+            compiled: OnceLock::new(),
+        };
+        if !few {
+            standard.check()?;
+        }
         let personal = strict.then(|| compiled(PERSONAL));
         Ok(Self {
-            standard: compiled(&spellings.join("|"))?,
+            signs,
+            standard,
             strict: personal.transpose()?,
         })
     }
 
     /// `text` with all of that replaced; the same bytes where there is nothing of it.
     pub fn apply<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
-        let masked = self
-            .standard
-            .replace_all(text, |found: &Captures<'_>| credential(text, found));
+        let masked = self.without_credentials(text);
         let Some(strict) = &self.strict else {
             return masked;
         };
@@ -62,6 +94,31 @@ impl Mask {
             Cow::Owned(stricter) => Cow::Owned(stricter),
             Cow::Borrowed(_) => masked,
         }
+    }
+
+    fn without_credentials<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        let clean = |signs: &Vec<Finder<'_>>| signs.iter().all(|sign| sign.find(text).is_none());
+        if self.signs.as_ref().is_some_and(clean) {
+            return Cow::Borrowed(text);
+        }
+        match self.standard.get() {
+            Some(standard) => standard.replace_all(text, |found: &Captures<'_>| credential(text, found)),
+            // Patterns that do not compile have been refused, or are a handful: rather nothing than a secret.
+            None => Cow::Borrowed(BLOT),
+        }
+    }
+}
+
+impl Pattern {
+    fn get(&self) -> Option<&Regex> {
+        self.compiled.get_or_init(|| compiled(&self.source).ok()).as_ref()
+    }
+
+    /// Compiles them now.
+    fn check(&self) -> Result<(), String> {
+        let regex = compiled(&self.source)?;
+        let _ = self.compiled.set(Some(regex));
+        Ok(())
     }
 }
 
@@ -73,7 +130,7 @@ fn spellings(secret: &Secret) -> Vec<String> {
     }
     let json = serde_json::to_string(plain).unwrap_or_default();
     let json = json.get(1..json.len().saturating_sub(1)).unwrap_or_default();
-    [plain, json].map(regex::escape).into()
+    [plain, json].map(str::to_owned).into()
 }
 
 fn compiled(pattern: &str) -> Result<Regex, String> {
@@ -139,6 +196,8 @@ fn personal(text: &[u8], found: &Captures<'_>) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn masked(mask: &Mask, text: &str) -> String {
@@ -220,5 +279,26 @@ mod tests {
             .collect();
         let mask = Mask::new(&keys, false).unwrap();
         assert_eq!(masked(&mask, &format!("<{}>", keys[4_321].expose())), "<***>");
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_without_a_sign_has_nothing_that_the_patterns_find(
+            pieces in prop::collection::vec(
+                prop_oneof![
+                    Just("sk-"), Just("sk-own-key"), Just("AIza"), Just("Bearer "), Just("BEARER  "), Just("bearer"),
+                    Just("0123456789abcdefghijkl"), Just("own/\"key"), Just("own/\\\"key"), Just(" "), Just("a"),
+                ],
+                0..8,
+            ),
+        ) {
+            let text = pieces.concat();
+            let secrets = ["sk-own-key", "own/\"key"].map(Secret::new);
+            let few = Mask::new(&secrets, false).unwrap();
+            // So many that nobody looks for signs.
+            let more = (0..=FEW).map(|n| Secret::new(&format!("never-said-{n:03}")));
+            let many = Mask::new(&secrets.into_iter().chain(more).collect::<Vec<_>>(), false).unwrap();
+            prop_assert_eq!(few.apply(text.as_bytes()), many.apply(text.as_bytes()));
+        }
     }
 }
