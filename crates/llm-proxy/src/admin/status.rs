@@ -112,8 +112,7 @@ fn reason(view: &CoolingView) -> &'static str {
 
 /// The point in time that is so far away, in whole seconds of UTC; none where it has passed.
 fn moment(left: Duration) -> Option<String> {
-    let at = jiff::Timestamp::try_from(clock::wall() + left).ok()?;
-    (!left.is_zero()).then(|| at.round(jiff::Unit::Second).unwrap_or(at).to_string())
+    (!left.is_zero()).then(|| clock::in_utc(left))
 }
 
 /// The name of a backend's model, where a route says it: health knows models by identity alone.

@@ -1,10 +1,10 @@
 //! The only place that reads a clock. Decisions take the time as an argument.
 
 use std::sync::OnceLock;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
+use jiff::{Timestamp, Unit, Zoned};
 
 /// Now, on the clock that never steps: tokio's, which is the system's, but that a test can pause it.
 #[expect(clippy::disallowed_methods, reason = "this is the clock's home")]
@@ -22,6 +22,15 @@ pub fn wall() -> SystemTime {
 pub fn local() -> Zoned {
     let now = Timestamp::try_from(wall()).unwrap_or(Timestamp::UNIX_EPOCH);
     now.to_zoned(TimeZone::system())
+}
+
+/// The point in time that is so far away, as RFC 3339 in whole seconds of UTC.
+pub fn in_utc(away: Duration) -> String {
+    let at = wall()
+        .checked_add(away)
+        .and_then(|at| Timestamp::try_from(at).ok());
+    let at = at.unwrap_or(Timestamp::UNIX_EPOCH);
+    at.round(Unit::Second).unwrap_or(at).to_string()
 }
 
 /// Now, in whole Unix seconds.

@@ -237,10 +237,10 @@ fn origin(api: Api, envelope: &Envelope, body: &[u8]) -> Option<Origin> {
     if let Some(id) = envelope.previous_response_id() {
         return Some(Origin::response(id));
     }
-    let value = envelope
-        .member(body, "conversation")
-        .filter(|_| api == Api::Responses)?;
-    let value = value.of(body);
+    if api != Api::Responses {
+        return None;
+    }
+    let value = envelope.member(body, "conversation")?.of(body);
     let id = serde_json::from_slice::<Cow<'_, str>>(value);
     let id = id.or_else(|_| serde_json::from_slice::<Named<'_>>(value).map(|named| named.id));
     Some(Origin::conversation(&id.ok()?))

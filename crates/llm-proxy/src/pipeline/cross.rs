@@ -38,9 +38,9 @@ pub(super) struct Crossing {
     bounds: Bounds,
 }
 
-/// Names under which an alias may set the most tokens of an answer: each dialect spells that differently, so the encoder
-/// writes it.
-const LIMITS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
+/// Names under which a request or an alias may set the most tokens of an answer: each dialect spells that differently, so
+/// the encoder writes it.
+pub(super) const LIMITS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
 
 /// Whether the request, as its client wrote it, is not in the dialect that the candidate is spoken to in.
 pub(super) fn is_needed(ask: &Ask, candidate: &Candidate) -> bool {

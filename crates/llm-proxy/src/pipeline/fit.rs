@@ -6,12 +6,10 @@ use llm_dialect::needs::{self, Feature};
 use llm_dialect::{Api, estimate};
 
 use super::ask::{Ask, Shape};
+use super::cross::LIMITS;
 use super::plan::Candidate;
 use crate::routing::{self, Load};
 use crate::state::Alias;
-
-/// Under which names a request may say how long its answer may be.
-const LENGTHS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
 
 /// Leaves out what cannot hold the request. Nothing is looked at where no route says what it can hold.
 pub(super) fn narrow(ask: &Ask, candidates: &mut Vec<Candidate>) {
@@ -48,10 +46,10 @@ pub(super) fn longest_answer(ask: &Ask, alias: &Alias) -> Option<f64> {
     };
     let set = |fields: &[(String, bytes::Bytes)]| {
         let mut fields = fields.iter();
-        fields.find_map(|(name, value)| number(value).filter(|_| LENGTHS.contains(&name.as_str())))
+        fields.find_map(|(name, value)| number(value).filter(|_| LIMITS.contains(&name.as_str())))
     };
     let asked = || {
-        LENGTHS
+        LIMITS
             .iter()
             .find_map(|name| number(envelope.member(&ask.body, name)?.of(&ask.body)))
     };

@@ -48,7 +48,12 @@ pub(super) fn write(headers: &mut HeaderMap, dialect: Dialect, unit: Unit, stand
     };
     put(headers, openai, standing, span(standing.reset));
     if dialect == Dialect::Messages {
-        put(headers, anthropic, standing, value(&point(standing.reset)));
+        put(
+            headers,
+            anthropic,
+            standing,
+            value(&clock::in_utc(standing.reset)),
+        );
     }
 }
 
@@ -105,12 +110,6 @@ fn written(time: Duration, text: &mut impl Write) -> io::Result<()> {
         (0, minutes, seconds, _) => write!(text, "{minutes}m{seconds}s"),
         (hours, minutes, seconds, _) => write!(text, "{hours}h{minutes}m{seconds}s"),
     }
-}
-
-/// A point in time as Anthropic writes it: RFC 3339, in whole seconds of UTC.
-fn point(time: Duration) -> String {
-    let at = jiff::Timestamp::try_from(clock::wall() + time).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    at.round(jiff::Unit::Second).unwrap_or(at).to_string()
 }
 
 #[cfg(test)]
