@@ -6,6 +6,7 @@ mod families;
 mod limits;
 mod metrics;
 mod status;
+mod usage;
 
 use std::sync::Arc;
 
@@ -81,10 +82,11 @@ impl Admin {
                 with(response, CONTENT_TYPE, metrics::TYPE)
             }
             "/api/requests" => self.requests(request.uri().query().unwrap_or_default()),
+            "/api/usage" => self.usage(request.uri().query().unwrap_or_default()),
             "/api/status" => body(StatusCode::OK, &status::status(&snapshot, &self.live)),
             _ => told(
                 StatusCode::NOT_FOUND,
-                "There is nothing at this path; try /api/status, /api/requests or /metrics.",
+                "There is nothing at this path; try /api/status, /api/requests, /api/usage or /metrics.",
             ),
         }
     }
@@ -106,6 +108,14 @@ impl Admin {
             CONTENT_TYPE,
             "application/json",
         )
+    }
+
+    /// What requests used and cost.
+    fn usage(&self, query: &str) -> Response<AnswerBody> {
+        match usage::Asked::read(query) {
+            Ok(asked) => body(StatusCode::OK, &usage::usage(&self.live, asked)),
+            Err(why) => told(StatusCode::BAD_REQUEST, why),
+        }
     }
 
     async fn done(&self, snapshot: &Snapshot, action: Action) -> Response<AnswerBody> {

@@ -6,6 +6,7 @@ pub(crate) mod chunks;
 pub mod class;
 pub mod clock;
 pub mod conversation;
+pub mod day;
 pub mod env;
 pub mod gauge;
 pub mod glob;
@@ -19,4 +20,5 @@ pub mod units;
 
 pub use address::Address;
 pub use class::Class;
+pub use day::Day;
 pub use secret::Secret;

@@ -176,6 +176,12 @@ impl Record {
         let own = self.alias.as_ref().map(|alias| &*alias.name);
         self.asked.as_deref().or(own)
     }
+
+    /// Whether it came with a key of the config, or got as far as an alias. What strangers send is logged, but nobody adds
+    /// it up or keeps it for long: they could fill a disk with it.
+    pub fn is_known(&self) -> bool {
+        self.key.is_some() || self.alias.is_some()
+    }
 }
 
 /// The record of a request in the making. Dropping it writes it: a request cannot end without its line.
@@ -233,6 +239,7 @@ impl Drop for Entry {
         let elapsed = clock::now().duration_since(self.started);
         let at = clock::wall();
         let line = Line::of(&self.record, elapsed, at);
+        let failed = line.is_failure();
         // Counted first: whoever has read the line finds it in the numbers.
         self.access.count(&self.record, line.status());
         let logs = &self.access.logs;
@@ -243,10 +250,10 @@ impl Drop for Entry {
             });
         }
         if let Some(bodies) = self.bodies.take() {
-            logs.bodies().take(*bodies, || line.value(), line.is_failure());
+            logs.bodies().take(*bodies, || line.value(), failed);
         }
         self.access
             .recent
-            .keep(std::mem::take(&mut *self.record), elapsed, at);
+            .keep(std::mem::take(&mut *self.record), (elapsed, at), failed);
     }
 }

@@ -4,6 +4,7 @@ pub mod access;
 mod bodies;
 mod escape;
 mod file;
+pub mod ledger;
 mod line;
 pub mod log;
 pub mod logs;

@@ -27,6 +27,7 @@ mod fit;
 mod guards;
 mod hostile;
 mod identity;
+mod ledger;
 mod life;
 mod limits;
 mod logs;
