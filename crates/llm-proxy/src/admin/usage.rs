@@ -80,7 +80,7 @@ fn one(sum: &Sum) -> Value {
         "input_tokens": sum.input,
         "cached_tokens": sum.cached,
         "output_tokens": sum.output,
-        "cost_usd": sum.dollars(),
+        "cost_usd": sum.cost(),
         "unpriced": sum.unpriced,
     })
 }

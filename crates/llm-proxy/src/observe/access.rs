@@ -14,7 +14,7 @@ use super::meters::{AliasMeters, BackendMeters, Totals};
 use super::recent::Recent;
 use super::{Bodies, Logs};
 use crate::base::gauge::{Gauge, GaugeGuard};
-use crate::base::{Class, clock};
+use crate::base::{Class, Cost, clock};
 use crate::config::types::{self, Logging};
 use crate::health::Scope;
 
@@ -162,6 +162,8 @@ pub struct Record {
     pub first_byte: Option<Duration>,
     /// Tokens.
     pub usage: Usage,
+    /// What those tokens cost; none where there are none, or nobody knows their price.
+    pub cost: Option<Cost>,
     /// What a conversion could not carry.
     pub warnings: Vec<String>,
     /// Whether the answer is whole: set with the last byte.

@@ -4,7 +4,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use crate::base::Day;
+use crate::base::{Cost, Day};
 use crate::observe::Record;
 use foldhash::fast::RandomState;
 use indexmap::{Equivalent, IndexMap};
@@ -130,9 +130,9 @@ impl Sum {
             input: usage.input.unwrap_or(0),
             cached: usage.cache_read.unwrap_or(0),
             output: usage.output.unwrap_or(0),
-            cost: 0,
-            priced: 0,
-            unpriced: u64::from(used),
+            cost: record.cost.map_or(0, Cost::nanos),
+            priced: u64::from(record.cost.is_some()),
+            unpriced: u64::from(used && record.cost.is_none()),
         }
     }
 
@@ -153,13 +153,9 @@ impl Sum {
         }
     }
 
-    /// Dollars; none where the price of nothing is known.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a figure for people; the exact one is in billionths"
-    )]
-    pub fn dollars(&self) -> Option<f64> {
-        (self.priced > 0).then(|| self.cost as f64 / 1e9)
+    /// What it cost; none where the price of nothing is known.
+    pub fn cost(&self) -> Option<Cost> {
+        (self.priced > 0).then(|| Cost::from_nanos(self.cost))
     }
 
     /// The share of the input that came from a prompt cache; none without input.
@@ -331,7 +327,15 @@ mod tests {
         }
         let told = |by, since| {
             let rows = sums.table(by, Day(since)).into_iter();
-            let rows = rows.map(|(name, sum)| (name, sum.requests, sum.errors, sum.input, sum.dollars()));
+            let rows = rows.map(|(name, sum)| {
+                (
+                    name,
+                    sum.requests,
+                    sum.errors,
+                    sum.input,
+                    sum.cost().map(Cost::dollars),
+                )
+            });
             rows.collect::<Vec<_>>()
         };
         let row = |name: &str, requests, errors, input, dollars| {

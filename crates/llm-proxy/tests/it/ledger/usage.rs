@@ -54,14 +54,8 @@ async fn without_a_ledger_usage_is_told_since_the_start_by_whatever_is_asked_for
     let proxy = Proxy::start(&config(&a, &b, "")).await;
     let key = |key: &str| proxy.client().header("x-api-key", key);
     let (team, lone) = (key("sk-canary-client-team"), key("sk-canary-client-lone"));
-    for stream in [false, true] {
-        team.post(
-            "/v1/chat/completions",
-            &json!({"model": "m", "stream": stream, "stream_options": {"include_usage": true}, "messages": [{"role": "user", "content": "x"}]}),
-        )
-        .await
-        .expect(200);
-    }
+    team.chat("m", false).await.expect(200);
+    team.responses("m", true).await.expect(200);
     lone.messages("n", false).await.expect(200);
     b.next(Answer::status(400));
     team.chat("n", false).await.expect(400);
