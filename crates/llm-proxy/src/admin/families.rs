@@ -80,5 +80,9 @@ families! {
     SINCE Gauge "config_since_seconds" [] "Since when the config in force has been, in Unix seconds"
     DROPPED Counter "log_dropped_total" ["outlet"]
         "Lines of the log that could not be written, or bodies: its reader was too slow, or its disk full"
+    LEDGER_PENDING Gauge "ledger_pending" [] "Rows of the ledger that are not written yet"
+    LEDGER_DROPPED Counter "ledger_dropped_total" []
+        "Rows of the ledger that were given up: too many waited for a database that could not take them"
+    LEDGER_FAILING Gauge "ledger_failing" [] "1 while the ledger cannot be written"
     PANICS Counter "panics_total" [] "Bugs that ended one request each"
 }

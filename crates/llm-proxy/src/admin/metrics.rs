@@ -161,6 +161,10 @@ fn trouble(page: &mut Page, live: &Live) {
     page.sample(&["stderr"], dropped.stderr);
     page.sample(&["file"], dropped.file);
     page.sample(&["bodies"], dropped.bodies);
+    let ledger = live.access.ledger().state();
+    page.single(&families::LEDGER_PENDING, ledger.pending);
+    page.single(&families::LEDGER_DROPPED, ledger.dropped);
+    page.single(&families::LEDGER_FAILING, u32::from(ledger.error.is_some()));
     page.single(&families::PANICS, panics::count());
 }
 

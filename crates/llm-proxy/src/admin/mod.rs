@@ -82,7 +82,7 @@ impl Admin {
                 with(response, CONTENT_TYPE, metrics::TYPE)
             }
             "/api/requests" => self.requests(request.uri().query().unwrap_or_default()),
-            "/api/usage" => self.usage(request.uri().query().unwrap_or_default()),
+            "/api/usage" => self.usage(request.uri().query().unwrap_or_default()).await,
             "/api/status" => body(StatusCode::OK, &status::status(&snapshot, &self.live)),
             _ => told(
                 StatusCode::NOT_FOUND,
@@ -111,9 +111,9 @@ impl Admin {
     }
 
     /// What requests used and cost.
-    fn usage(&self, query: &str) -> Response<AnswerBody> {
+    async fn usage(&self, query: &str) -> Response<AnswerBody> {
         match usage::Asked::read(query) {
-            Ok(asked) => body(StatusCode::OK, &usage::usage(&self.live, asked)),
+            Ok(asked) => body(StatusCode::OK, &usage::usage(&self.live, asked).await),
             Err(why) => told(StatusCode::BAD_REQUEST, why),
         }
     }

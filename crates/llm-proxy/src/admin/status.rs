@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use llm_dialect::Api;
 use serde_json::{Value, json};
 
-use super::limits;
+use super::{limits, usage};
 use crate::base::clock;
 use crate::health::{CoolingView, QuotaKind};
 use crate::observe::panics;
@@ -31,6 +31,7 @@ pub(super) fn status(snapshot: &Snapshot, live: &Live) -> Value {
         },
         "concurrency": limits::places(live),
         "limits": limits::standing(snapshot),
+        "ledger": usage::standing(&live.access.ledger().state()),
         "affinity": {"conversations": live.affinity.len()},
         "backends": backends,
     })

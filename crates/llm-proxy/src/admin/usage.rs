@@ -3,15 +3,22 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::base::{Day, clock};
-use crate::observe::ledger::{By, Sum, total};
+use crate::config::types::LedgerAt;
+use crate::observe::ledger::{self, By, State, Sum, Sums, total};
 use crate::state::Live;
 
 /// How many days are told of where the query says nothing; today is one of them.
 const USUAL_DAYS: u32 = 7;
 /// The most that may be asked for: as long as a ledger keeps its days.
 const MAX_DAYS: u32 = 400;
+
+/// How long a ledger may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How many may read it at once: each takes a thread.
+static READERS: Semaphore = Semaphore::const_new(2);
 
 /// What a query asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,21 +54,66 @@ impl Asked {
     }
 }
 
-/// The answer.
-pub(super) fn usage(live: &Live, asked: Asked) -> Value {
-    let since = Day::of(clock::wall()).before(asked.days - 1);
-    let rows = live.access.recent().table(asked.by, since);
-    let started = SystemTime::UNIX_EPOCH + Duration::from_secs(live.reloads.started);
-    let since = since.begins().max(started);
+/// The answer: from the ledger, else from what this process remembers since its start.
+pub(super) async fn usage(live: &Live, asked: Asked) -> Value {
+    let today = Day::of(clock::wall());
+    let since = today.before(asked.days - 1);
+    let ledger = live.access.ledger();
+    let read = match ledger.at() {
+        Some(at) => Some(read(at, (since, today)).await),
+        None => None,
+    };
+    let (source, rows, begins, error) = match read {
+        Some(Ok(sums)) => ("ledger", sums.table(asked.by, since), since.begins(), None),
+        unread => {
+            let started = SystemTime::UNIX_EPOCH + Duration::from_secs(live.reloads.started);
+            let rows = live.access.recent().table(asked.by, since);
+            (
+                "memory",
+                rows,
+                since.begins().max(started),
+                unread.and_then(Result::err),
+            )
+        }
+    };
+    let mut state = standing(&ledger.state());
+    if let (Some(error), Some(state)) = (error, state.as_object_mut()) {
+        state.insert("error".to_owned(), Value::from(error));
+    }
     let whole = one(&total(&rows));
     let rows: Vec<Value> = rows.iter().map(named).collect();
     json!({
-        "source": "memory",
-        "since": clock::utc(since),
+        "source": source,
+        "since": clock::utc(begins),
         "by": asked.by.name(),
         "rows": rows,
         "total": whole,
-        "ledger": {"url": "off", "pending": 0, "dropped": 0, "error": null},
+        "ledger": state,
+    })
+}
+
+/// Reads a ledger on a thread that may wait for it.
+async fn read(at: LedgerAt, days: (Day, Day)) -> Result<Sums, String> {
+    let reading = async {
+        let place = READERS.acquire().await.map_err(|error| error.to_string())?;
+        let read = tokio::task::spawn_blocking(move || {
+            // The place is given back when the thread is done, not when nobody waits for it any longer.
+            let _place = place;
+            ledger::read(&at, days)
+        });
+        read.await.map_err(|error| error.to_string())?
+    };
+    let read = tokio::time::timeout(PATIENCE, reading).await;
+    read.unwrap_or_else(|_elapsed| Err(format!("no answer within {PATIENCE:?}")))
+}
+
+/// How the ledger stands. What went wrong may be in the words of a database.
+pub(super) fn standing(state: &State) -> Value {
+    json!({
+        "url": state.kind.unwrap_or("off"),
+        "pending": state.pending,
+        "dropped": state.dropped,
+        "error": state.error.as_deref(),
     })
 }
 

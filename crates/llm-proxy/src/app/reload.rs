@@ -7,6 +7,7 @@ use super::run::{Source, say_warnings};
 use crate::admin::Admin;
 use crate::config::Loaded;
 use crate::config::types::{Config, Listen, PromptSource};
+use crate::observe::ledger;
 use crate::observe::log::LevelHandle;
 use crate::observe::logs::{self, Mask};
 use crate::server::{self, Acceptor, Bound, Entrance, Inherited, Listeners, Role};
@@ -65,6 +66,7 @@ impl Files {
 struct Prepared {
     snapshot: Snapshot,
     mask: Mask,
+    ledger: ledger::Prepared,
     tls: Acceptor,
     main: Opened,
     admin: Opened,
@@ -128,6 +130,7 @@ impl Reloader {
         say_warnings(&warnings);
         let tls = server::acceptor(config.tls.as_ref())?;
         let mask = logs::mask(&config)?;
+        let ledger = self.front.live.access.ledger().prepare(config.ledger.as_ref())?;
         let missing = self.listeners.missing(&config.listen);
         let missing_admin = self.admin_listeners.missing(&admin_of(&config));
         self.must_be_free(missing.iter().chain(&missing_admin))?;
@@ -139,6 +142,7 @@ impl Reloader {
         Ok(Prepared {
             snapshot,
             mask,
+            ledger,
             tls,
             main,
             admin,
@@ -165,6 +169,7 @@ impl Reloader {
         let Prepared {
             snapshot,
             mask,
+            ledger,
             tls,
             main,
             admin,
@@ -172,7 +177,9 @@ impl Reloader {
         let wanted = snapshot.config.listen.clone();
         let wanted_admin = admin_of(&snapshot.config);
         self.level.set(&snapshot.config.logging.level);
-        self.front.live.access.logs().configure(&snapshot.config, mask);
+        let access = &self.front.live.access;
+        access.logs().configure(&snapshot.config, mask);
+        access.ledger().configure(ledger);
         let generation = snapshot.generation;
         self.front.tls.store(Arc::new(tls));
         self.front.snapshot.store(Arc::new(snapshot));

@@ -31,6 +31,8 @@ use crate::state::{Live, compile};
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// How many may wait for a reload at once; the next waits for room.
 const ORDERS: usize = 8;
+/// How long the ledger gets to be written at the end.
+const LAST_ROWS: Duration = Duration::from_secs(3);
 /// How long the log gets to be written at the end.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -98,6 +100,8 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     panics::install();
     say_warnings(&warnings);
     let access = Access::new(Arc::clone(&logs));
+    let ledger = access.ledger();
+    ledger.configure(ledger.prepare(config.ledger.as_ref()).map_err(Fatal::Runtime)?);
     let live = Live::new(access, &config);
     let room = Room::new(room::for_connections(room::raised_file_limit()));
     let mut signals = Signals::listen().map_err(|error| Fatal::Runtime(error.to_string()))?;
@@ -143,6 +147,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
         Told::End => drain(&mut reloader, &mut signals, &live, &connections).await,
         Told::HandedOver => see_out(&mut reloader, &mut signals, &live, &connections).await,
     };
+    live.access.ledger().close(LAST_ROWS);
     logs.flush(LAST_LINES);
     end
 }

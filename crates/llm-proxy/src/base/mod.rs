@@ -1,5 +1,5 @@
-//! What every layer may use: the clock, the environment, addresses, secrets, money, units, patterns, the classes of failure, and
-//! whose conversation a request belongs to.
+//! What every layer may use: the clock, the environment, addresses, secrets, money, units, patterns, the classes of failure,
+//! whose certificates are believed, and whose conversation a request belongs to.
 
 pub mod address;
 pub(crate) mod chunks;
@@ -17,6 +17,7 @@ pub mod muffle;
 pub mod rarely;
 pub mod recent;
 pub mod secret;
+pub mod trust;
 pub mod units;
 
 pub use address::Address;

@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn a_broken_config_fails_with_every_error_after_one_sentence() {
         let outcome = check(&format!(
-            "{GOOD}lisen: x\nwatch: maybe\nledger: {{url: 'sqlite:x'}}\n"
+            "{GOOD}lisen: x\nwatch: maybe\ntelemetry: {{otlp: 'http://x'}}\n"
         ));
         assert_eq!((outcome.code, outcome.out.as_str()), (2, ""));
         assert!(

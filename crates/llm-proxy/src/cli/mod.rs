@@ -11,6 +11,7 @@ mod explain;
 mod outcome;
 mod prompts;
 mod serve;
+mod usage;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ pub fn main() -> ExitCode {
         Command::Sim { listen } => demo::sim(listen),
         Command::Check(at) => print(check::run(&at.path(), colour)),
         Command::Explain(asked) => print(explain::explain(&asked, colour)),
+        Command::Usage(asked) => print(usage::run(&asked, colour)),
         Command::Init => print(init::run(std::path::Path::new("config.yaml"))),
         Command::Schema => print(schema::run()),
     }

@@ -158,7 +158,6 @@ fn what_has_no_effect_yet_is_warned_of_once_each() {
         .collect();
     let all = warnings.join("\n");
     for what in [
-        "key `ledger.url`",
         "section `cluster`",
         "section `telemetry`",
         "section `prices`",

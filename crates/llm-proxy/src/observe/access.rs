@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use llm_dialect::Dialect;
 use llm_dialect::usage::Usage;
 
+use super::ledger::Ledger;
 use super::line::Line;
 use super::log::Form;
 use super::meters::{AliasMeters, BackendMeters, Totals};
@@ -70,6 +71,7 @@ pub struct Access {
     finished: AtomicU64,
     totals: Totals,
     recent: Recent,
+    ledger: Ledger,
 }
 
 impl Access {
@@ -81,6 +83,7 @@ impl Access {
             finished: AtomicU64::new(0),
             totals: Totals::default(),
             recent: Recent::default(),
+            ledger: Ledger::default(),
         })
     }
 
@@ -102,6 +105,11 @@ impl Access {
     /// What is counted of all requests together.
     pub fn totals(&self) -> &Totals {
         &self.totals
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// The requests that ended last.
@@ -241,9 +249,12 @@ impl Drop for Entry {
         let elapsed = clock::now().duration_since(self.started);
         let at = clock::wall();
         let line = Line::of(&self.record, elapsed, at);
-        let failed = line.is_failure();
         // Counted first: whoever has read the line finds it in the numbers.
-        self.access.count(&self.record, line.status());
+        self.access.count(&self.record, line.status);
+        if self.access.ledger.is_on() && self.record.is_known() {
+            self.access.ledger.take(&line);
+        }
+        let failed = line.is_failure();
         let logs = &self.access.logs;
         if self.kind == Kind::Logged {
             logs.line(|form| match form {

@@ -28,13 +28,14 @@ macro_rules! name {
 
 /// A record with what is only known at its end.
 pub(super) struct Line<'a> {
-    record: &'a Record,
-    elapsed: Duration,
+    pub(super) record: &'a Record,
+    pub(super) elapsed: Duration,
     /// When it ended.
-    at: SystemTime,
-    cancelled: bool,
-    class: Option<&'static str>,
-    status: u16,
+    pub(super) at: SystemTime,
+    pub(super) cancelled: bool,
+    pub(super) class: Option<&'static str>,
+    /// What the client got.
+    pub(super) status: u16,
 }
 
 /// The status that the client was sent, if it was sent one.
@@ -60,11 +61,6 @@ impl<'a> Line<'a> {
             class: class.map(Class::name),
             status: sent(record).unwrap_or(CLIENT_GONE),
         }
-    }
-
-    /// What the client got.
-    pub(super) fn status(&self) -> u16 {
-        self.status
     }
 
     /// Whether the client did not get what it asked for, through no doing of its own leaving.

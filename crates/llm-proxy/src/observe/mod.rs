@@ -17,5 +17,6 @@ mod sink;
 
 pub use access::{Attempt, Entry, Record};
 pub use bodies::Bodies;
+pub(crate) use escape::one_line;
 pub use logs::Logs;
 pub use meters::{AliasMeters, BackendMeters};

@@ -48,18 +48,13 @@ pub(crate) fn config(root: &Node, dir: &Path, system_prompts: Vec<Prompt>) -> Co
         shutdown_grace: top.duration("shutdown_grace"),
         watch: top.truth("watch"),
         logging: logging::logging(&top, dir),
-        ledger: ledger(&top),
+        ledger: logging::ledger(&top, dir),
         cluster: cluster(&top),
         telemetry: top
             .maybe_section("telemetry", &log_fields::TELEMETRY)
             .and_then(|s| s.text("otlp")),
         prices: prices(&top, dir),
     }
-}
-
-fn ledger(top: &View<'_>) -> Option<Secret> {
-    let url = top.section("ledger", &log_fields::LEDGER).text("url")?;
-    (url != "off").then(|| Secret::new(&url))
 }
 
 fn cluster(top: &View<'_>) -> Option<Secret> {

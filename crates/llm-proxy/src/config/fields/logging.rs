@@ -79,12 +79,21 @@ pub(crate) static FILE: Section = Section {
 pub(crate) static LEDGER: Section = Section {
     name: "ledger",
     about: "A record of usage and cost for each request.",
-    fields: &[field(
-        "url",
-        Kind::Hidden(&formats::LEDGER),
-        Value("off"),
-        "Where it is: `sqlite:file.db`, `postgres://...` for several nodes, or `off`.",
-    )],
+    fields: &[
+        field(
+            "url",
+            Kind::Hidden(&formats::LEDGER),
+            Value("off"),
+            "Where it is: `sqlite:file.db`, `postgres://...` for several nodes, or `off`.",
+        ),
+        field(
+            "retention",
+            Kind::TimeoutOrOff,
+            Value("90d"),
+            "For how long the row of a request is kept, at most a year; `off`: for ever. The sums of each day are kept \
+             for 400 days.",
+        ),
+    ],
 };
 
 /// `cluster`

@@ -21,7 +21,7 @@ pub use backends::{Auth, Backend, ClientTls, HttpVersion, OnDisconnect, Outbound
 pub use bounds::{Concurrency, Limits, Rate, RateLimits, Stream, TimeoutOverrides, Timeouts};
 pub use clients::{Admin, ApiKey, Budget, Listen, Period, ServerTls};
 pub use failure::{Detection, ErrorMap, Fallback, StatusPattern, TextPattern, Trip, WhenAllCooling};
-pub use logging::{Bodies, LogFile, LogFormat, Logging, Mask, Rotate};
+pub use logging::{Bodies, Ledger, LedgerAt, LogFile, LogFormat, Logging, Mask, Rotate};
 pub use models::{Model, Route, Strategy};
 pub use prompts::{Prompt, PromptPosition, PromptSettings, PromptSource};
 
@@ -68,8 +68,8 @@ pub struct Config {
     pub watch: bool,
     /// Logs.
     pub logging: Logging,
-    /// Usage store; none: off.
-    pub ledger: Option<Secret>,
+    /// A row for each request; none: off.
+    pub ledger: Option<Ledger>,
     /// Redis of the cluster; none: this node alone.
     pub cluster: Option<Secret>,
     /// OTLP endpoint; none: off.

@@ -1,7 +1,8 @@
 //! Every secret of a config, for whoever must keep them out of a text.
 
-use super::{Config, OutboundProxy};
+use super::{Config, LedgerAt, OutboundProxy};
 use crate::base::Secret;
+use crate::config::database;
 
 /// What a header's or parameter's name has in it when its value is a credential.
 const CREDENTIAL: [&str; 6] = ["auth", "key", "token", "secret", "cookie", "password"];
@@ -24,7 +25,11 @@ impl Config {
                 all.extend(password(url));
             }
         }
-        all.extend(self.ledger.iter().chain(&self.cluster).filter_map(password));
+        all.extend(self.cluster.iter().filter_map(password));
+        if let Some(LedgerAt::Postgres(url)) = self.ledger.as_ref().map(|ledger| &ledger.at) {
+            all.extend(password(url));
+            all.extend(decoded(url));
+        }
         all
     }
 }
@@ -32,6 +37,14 @@ impl Config {
 fn is_credential(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     CREDENTIAL.iter().any(|part| name.contains(part))
+}
+
+/// A password as PostgreSQL is told it, whether it stands in the user info or behind `?password=`.
+fn decoded(url: &Secret) -> Option<Secret> {
+    let read = database::postgres(url.expose())?;
+    let password = String::from_utf8(read.config.get_password()?.to_vec()).ok()?;
+    (!password.is_empty() && self::password(url).as_ref().map(Secret::expose) != Some(&password))
+        .then(|| Secret::new(&password))
 }
 
 /// The password in a URL's user info.
@@ -62,7 +75,7 @@ backends:
     headers: {x-team: blue-team, x-extra-token: header-token}
     query: {api-version: '2026-01-01', key: query-key}
     http_proxy: socks5://user:proxy-pass@127.0.0.1:1
-ledger: {url: 'postgres://me:ledger-pass@db/x'}
+ledger: {url: 'postgres://me:ledger%2Dpass@db/x'}
 models: {m: {backend: a}}
 ";
         let loaded = config::parse(yaml, "test.yaml", Path::new("."), &|_| None);
@@ -78,6 +91,7 @@ models: {m: {backend: a}}
             "backend-two",
             "client-key-0123456789",
             "header-token",
+            "ledger%2Dpass",
             "ledger-pass",
             "proxy-pass",
             "query-key",

@@ -4,6 +4,8 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use llm_dialect::usage::Usage;
+
 use crate::base::{Cost, Day};
 use crate::observe::Record;
 use foldhash::fast::RandomState;
@@ -41,6 +43,16 @@ pub struct Named<'a> {
 }
 
 impl<'a> Named<'a> {
+    /// Those of a day by their names: key, backend and model.
+    pub(super) fn new(day: Day, [key, backend, model]: [&'a str; 3]) -> Self {
+        Self {
+            day,
+            key,
+            backend,
+            model,
+        }
+    }
+
     /// Whose that request is, which ended on that day.
     pub fn of(record: &'a Record, day: Day) -> Self {
         let last = record.attempts.last();
@@ -52,7 +64,8 @@ impl<'a> Named<'a> {
         }
     }
 
-    fn owned(self) -> Whose {
+    /// The same, to keep.
+    pub(super) fn owned(self) -> Whose {
         Whose {
             day: self.day,
             key: Arc::from(self.key),
@@ -119,7 +132,11 @@ pub struct Sum {
 impl Sum {
     /// One request.
     pub fn of(record: &Record, failed: bool) -> Self {
-        let usage = &record.usage;
+        Self::new(&record.usage, record.cost, failed)
+    }
+
+    /// One request with that usage.
+    pub(super) fn new(usage: &Usage, cost: Option<Cost>, failed: bool) -> Self {
         let used = [usage.input, usage.output]
             .into_iter()
             .flatten()
@@ -130,9 +147,9 @@ impl Sum {
             input: usage.input.unwrap_or(0),
             cached: usage.cache_read.unwrap_or(0),
             output: usage.output.unwrap_or(0),
-            cost: record.cost.map_or(0, Cost::nanos),
-            priced: u64::from(record.cost.is_some()),
-            unpriced: u64::from(used && record.cost.is_none()),
+            cost: cost.map_or(0, Cost::nanos),
+            priced: u64::from(cost.is_some()),
+            unpriced: u64::from(used && cost.is_none()),
         }
     }
 
@@ -150,6 +167,37 @@ impl Sum {
         ];
         for (own, more) in pairs {
             *own = own.saturating_add(more);
+        }
+    }
+
+    /// Its numbers, in the order of a database's columns.
+    pub(super) fn numbers(&self) -> [i64; 8] {
+        let all = [
+            self.requests,
+            self.errors,
+            self.input,
+            self.cached,
+            self.output,
+            self.cost,
+            self.priced,
+            self.unpriced,
+        ];
+        all.map(|number| i64::try_from(number).unwrap_or(i64::MAX))
+    }
+
+    /// The sum that has these numbers.
+    pub(super) fn from_numbers(numbers: [i64; 8]) -> Self {
+        let numbers = numbers.map(|number| u64::try_from(number).unwrap_or(0));
+        let [requests, errors, input, cached, output, cost, priced, unpriced] = numbers;
+        Self {
+            requests,
+            errors,
+            input,
+            cached,
+            output,
+            cost,
+            priced,
+            unpriced,
         }
     }
 
@@ -208,8 +256,11 @@ pub struct Sums {
 
 impl Sums {
     /// Adds up; what is new gets a sum of its own, whatever their number.
-    pub fn add(&mut self, whose: Whose, sum: &Sum) {
-        self.of.entry(whose).or_default().add(sum);
+    pub fn add(&mut self, whose: Named<'_>, sum: &Sum) {
+        match self.of.get_mut(&whose) {
+            Some(own) => own.add(sum),
+            None => drop(self.of.insert(whose.owned(), *sum)),
+        }
     }
 
     /// Adds one request, in bounded memory: of too many names the later ones are one sum, and old days are forgotten.
@@ -229,12 +280,25 @@ impl Sums {
             model: REST,
         };
         let one = if self.of.len() < KEPT { whose } else { rest };
-        self.add(one.owned(), sum);
+        self.add(one, sum);
     }
 
     /// All of them, in no order that means anything.
     pub fn iter(&self) -> impl Iterator<Item = (&Whose, &Sum)> {
         self.of.iter()
+    }
+
+    /// What each key has spent, with its name.
+    pub fn by_key(&self) -> Vec<(Arc<str>, Cost)> {
+        let mut spent: IndexMap<&Arc<str>, Cost> = IndexMap::new();
+        for (whose, sum) in self.of.iter().filter(|(whose, _)| !whose.key.is_empty()) {
+            let own = spent.entry(&whose.key).or_default();
+            *own = own.plus(Cost::from_nanos(sum.cost));
+        }
+        spent
+            .into_iter()
+            .map(|(key, cost)| (Arc::clone(key), cost))
+            .collect()
     }
 
     /// What is told of the days from `since` on: a sum for each name, the dearest first; days in their order.
@@ -277,8 +341,6 @@ pub fn total(rows: &[(String, Sum)]) -> Sum {
 
 #[cfg(test)]
 mod tests {
-    use llm_dialect::usage::Usage;
-
     use super::*;
 
     fn whose<'a>(day: i32, key: &'a str, model: &'a str) -> Named<'a> {

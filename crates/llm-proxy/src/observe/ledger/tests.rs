@@ -1,0 +1,1 @@
+//! What a ledger keeps, told by what is in it.
