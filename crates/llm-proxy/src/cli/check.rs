@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Outcome;
 use crate::config::{self, Config, Diagnostic, Loaded, Report, Severity};
+use crate::prices;
 
 /// Loads the file and tells what it finds, errors and warnings on standard error. `colour`: with terminal colours.
 pub fn run(path: &Path, colour: bool) -> Outcome {
@@ -18,9 +19,11 @@ fn told(name: &str, loaded: Result<Loaded, Report>, colour: bool) -> Outcome {
     match loaded {
         Ok(loaded) => {
             let out = format!("{name} is valid: {}\n", summary(&loaded.config));
+            let unpriced = prices::unknown(&loaded.config);
+            let unpriced: String = unpriced.iter().map(|one| format!("warning: {one}\n\n")).collect();
             Outcome {
                 out,
-                err: shown(Report(loaded.warnings), colour),
+                err: shown(Report(loaded.warnings), colour) + &unpriced,
                 code: 0,
             }
         }
@@ -79,6 +82,16 @@ mod tests {
             config::parse(yaml, "config.yaml", Path::new(""), &|_| None),
             false,
         )
+    }
+
+    #[test]
+    fn a_budget_is_warned_of_what_has_no_price() {
+        let outcome = check(&format!(
+            "{GOOD}api_keys: [{{name: team, key: 0123456789abcdef, budget: {{usd: 1}}}}]\n"
+        ));
+        assert_eq!(outcome.code, 0);
+        let warning = "warning: the key `team` has a budget and may use models whose price is not known";
+        assert!(outcome.err.contains(warning), "{}", outcome.err);
     }
 
     const GOOD: &str = "backends: [{name: a, protocol: anthropic, url: https://a.example}]\n\

@@ -19,6 +19,7 @@ mod cli;
 mod contract;
 mod convert;
 mod cooldown;
+mod costs;
 mod deadline;
 #[cfg(test)]
 mod docs;
