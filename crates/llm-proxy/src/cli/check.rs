@@ -1,5 +1,6 @@
 //! `llm-proxy check`: everything that is wrong with a config file, and a line on what it holds.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use super::Outcome;
@@ -19,13 +20,11 @@ fn told(name: &str, loaded: Result<Loaded, Report>, colour: bool) -> Outcome {
     match loaded {
         Ok(loaded) => {
             let out = format!("{name} is valid: {}\n", summary(&loaded.config));
-            let unpriced = prices::unknown(&loaded.config);
-            let unpriced: String = unpriced.iter().map(|one| format!("warning: {one}\n\n")).collect();
-            Outcome {
-                out,
-                err: shown(Report(loaded.warnings), colour) + &unpriced,
-                code: 0,
+            let mut err = shown(Report(loaded.warnings), colour);
+            for unpriced in prices::unknown(&loaded.config) {
+                let _ = write!(err, "warning: {unpriced}\n\n");
             }
+            Outcome { out, err, code: 0 }
         }
         Err(report) => {
             let count = |of| {

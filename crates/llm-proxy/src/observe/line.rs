@@ -248,7 +248,7 @@ impl Json {
     fn money(&mut self, name: &str, value: Option<Cost>) {
         self.text.push_str(name);
         let _ = match value {
-            Some(cost) => write!(self.text, "{cost}"),
+            Some(cost) => cost.write(&mut self.text),
             None => self.text.write_str("null"),
         };
     }

@@ -91,8 +91,11 @@ struct Held {
 impl Held {
     fn is_of(&self, seller: Seller<'_>) -> bool {
         let at = |host: &String| {
-            let rest = seller.host.strip_suffix(host.as_str());
-            rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            let length = seller.host.len().checked_sub(host.len());
+            let parts = length.and_then(|length| seller.host.split_at_checked(length));
+            parts.is_some_and(|(below, end)| {
+                end.eq_ignore_ascii_case(host) && (below.is_empty() || below.ends_with('.'))
+            })
         };
         self.hosts.is_empty() || self.hosts.iter().any(at)
     }
@@ -310,6 +313,7 @@ mod tests {
         for (host, expected) in [
             ("api.groq.com", Some("gpt-oss-120b of Groq")),
             ("eu.api.groq.com", Some("gpt-oss-120b of Groq")),
+            ("API.Groq.com", Some("gpt-oss-120b of Groq")),
             ("api.groq.com.evil.example", None),
             ("notapi.groq.com", None),
             ("127.0.0.1", None),
