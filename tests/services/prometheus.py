@@ -3,6 +3,7 @@
 import json
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -35,7 +36,7 @@ def until(what, ask):
     deadline = time.monotonic() + PATIENCE
     while (answer := ask()) is None:
         assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(LOOK_EVERY)
+        threading.Event().wait(LOOK_EVERY)
     return answer
 
 
