@@ -48,7 +48,7 @@ pub(super) fn reserve(ctx: &mut Context, ask: &Ask, plan: &Plan) -> Result<(), F
         .max();
     match budget.reserve(most.unwrap_or(Cost::ZERO), input) {
         Ok(reserved) => {
-            ctx.held.reserved = Some(reserved);
+            ctx.held.reserved = Some(Box::new(reserved));
             Ok(())
         }
         Err(short) => Err(refused(short, budget.allowance.per)),
