@@ -14,6 +14,7 @@ mod support;
 mod admin;
 mod affinity;
 mod basics;
+mod canary;
 mod cancel;
 mod cli;
 mod contract;
