@@ -20,6 +20,7 @@ mod cli;
 mod contract;
 mod convert;
 mod cooldown;
+mod costs;
 mod deadline;
 #[cfg(test)]
 mod docs;
