@@ -12,6 +12,7 @@ use llm_dialect::Dialect;
 use llm_dialect::usage::Usage;
 
 use super::access::Attempt;
+use super::lately::Lately;
 use crate::base::Class;
 
 /// The name that stands for everything which is no alias.
@@ -214,6 +215,8 @@ pub struct BackendMeters {
     cooldowns: [Count; Class::ALL.len()],
     /// From the beginning of an attempt to its first real content.
     pub first_byte: Histogram,
+    /// How it went in the last quarter of an hour.
+    pub lately: Lately,
 }
 
 impl BackendMeters {
@@ -224,6 +227,7 @@ impl BackendMeters {
             attempts: Default::default(),
             cooldowns: Default::default(),
             first_byte: Histogram::new(&FIRST_BYTE),
+            lately: Lately::default(),
         }
     }
 
