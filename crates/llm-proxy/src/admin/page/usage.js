@@ -1,7 +1,7 @@
 // Usage and cost by key, model, backend or day; limits and budgets with what is left of them.
 
 import { at, el, icon, show } from './dom.js';
-import { count, dollars, duration, moment, percent } from './words.js';
+import { count, dollars, duration, moment, percent, plural } from './words.js';
 
 const BY = [['key', 'Key'], ['model', 'Model'], ['backend', 'Backend'], ['day', 'Day']];
 const DAYS = [[1, 'Today'], [7, '7 days'], [30, '30 days']];
@@ -53,9 +53,10 @@ function note({ since }) {
   return since ? `since ${moment(Date.parse(since))}` : '';
 }
 
-function source({ source: from }) {
-  if (from !== 'memory') return null;
-  return el('p', { class: 'foot faint', key: 'foot' }, 'Counted in memory since the start. With ', el('code', {}, 'ledger'), ' in the config it is kept.');
+function source({ source: from, total }) {
+  const unpriced = total?.unpriced ? `${plural(total.unpriced, 'request')} had no price and cost nothing here. ` : '';
+  const memory = from === 'memory' ? ['Counted in memory since the start; with ', el('code', {}, 'ledger'), ' in the config it is kept.'] : null;
+  return unpriced || memory ? el('p', { class: 'foot faint', key: 'foot' }, unpriced, memory) : null;
 }
 
 function trouble(ledger) {
@@ -99,7 +100,7 @@ export function drawLimits(status) {
       if (standing) add(whose, gauge(unit, Math.max(0, standing.limit - standing.remaining), standing.limit, rest(standing)));
     }
   }
-  for (const own of status.budgets ?? []) add(`Key ${own.key}`, budget(own));
+  for (const [name, own] of Object.entries(limits?.budgets ?? {})) add(`Key ${name}`, budget(own));
   at('limits-block').hidden = holders.size === 0;
   show(at('limits'), [...holders].map(([whose, bars]) => el('section', { class: 'holder', key: whose }, el('h3', {}, whose), bars)));
 }
@@ -118,9 +119,10 @@ function queue({ waiting, refused_full: full, refused_timeout: late }) {
 }
 
 function budget(own) {
-  const when = `new on ${moment(Date.parse(own.resets_at))}`;
-  const note = own.spent_usd >= own.limit_usd ? `used up, ${when}` : when;
-  return gauge(`budget a ${own.per}`, own.spent_usd, own.limit_usd, note, dollars);
+  const when = `a new one ${moment(Date.parse(own.period_end))}`;
+  const held = own.reserved_usd ? `${dollars(own.reserved_usd)} held for requests in flight, ` : '';
+  const note = own.spent_usd >= own.usd ? `used up, ${when}` : `${held}${when}`;
+  return gauge(`of the ${own.per}`, own.spent_usd, own.usd, note, dollars);
 }
 
 function gauge(what, used, limit, note, format = count) {
