@@ -33,6 +33,7 @@ mod life;
 mod limits;
 mod logs;
 mod metrics;
+mod page;
 mod prompts;
 mod records;
 mod streams;
