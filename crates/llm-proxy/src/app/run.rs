@@ -23,7 +23,7 @@ use crate::base::secret::digest;
 use crate::config::types::{Config, Listen};
 use crate::config::{self, Diagnostic, Loaded, Report};
 use crate::observe::access::Access;
-use crate::observe::{Logs, log, logs, panics};
+use crate::observe::{Logs, log, logs, panics, series};
 use crate::prices;
 use crate::server::{self, Entrance, Inherited, Listeners, Role};
 use crate::state::{Live, compile};
@@ -210,6 +210,8 @@ async fn serve_until_told(
     let changed = Arc::new(Notify::new());
     let mut watch = watch(reloader, &changed);
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
+    // Ticks that a slow reload delays come all the same: every point stands for its own time.
+    let mut point = tokio::time::interval_at(tokio::time::Instant::now() + series::STEP, series::STEP);
     loop {
         tokio::select! {
             _ = signals.hangup.recv() => {
@@ -234,6 +236,7 @@ async fn serve_until_told(
                     watch = self::watch(reloader, &changed);
                 }
             }
+            _ = point.tick() => live.close_point(),
             _ = sweep.tick() => {
                 live.pools.sweep(clock::now());
                 live.forget_unused();

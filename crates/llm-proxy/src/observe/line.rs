@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::access::{Attempt, Record};
+use super::access::{Attempt, Obstacle, Record, Skipped};
 use super::escape::{self, one_line};
 use super::log::{clock_time, push_timestamp};
 use crate::base::{Class, Cost};
@@ -98,6 +98,9 @@ impl<'a> Line<'a> {
         out.number(name!("status"), Some(u64::from(self.status)));
         out.string(name!("class"), self.class);
         out.attempts(&record.attempts);
+        if !record.skipped.is_empty() {
+            out.skipped(&record.skipped);
+        }
         if record.queued.is_some() {
             out.milliseconds(name!("queue_ms"), record.queued);
         }
@@ -298,6 +301,34 @@ impl Json {
     }
 }
 
+impl Json {
+    fn skipped(&mut self, skipped: &[Skipped]) {
+        self.text.push_str(",\"skipped\":[");
+        for (n, one) in skipped.iter().enumerate() {
+            self.string(
+                if n == 0 { "{\"backend\":" } else { ",{\"backend\":" },
+                Some(&one.backend.name),
+            );
+            self.string(name!("key"), Some(&one.key));
+            self.string(name!("model"), Some(&one.model));
+            let (why, class) = match one.why {
+                Obstacle::Cooling(class, _) => ("cooling", Some(class)),
+                Obstacle::Probed(class) => ("probed", Some(class)),
+                Obstacle::Full => ("full", None),
+            };
+            self.string(name!("why"), Some(why));
+            if let Some(class) = class {
+                self.string(name!("class"), Some(class.name()));
+            }
+            if let Obstacle::Cooling(_, left) = one.why {
+                self.milliseconds(name!("ms_left"), Some(left));
+            }
+            self.text.push('}');
+        }
+        self.text.push(']');
+    }
+}
+
 /// Whether a text needs no escaping. Whatever is beyond plain ASCII is left to the JSON writer.
 fn is_plain(text: &str) -> bool {
     let (words, rest) = text.as_bytes().as_chunks::<8>();
@@ -378,6 +409,17 @@ mod tests {
             warnings: vec!["seed".to_owned(), hostile.to_owned()],
             ip: Some("::1".parse().unwrap()),
             attempts: vec![attempt(Some(500)), attempt(None)],
+            skipped: [
+                Obstacle::Cooling(Class::Rate, Duration::from_millis(2_500)),
+                Obstacle::Full,
+            ]
+            .map(|why| Skipped {
+                backend: Arc::new(BackendMeters::new("b")),
+                key: Arc::from("b#1"),
+                model: Arc::from(hostile),
+                why,
+            })
+            .to_vec(),
             ..Record::default()
         };
         let line = Line::of(&record, Duration::from_millis(12), SystemTime::UNIX_EPOCH);
@@ -395,6 +437,19 @@ mod tests {
         assert_eq!(
             line["attempts"][0]["cooldown"],
             json!({"scope": "backend_model", "ms": 15_000.0})
+        );
+        let skipped = |rest: Value| {
+            let mut skipped = json!({"backend": "b", "key": "b#1", "model": hostile});
+            let members = skipped.as_object_mut().unwrap();
+            members.extend(rest.as_object().unwrap().clone());
+            skipped
+        };
+        assert_eq!(
+            line["skipped"],
+            json!([
+                skipped(json!({"why": "cooling", "class": "rate", "ms_left": 2_500.0})),
+                skipped(json!({"why": "full"}))
+            ])
         );
         assert_eq!(line["warnings"], json!(["seed", hostile]));
         assert_eq!(line["attempts"][0]["kind"], "tokens");

@@ -12,6 +12,7 @@ use llm_dialect::Dialect;
 use llm_dialect::usage::Usage;
 
 use super::access::Attempt;
+use super::lately::Lately;
 use crate::base::{Class, Cost};
 
 /// The name that stands for everything which is no alias.
@@ -237,6 +238,8 @@ pub struct BackendMeters {
     pub first_byte: Histogram,
     /// In billionths of a dollar.
     cost: Count,
+    /// How it went in the last quarter of an hour.
+    pub lately: Lately,
 }
 
 impl BackendMeters {
@@ -248,6 +251,7 @@ impl BackendMeters {
             cooldowns: Default::default(),
             first_byte: Histogram::new(&FIRST_BYTE),
             cost: Count::default(),
+            lately: Lately::default(),
         }
     }
 

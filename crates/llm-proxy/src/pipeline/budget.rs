@@ -44,7 +44,7 @@ pub(super) fn reserve(ctx: &mut Context, ask: &Ask, plan: &Plan) -> Result<(), F
     let most = prices
         .iter()
         .flatten()
-        .map(|price| price.at_most(input, output))
+        .map(|price| price.estimate(input, output))
         .max();
     match budget.reserve(most.unwrap_or(Cost::ZERO), input) {
         Ok(reserved) => {

@@ -33,6 +33,13 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// The name of its key in records; the backend's own where it has none.
+    pub fn key_name(&self) -> Arc<str> {
+        let backend = &self.route.backend;
+        self.key()
+            .map_or_else(|| Arc::clone(&backend.name), |key| Arc::clone(&key.name))
+    }
+
     /// What a response of it is remembered by.
     pub fn pin(&self) -> Pin {
         Pin {

@@ -192,6 +192,13 @@ impl Vitals {
         known.noted = now;
     }
 
+    /// How long first bytes of the model that answered last take, in milliseconds, and when it did.
+    pub fn last_latency(&self) -> Option<(f64, Instant)> {
+        let latency = self.latency.lock();
+        let last = latency.values().max_by_key(|known| known.noted)?;
+        Some((last.milliseconds, last.noted))
+    }
+
     /// How long first bytes take in milliseconds, if that was seen lately.
     pub fn latency(&self, model: u64, now: Instant) -> Option<f64> {
         let known = *self.latency.lock().get(&model)?;

@@ -355,7 +355,7 @@ fn compile_backend(config: &types::Backend, live: &Live) -> Result<Backend, Stri
         host: header(authority.as_str())?,
         scheme,
         targets: targets(config).ok_or_else(|| unusable("its url and paths make no valid path"))?,
-        secrets: config.api_keys.clone(),
+        secrets: config.secrets(),
         family: family(config.protocol, authority.host()),
         is_openai: config.protocol == Protocol::Openai && is_openai(authority.host()),
         authority,

@@ -23,6 +23,7 @@ use crate::config::types::Config;
 use crate::health::{Policy, Registry, RetryBudget};
 use crate::limits::Guesses;
 use crate::observe::access::Access;
+use crate::observe::lately;
 use crate::routing::Smooth;
 use crate::upstream::Pools;
 
@@ -166,6 +167,18 @@ impl Live {
                 .entry((alias.to_owned(), priority, routes))
                 .or_default(),
         )
+    }
+
+    /// A point of the last quarter of an hour is over.
+    pub fn close_point(&self) {
+        let waiting = self.places.view().now.waiting;
+        let ended = self
+            .access
+            .series()
+            .close(self.access.in_flight().count(), waiting);
+        if ended.is_multiple_of(lately::POINTS) {
+            self.meters.close_cells();
+        }
     }
 
     /// Forgets the state of backends, aliases and limits that no config holds any longer, and conversations that are over.
