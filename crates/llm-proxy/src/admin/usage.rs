@@ -3,11 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 
 use crate::base::{Day, clock};
-use crate::config::types::LedgerAt;
-use crate::observe::ledger::{self, By, State, Sum, Sums, total};
+use crate::observe::ledger::{self, By, State, Sum, total};
 use crate::state::Live;
 
 /// How many days are told of where the query says nothing; today is one of them.
@@ -17,8 +15,6 @@ const MAX_DAYS: u32 = 400;
 
 /// How long a ledger may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How many may read it at once: each takes a thread.
-static READERS: Semaphore = Semaphore::const_new(2);
 
 /// What a query asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +56,7 @@ pub(super) async fn usage(live: &Live, asked: Asked) -> Value {
     let since = today.before(asked.days - 1);
     let ledger = live.access.ledger();
     let read = match ledger.at() {
-        Some(at) => Some(read(at, (since, today)).await),
+        Some(at) => Some(ledger::read_apart(at, (since, today), PATIENCE).await),
         None => None,
     };
     let (source, rows, begins, error) = match read {
@@ -90,21 +86,6 @@ pub(super) async fn usage(live: &Live, asked: Asked) -> Value {
         "total": whole,
         "ledger": state,
     })
-}
-
-/// Reads a ledger on a thread that may wait for it.
-async fn read(at: LedgerAt, days: (Day, Day)) -> Result<Sums, String> {
-    let reading = async {
-        let place = READERS.acquire().await.map_err(|error| error.to_string())?;
-        let read = tokio::task::spawn_blocking(move || {
-            // The place is given back when the thread is done, not when nobody waits for it any longer.
-            let _place = place;
-            ledger::read(&at, days)
-        });
-        read.await.map_err(|error| error.to_string())?
-    };
-    let read = tokio::time::timeout(PATIENCE, reading).await;
-    read.unwrap_or_else(|_elapsed| Err(format!("no answer within {PATIENCE:?}")))
 }
 
 /// How the ledger stands. What went wrong may be in the words of a database.

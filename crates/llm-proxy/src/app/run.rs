@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
 
 use super::accept::Front;
 use super::drain::{drain, see_out};
 use super::memory;
+use super::recall;
 use super::reload::{Files, Reloader, opened};
 use super::room::{self, Room};
 use super::signals::Signals;
@@ -23,7 +25,8 @@ use crate::base::secret::digest;
 use crate::config::types::{Config, Listen};
 use crate::config::{self, Diagnostic, Loaded, Report};
 use crate::observe::access::Access;
-use crate::observe::{Logs, log, logs, panics};
+use crate::observe::{Logs, log, logs, panics, series};
+use crate::prices;
 use crate::server::{self, Entrance, Inherited, Listeners, Role};
 use crate::state::{Live, compile};
 
@@ -98,7 +101,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     logs.configure(&config, logs::mask(&config).map_err(Fatal::Runtime)?);
     let level = log::install(&config.logging, &logs);
     panics::install();
-    say_warnings(&warnings);
+    say_warnings(&warnings, &config);
     let access = Access::new(Arc::clone(&logs));
     let ledger = access.ledger();
     ledger.configure(ledger.prepare(config.ledger.as_ref()).map_err(Fatal::Runtime)?);
@@ -113,6 +116,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     let addresses: Vec<Listen> = bound.iter().map(|(_, bound)| bound.address()).collect();
     let admin_address = admin_bound.first().map(|(_, bound)| bound.address());
     let snapshot = compile(config, 1, &live).map_err(Fatal::Runtime)?;
+    recall::at_start(&live).await;
     say_serving(&snapshot.config, &addresses, admin_address.as_ref());
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
     let connections = Gauge::default();
@@ -130,7 +134,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     let (orders, mut ordered) = mpsc::channel(ORDERS);
     let admin = Admin::new(Arc::clone(&snapshot), Arc::clone(&live), orders);
     let mut reloader = Reloader {
-        files: Files::now(&options.source, &front.snapshot.load().config.prompt_sources),
+        files: Files::now(&options.source, &front.snapshot.load().config.sources),
         source: options.source,
         admin_front: front.in_the_clear(admin),
         front,
@@ -169,8 +173,11 @@ fn announce(reloader: &Reloader, inherited: Inherited) {
 }
 
 /// Each warning on a line of its own; `check` shows them with their place in the file.
-pub(super) fn say_warnings(warnings: &[Diagnostic]) {
+pub(super) fn say_warnings(warnings: &[Diagnostic], config: &Config) {
     for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    for warning in prices::unknown(config) {
         tracing::warn!("{warning}");
     }
 }
@@ -211,6 +218,9 @@ async fn serve_until_told(
     let changed = Arc::new(Notify::new());
     let mut watch = watch(reloader, &changed);
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
+    let mut recalling = None;
+    // Ticks that a slow reload delays come all the same: every point stands for its own time.
+    let mut point = tokio::time::interval_at(tokio::time::Instant::now() + series::STEP, series::STEP);
     loop {
         tokio::select! {
             _ = signals.hangup.recv() => {
@@ -235,15 +245,29 @@ async fn serve_until_told(
                     watch = self::watch(reloader, &changed);
                 }
             }
+            _ = point.tick() => live.close_point(),
             _ = sweep.tick() => {
                 live.pools.sweep(clock::now());
                 live.forget_unused();
                 memory::give_back();
+                recalling = recall_again(reloader, recalling);
             }
             _ = signals.terminate.recv() => return Told::End,
             _ = signals.interrupt.recv() => return Told::End,
         }
     }
+}
+
+/// Has the budgets hear what was spent meanwhile, on other nodes too; not while they still wait for the last answer.
+fn recall_again(reloader: &Reloader, last: Option<JoinHandle<()>>) -> Option<JoinHandle<()>> {
+    if last.as_ref().is_some_and(|last| !last.is_finished()) {
+        return last;
+    }
+    let live = Arc::clone(&reloader.front.live);
+    Some(tokio::spawn(async move {
+        // A ledger that cannot be read is told of by whoever writes it.
+        let _what_was_known_stays = recall::recall(&live).await;
+    }))
 }
 
 /// Starts a new program in the place of this one. None: it came to nothing, and this one goes on.
@@ -284,7 +308,7 @@ fn watch(reloader: &Reloader, changed: &Arc<Notify>) -> Option<Watch> {
     if !snapshot.config.watch {
         return None;
     }
-    let watch = Watch::start(path, &snapshot.config.prompt_sources, changed)
+    let watch = Watch::start(path, &snapshot.config.sources, changed)
         .inspect_err(|error| tracing::error!("{error}"))
         .ok()?;
     // What has changed since it was read, and before it was watched, nobody else would tell.

@@ -68,8 +68,18 @@ impl Cost {
 /// In dollars, exactly, without a sign of the currency and without zeros at the end: `0.0125`.
 impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f)
+    }
+}
+
+impl Cost {
+    /// Writes what [`Display`](fmt::Display) writes, without the ways of formatting: it is on the way of every request.
+    ///
+    /// # Errors
+    /// Those of the writer; a string has none.
+    pub fn write(self, out: &mut impl fmt::Write) -> fmt::Result {
         let mut whole = itoa::Buffer::new();
-        f.write_str(whole.format(self.0 / NANOS))?;
+        out.write_str(whole.format(self.0 / NANOS))?;
         let rest = self.0 % NANOS;
         if rest == 0 {
             return Ok(());
@@ -77,8 +87,8 @@ impl fmt::Display for Cost {
         // A dollar more gives the leading zeros, and a digit in the place of the point.
         let mut digits = itoa::Buffer::new();
         let digits = digits.format(NANOS + rest);
-        f.write_str(".")?;
-        f.write_str(digits.get(1..=DIGITS).unwrap_or_default().trim_end_matches('0'))
+        out.write_str(".")?;
+        out.write_str(digits.get(1..=DIGITS).unwrap_or_default().trim_end_matches('0'))
     }
 }
 

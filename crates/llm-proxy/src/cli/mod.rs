@@ -33,7 +33,7 @@ pub fn main() -> ExitCode {
         Command::Explain(asked) => print(explain::explain(&asked, colour)),
         Command::Usage(asked) => print(usage::run(&asked, colour)),
         Command::Init => print(init::run(std::path::Path::new("config.yaml"))),
-        Command::Schema => print(schema::run()),
+        Command::Schema { prices } => print(schema::run(prices)),
     }
 }
 

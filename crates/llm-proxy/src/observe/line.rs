@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::access::{Attempt, Record};
+use super::access::{Attempt, Obstacle, Record, Skipped};
 use super::escape::{self, one_line};
 use super::log::{clock_time, push_timestamp};
 use crate::base::{Class, Cost};
@@ -94,6 +94,9 @@ impl<'a> Line<'a> {
         out.number(name!("status"), Some(u64::from(self.status)));
         out.string(name!("class"), self.class);
         out.attempts(&record.attempts);
+        if !record.skipped.is_empty() {
+            out.skipped(&record.skipped);
+        }
         if record.queued.is_some() {
             out.milliseconds(name!("queue_ms"), record.queued);
         }
@@ -244,7 +247,7 @@ impl Json {
     fn money(&mut self, name: &str, value: Option<Cost>) {
         self.text.push_str(name);
         let _ = match value {
-            Some(cost) => write!(self.text, "{cost}"),
+            Some(cost) => cost.write(&mut self.text),
             None => self.text.write_str("null"),
         };
     }
@@ -287,6 +290,34 @@ impl Json {
                 self.text.push('"');
                 self.milliseconds(name!("ms"), Some(rest));
                 self.text.push('}');
+            }
+            self.text.push('}');
+        }
+        self.text.push(']');
+    }
+}
+
+impl Json {
+    fn skipped(&mut self, skipped: &[Skipped]) {
+        self.text.push_str(",\"skipped\":[");
+        for (n, one) in skipped.iter().enumerate() {
+            self.string(
+                if n == 0 { "{\"backend\":" } else { ",{\"backend\":" },
+                Some(&one.backend.name),
+            );
+            self.string(name!("key"), Some(&one.key));
+            self.string(name!("model"), Some(&one.model));
+            let (why, class) = match one.why {
+                Obstacle::Cooling(class, _) => ("cooling", Some(class)),
+                Obstacle::Probed(class) => ("probed", Some(class)),
+                Obstacle::Full => ("full", None),
+            };
+            self.string(name!("why"), Some(why));
+            if let Some(class) = class {
+                self.string(name!("class"), Some(class.name()));
+            }
+            if let Obstacle::Cooling(_, left) = one.why {
+                self.milliseconds(name!("ms_left"), Some(left));
             }
             self.text.push('}');
         }
@@ -337,6 +368,25 @@ mod tests {
     }
 
     #[test]
+    fn a_cost_is_a_number_of_dollars_for_programs_and_an_amount_for_eyes() {
+        for (nanos, json, pretty) in [
+            (Some(12_500_000), json!(0.0125), Some("$0.0125")),
+            (Some(0), json!(0), Some("$0")),
+            (None, Value::Null, None),
+        ] {
+            let record = Record {
+                cost: nanos.map(Cost::from_nanos),
+                ..Record::default()
+            };
+            let line = Line::of(&record, Duration::ZERO, SystemTime::UNIX_EPOCH);
+            assert_eq!(line.value()["cost_usd"], json);
+            let told = line.pretty().contains('$');
+            assert_eq!(told, pretty.is_some());
+            assert!(pretty.is_none_or(|pretty| line.pretty().contains(pretty)));
+        }
+    }
+
+    #[test]
     fn a15_a_line_is_one_json_object_whatever_is_in_it() {
         let hostile = "m\n{\"level\":\"fatal\"}\u{1b}[31m\u{202e}\"\\";
         let attempt = |status: Option<u16>| Attempt {
@@ -355,12 +405,21 @@ mod tests {
             warnings: vec!["seed".to_owned(), hostile.to_owned()],
             ip: Some("::1".parse().unwrap()),
             attempts: vec![attempt(Some(500)), attempt(None)],
-            cost: Some(Cost::from_nanos(12_500_000)),
+            skipped: [
+                Obstacle::Cooling(Class::Rate, Duration::from_millis(2_500)),
+                Obstacle::Full,
+            ]
+            .map(|why| Skipped {
+                backend: Arc::new(BackendMeters::new("b")),
+                key: Arc::from("b#1"),
+                model: Arc::from(hostile),
+                why,
+            })
+            .to_vec(),
             ..Record::default()
         };
         let line = Line::of(&record, Duration::from_millis(12), SystemTime::UNIX_EPOCH);
         assert_eq!(line.pretty().matches('\n').count(), 1, "one line for eyes too");
-        assert!(line.pretty().contains(" \u{1b}[2m$0.0125\u{1b}[0m"));
         let json = line.json();
         assert!(
             !String::from_utf8_lossy(&json).contains('\u{202e}'),
@@ -375,11 +434,23 @@ mod tests {
             line["attempts"][0]["cooldown"],
             json!({"scope": "backend_model", "ms": 15_000.0})
         );
+        let skipped = |rest: Value| {
+            let mut skipped = json!({"backend": "b", "key": "b#1", "model": hostile});
+            let members = skipped.as_object_mut().unwrap();
+            members.extend(rest.as_object().unwrap().clone());
+            skipped
+        };
+        assert_eq!(
+            line["skipped"],
+            json!([
+                skipped(json!({"why": "cooling", "class": "rate", "ms_left": 2_500.0})),
+                skipped(json!({"why": "full"}))
+            ])
+        );
         assert_eq!(line["warnings"], json!(["seed", hostile]));
         assert_eq!(line["attempts"][0]["kind"], "tokens");
         assert_eq!(line["attempts"][1].get("kind"), None, "only where it is told");
         assert_eq!(line["duration_ms"], 12.0);
-        assert_eq!(line["cost_usd"], 0.0125, "a number, in dollars");
         assert_eq!(
             (&line["status"], &line["class"]),
             (&Value::from(499), &Value::from("client_gone"))

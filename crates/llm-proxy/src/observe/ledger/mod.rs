@@ -20,6 +20,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 pub use queue::State;
 pub use store::read;
 pub use sums::{By, Named, Sum, Sums, Whose, total};
@@ -29,6 +31,7 @@ use self::queue::Queue;
 use self::row::Row;
 use self::store::{Hope, Store, writer};
 use super::line::Line;
+use crate::base::Day;
 use crate::config::types::{Ledger as Settings, LedgerAt};
 
 /// How long the last try may take, before the program ends.
@@ -125,6 +128,26 @@ impl Ledger {
     pub fn at(&self) -> Option<LedgerAt> {
         self.queue.settings().map(|settings| settings.at)
     }
+}
+
+/// Reads the sums of these days on a thread that may wait for them, while whoever asks waits for `patience` at most.
+///
+/// # Errors
+/// A sentence without its full stop: the ledger cannot be read, or takes too long.
+pub async fn read_apart(at: LedgerAt, days: (Day, Day), patience: Duration) -> Result<Sums, String> {
+    /// Each takes a thread.
+    static READERS: Semaphore = Semaphore::const_new(2);
+    let reading = async {
+        let place = READERS.acquire().await.map_err(|error| error.to_string())?;
+        let read = tokio::task::spawn_blocking(move || {
+            // The place is given back when the thread is done, not when nobody waits for it any longer.
+            let _place = place;
+            read(&at, days)
+        });
+        read.await.map_err(|error| error.to_string())?
+    };
+    let read = tokio::time::timeout(patience, reading).await;
+    read.unwrap_or_else(|_elapsed| Err(format!("no answer within {patience:?}")))
 }
 
 /// Which of several nodes wrote a row.

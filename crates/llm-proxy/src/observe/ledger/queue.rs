@@ -37,10 +37,10 @@ struct Waiting {
     rows: VecDeque<Row>,
     /// How many the thread holds, which are not written yet.
     in_hand: usize,
-    /// What is to be in force from now on; the inner none: no ledger.
-    orders: Option<Option<Settings>>,
     /// What is in force; none: no ledger.
     settings: Option<Settings>,
+    /// Whether the thread has yet to hear of it.
+    ordered: bool,
     /// Whether somebody waits for all to be written.
     hurry: bool,
     /// Whether the thread has let go of the database, for good or until it is told otherwise.
@@ -99,8 +99,8 @@ impl Queue {
     pub(super) fn order(&self, settings: Option<Settings>) {
         let mut waiting = self.waiting.lock();
         self.on.store(settings.is_some(), Ordering::Relaxed);
-        waiting.settings.clone_from(&settings);
-        waiting.orders = Some(settings);
+        waiting.settings = settings;
+        waiting.ordered = true;
         waiting.closed = false;
         drop(waiting);
         self.arrived.notify_one();
@@ -135,8 +135,8 @@ impl Queue {
     pub(super) fn next(&self, retry: Option<Instant>, idle: Instant) -> Task {
         let mut waiting = self.waiting.lock();
         loop {
-            if let Some(settings) = waiting.orders.take() {
-                return Task::Adopt(settings);
+            if std::mem::take(&mut waiting.ordered) {
+                return Task::Adopt(waiting.settings.clone());
             }
             let now = clock::now();
             let wanted = !waiting.rows.is_empty() || waiting.in_hand > 0;
@@ -149,7 +149,7 @@ impl Queue {
                 Some(retry) if wanted => retry,
                 None if wanted => {
                     self.gather(&mut waiting);
-                    if waiting.orders.is_none() {
+                    if !waiting.ordered {
                         return Task::Write;
                     }
                     continue;
@@ -164,7 +164,7 @@ impl Queue {
     /// Waits a little for more rows.
     fn gather(&self, waiting: &mut parking_lot::MutexGuard<'_, Waiting>) {
         let until = clock::now() + GATHER;
-        while waiting.rows.len() < ENOUGH && !waiting.hurry && waiting.orders.is_none() {
+        while waiting.rows.len() < ENOUGH && !waiting.hurry && !waiting.ordered {
             if self.arrived.wait_until(waiting, until).timed_out() {
                 return;
             }

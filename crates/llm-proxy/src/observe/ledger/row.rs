@@ -96,6 +96,7 @@ fn bounded(usage: &Usage) -> Usage {
         output: least(usage.output),
         cache_read: least(usage.cache_read),
         cache_write: least(usage.cache_write),
+        cache_write_1h: least(usage.cache_write_1h),
         reasoning: least(usage.reasoning),
     }
 }

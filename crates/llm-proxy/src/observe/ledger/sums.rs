@@ -288,17 +288,13 @@ impl Sums {
         self.of.iter()
     }
 
-    /// What each key has spent, with its name.
-    pub fn by_key(&self) -> Vec<(Arc<str>, Cost)> {
-        let mut spent: IndexMap<&Arc<str>, Cost> = IndexMap::new();
-        for (whose, sum) in self.of.iter().filter(|(whose, _)| !whose.key.is_empty()) {
-            let own = spent.entry(&whose.key).or_default();
-            *own = own.plus(Cost::from_nanos(sum.cost));
-        }
-        spent
-            .into_iter()
-            .map(|(key, cost)| (Arc::clone(key), cost))
-            .collect()
+    /// What a key has spent from that day on.
+    pub fn spent(&self, key: &str, since: Day) -> Cost {
+        let own = self
+            .of
+            .iter()
+            .filter(|(whose, _)| *whose.key == *key && whose.day >= since);
+        own.map(|(_, sum)| Cost::from_nanos(sum.cost)).sum()
     }
 
     /// What is told of the days from `since` on: a sum for each name, the dearest first; days in their order.
