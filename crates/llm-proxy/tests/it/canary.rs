@@ -93,6 +93,7 @@ models:
 system_prompts: [{{text: '{prompt}'}}]
 fallback: {{cooldown: 1ms, cooldown_max: 1ms, cooldowns: {{auth: 1ms, quota: 1ms, not_found: 1ms}}, retry_budget: 1}}
 logging: {{level: {level}, file: {{dir: logs}}, bodies: all}}
+ledger: {{url: 'sqlite:ledger/llm-proxy.db'}}
 ",
         admin = secret("the admin key"),
         one = secret("a client's key"),
@@ -209,12 +210,12 @@ fn admin(proxy: &Proxy, key: &str) -> Client {
     Client::plain(proxy.admin()).header("authorization", &format!("Bearer {}", secret(key)))
 }
 
-/// All texts in a folder, one after the other.
+/// All that stands in the files of a folder, one after the other.
 fn files(dir: &Path) -> String {
     let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     files
         .filter(|path| path.is_file())
-        .map(|path| fs::read_to_string(path).unwrap())
+        .map(|path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned())
         .collect()
 }
 
@@ -244,6 +245,8 @@ async fn outlets(proxy: &Proxy) -> Vec<(&'static str, String, &'static [Kind])> 
         ("the log file", files(&proxy.dir().join("logs")), SAID),
         ("the bodies", files(&proxy.dir().join("logs/bodies")), SAID),
         ("all answers", received, SAID),
+        ("the ledger", files(&proxy.dir().join("ledger")), NONE),
+        ("/api/usage", asked("/api/usage?by=model").await, NONE),
         ("/metrics", asked("/metrics").await, NONE),
         ("/api/status", asked("/api/status").await, NONE),
         ("/api/requests", asked("/api/requests?limit=256").await, NONE),
@@ -259,6 +262,7 @@ async fn outlets(proxy: &Proxy) -> Vec<(&'static str, String, &'static [Kind])> 
         ),
         ("check", said(proxy, &["check"]), NONE),
         ("explain", explained, NONE),
+        ("usage", said(proxy, &["usage", "--by", "model"]), NONE),
     ]
 }
 
@@ -292,6 +296,11 @@ async fn scan(level: &str) {
     until("the bodies", async || {
         let kept = fs::read_dir(proxy.dir().join("logs/bodies")).ok()?.count();
         (kept >= BODIES).then_some(())
+    })
+    .await;
+    until("the ledger", async || {
+        let usage = admin(&proxy, "the admin key").get("/api/usage").await.json();
+        (usage["ledger"]["pending"] == 0 && usage["total"]["requests"].as_u64() > Some(84)).then_some(())
     })
     .await;
     for (outlet, text, may) in outlets(&proxy).await {

@@ -67,6 +67,7 @@ pub(super) struct Rig {
     proxy: (Process, SocketAddr),
     unlimited: (Process, SocketAddr),
     prompted: (Process, SocketAddr),
+    ledgered: (Process, SocketAddr),
 }
 
 impl Rig {
@@ -77,12 +78,14 @@ impl Rig {
         let proxy = start(Target::Proxy, &yard)?;
         let unlimited = start(Target::Unlimited, &yard)?;
         let prompted = start(Target::Prompted, &yard)?;
+        let ledgered = start(Target::Ledgered, &yard)?;
         Ok(Self {
             yard,
             nginx,
             proxy,
             unlimited,
             prompted,
+            ledgered,
         })
     }
 
@@ -94,6 +97,7 @@ impl Rig {
             Target::Proxy => self.proxy.1,
             Target::Unlimited => self.unlimited.1,
             Target::Prompted => self.prompted.1,
+            Target::Ledgered => self.ledgered.1,
         }
     }
 
@@ -105,6 +109,7 @@ impl Rig {
             Target::Proxy => &self.proxy.0,
             Target::Unlimited => &self.unlimited.0,
             Target::Prompted => &self.prompted.0,
+            Target::Ledgered => &self.ledgered.0,
         }
     }
 
@@ -131,6 +136,10 @@ fn launch(target: Target, yard: &Yard, dir: &Path) -> Result<(Process, SocketAdd
         Target::Unlimited => (configs::proxy(listen, backend, ("", "")), ours()),
         Target::Prompted => (
             configs::proxy(listen, backend, configs::LIMITED) + configs::PROMPT,
+            ours(),
+        ),
+        Target::Ledgered => (
+            configs::proxy(listen, backend, configs::LIMITED) + configs::LEDGER,
             ours(),
         ),
     };

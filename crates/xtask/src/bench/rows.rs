@@ -21,6 +21,8 @@ pub(super) enum Target {
     Unlimited,
     /// The proxy with a system prompt.
     Prompted,
+    /// The proxy with a ledger in a file.
+    Ledgered,
 }
 
 impl Target {
@@ -31,6 +33,7 @@ impl Target {
             Self::Proxy => "llm-proxy",
             Self::Unlimited => "llm-proxy-unlimited",
             Self::Prompted => "llm-proxy-prompted",
+            Self::Ledgered => "llm-proxy-ledger",
         }
     }
 }
@@ -93,7 +96,7 @@ impl Ask {
     /// The bytes to send.
     pub(super) fn for_target(&self, target: Target) -> Vec<u8> {
         let model = match target {
-            Target::Proxy | Target::Unlimited | Target::Prompted => self.alias,
+            Target::Proxy | Target::Unlimited | Target::Prompted | Target::Ledgered => self.alias,
             Target::Direct | Target::Nginx => self.model.unwrap_or(self.alias),
         };
         let prompt = "lorem ipsum ".repeat(self.prompt / 12);
@@ -127,6 +130,8 @@ struct Row {
 
 /// What rate limits may cost of a request without them.
 const LIMITS_BAR: f64 = 1.03;
+/// What a ledger may cost of a request without one, its writing included.
+const LEDGER_BAR: f64 = 1.05;
 /// What one system prompt may cost, in microseconds.
 const PROMPT_BAR: f64 = 3.0;
 
@@ -227,7 +232,9 @@ fn one_round(rig: &Rig, options: &Options, row: &Row, cells: &mut Cells) -> Resu
 pub(super) fn features(rig: &Rig, options: &Options) -> Result<Vec<Line>> {
     let limits = "rate limits, JSON, 1 KB prompt (left: without them)";
     let prompt = "one system prompt, JSON, 1 KB prompt (left: without it)";
+    let ledger = "ledger, JSON, 1 KB prompt (left: without it)";
     let all = [
+        (ledger, [Target::Proxy, Target::Ledgered], LEDGER_BAR, 0.0),
         (limits, [Target::Unlimited, Target::Proxy], LIMITS_BAR, 0.0),
         (prompt, [Target::Proxy, Target::Prompted], 1.0, PROMPT_BAR),
     ];

@@ -9,7 +9,7 @@ const LAYERS: &[&[&str]] = &[
     &["base"],
     &["config"],
     &["routing", "health", "limits", "prompts", "prices"],
-    &["upstream", "observe", "ledger", "cluster"],
+    &["upstream", "observe", "cluster"],
     &["state"],
     &["pipeline"],
     &["server"],

@@ -12,7 +12,7 @@ use super::sums::{Named, Sum, Sums};
 use crate::base::Day;
 
 /// How long a lock of another process is waited for.
-const BUSY: Duration = Duration::from_secs(5);
+const BUSY: Duration = Duration::from_secs(1);
 /// How many rows are deleted at once: nobody waits long for the lock.
 const PRUNED: i64 = 1_000;
 /// The number by which a file says whose it is ("llmp").
@@ -76,6 +76,14 @@ impl Sqlite {
             writes: false,
             ..Self::writer(path)
         }
+    }
+
+    /// Leaves no room for more pages.
+    #[cfg(test)]
+    pub(super) fn limit_pages(&self, pages: i64) {
+        let open = self.open.as_ref().unwrap();
+        open.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+            .unwrap();
     }
 
     fn connection(&mut self) -> Result<&mut Connection, Trouble> {
@@ -240,11 +248,15 @@ fn opened_to_read(path: &Path) -> Result<Connection, Trouble> {
     Ok(connection)
 }
 
+/// Makes the file where there is none, and its folder.
 fn make_private(path: &Path) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)?;
+    }
     options.open(path).map(|_| ())
 }
 

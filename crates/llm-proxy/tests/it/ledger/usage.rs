@@ -3,6 +3,7 @@
 use llm_sim::{Answer, Sim, Speaks};
 use serde_json::{Value, json};
 
+use super::usage;
 use crate::support::{Client, Proxy};
 
 /// Two keys and two backends, each behind an alias of its own.
@@ -19,14 +20,6 @@ models: {{m: {{backend: a, model: real}}, n: {{backend: b, model: other}}}}
         a.url(),
         b.url()
     )
-}
-
-/// The answer to that query.
-async fn usage(proxy: &Proxy, query: &str) -> Value {
-    let reply = Client::plain(proxy.admin())
-        .get(&format!("/api/usage{query}"))
-        .await;
-    reply.expect(200).json()
 }
 
 /// Rows of an answer: name, requests, errors, input, cached and output tokens.
