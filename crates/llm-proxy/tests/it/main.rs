@@ -31,6 +31,7 @@ mod life;
 mod limits;
 mod logs;
 mod metrics;
+mod names;
 mod prompts;
 mod records;
 mod streams;
