@@ -34,6 +34,7 @@ mod limits;
 mod logs;
 mod metrics;
 mod page;
+mod names;
 mod prompts;
 mod records;
 mod streams;
