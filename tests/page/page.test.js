@@ -7,14 +7,11 @@ import { after, afterEach, before, test } from 'node:test';
 
 import { chromium } from 'playwright-core';
 
+import { FLAGS } from './browser.js';
 import { freePort, startBackend, startBinary, startProxy, until } from './world.js';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const ADMIN_KEY = 'admin-key-0123456789abcdef';
-const FLAGS = [
-  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync',
-];
 /** What an attacker would call a model. */
 const HOSTILE = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>\u202e${_HOME}';
 
