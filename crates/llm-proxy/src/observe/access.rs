@@ -15,9 +15,10 @@ use super::recent::Recent;
 use super::series::Series;
 use super::{Bodies, Logs};
 use crate::base::gauge::{Gauge, GaugeGuard};
-use crate::base::{Class, clock};
+use crate::base::{Class, Cost, clock};
 use crate::config::types::{self, Logging};
 use crate::health::Scope;
+use crate::prices::Price;
 
 /// The status of a request whose handling panicked.
 const BROKEN: u16 = 500;
@@ -170,7 +171,10 @@ impl Access {
         self.series.note(record, (status, failed), self.in_flight.count());
         let alias = record.alias.as_deref().unwrap_or(&self.totals.other);
         alias.request(record.dialect, status);
-        alias.used(&record.usage);
+        alias.used(&record.usage, record.cost);
+        if let (Some(cost), Some(last)) = (record.cost, record.attempts.last()) {
+            last.backend.spent(cost);
+        }
         let queued = record.queued.unwrap_or_default();
         self.totals.attempts(&record.attempts, record.first_byte, queued);
         for attempt in &record.attempts {
@@ -210,6 +214,10 @@ pub struct Record {
     pub first_byte: Option<Duration>,
     /// Tokens.
     pub usage: Usage,
+    /// What the model that answered costs; none where nobody knows.
+    pub price: Option<Arc<Price>>,
+    /// What those tokens cost; none where there are none, or nobody knows their price.
+    pub cost: Option<Cost>,
     /// What a conversion could not carry.
     pub warnings: Vec<String>,
     /// Whether the answer is whole: set with the last byte.
@@ -219,6 +227,12 @@ pub struct Record {
 }
 
 impl Record {
+    /// So many tokens were used, and that is what they cost.
+    pub fn used(&mut self, usage: Usage) {
+        self.usage = usage;
+        self.cost = self.price.as_ref().and_then(|price| price.of(&usage));
+    }
+
     /// A candidate is passed over. The first reason stays.
     pub fn skip(&mut self, skipped: Skipped) {
         let known = self

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::access::{Attempt, Obstacle, Record, Skipped};
 use super::escape::{self, one_line};
 use super::log::{clock_time, push_timestamp};
-use crate::base::Class;
+use crate::base::{Class, Cost};
 
 /// The status that stands for a client that left before its answer was whole.
 const CLIENT_GONE: u16 = 499;
@@ -119,8 +119,7 @@ impl<'a> Line<'a> {
         if !record.warnings.is_empty() {
             out.strings(",\"warnings\":[", &record.warnings);
         }
-        // Prices come with the ledger.
-        out.number(name!("cost_usd"), None);
+        out.money(name!("cost_usd"), record.cost);
         out.text.push_str(if self.cancelled {
             ",\"cancelled\":true"
         } else {
@@ -174,6 +173,9 @@ impl<'a> Line<'a> {
         }
         if let (Some(input), Some(output)) = (record.usage.input, record.usage.output) {
             let _ = write!(line, " \x1b[2m{input}+{output} tokens\x1b[0m");
+        }
+        if let Some(cost) = record.cost {
+            let _ = write!(line, " \x1b[2m${cost}\x1b[0m");
         }
         if let Some(class) = self.class {
             let _ = write!(line, " \x1b[31m{class}\x1b[0m");
@@ -244,6 +246,14 @@ impl Json {
             Some(number) => self.text.push_str(itoa::Buffer::new().format(number)),
             None => self.text.push_str("null"),
         }
+    }
+
+    fn money(&mut self, name: &str, value: Option<Cost>) {
+        self.text.push_str(name);
+        let _ = match value {
+            Some(cost) => cost.write(&mut self.text),
+            None => self.text.write_str("null"),
+        };
     }
 
     /// In milliseconds, to the microsecond.
@@ -380,6 +390,7 @@ mod tests {
             warnings: vec!["seed".to_owned(), hostile.to_owned()],
             ip: Some("::1".parse().unwrap()),
             attempts: vec![attempt(Some(500)), attempt(None)],
+            cost: Some(Cost::from_nanos(12_500_000)),
             skipped: [
                 Obstacle::Cooling(Class::Rate, Duration::from_millis(2_500)),
                 Obstacle::Full,
@@ -395,6 +406,7 @@ mod tests {
         };
         let line = Line::of(&record, Duration::from_millis(12), SystemTime::UNIX_EPOCH);
         assert_eq!(line.pretty().matches('\n').count(), 1, "one line for eyes too");
+        assert!(line.pretty().contains(" \u{1b}[2m$0.0125\u{1b}[0m"));
         let json = line.json();
         assert!(
             !String::from_utf8_lossy(&json).contains('\u{202e}'),
@@ -426,6 +438,7 @@ mod tests {
         assert_eq!(line["attempts"][0]["kind"], "tokens");
         assert_eq!(line["attempts"][1].get("kind"), None, "only where it is told");
         assert_eq!(line["duration_ms"], 12.0);
+        assert_eq!(line["cost_usd"], 0.0125, "a number, in dollars");
         assert_eq!(
             (&line["status"], &line["class"]),
             (&Value::from(499), &Value::from("client_gone"))

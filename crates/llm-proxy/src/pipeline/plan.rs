@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::fit;
 use crate::base::{Class, clock};
 use crate::health::{Gate, Sole, Target};
+use crate::prices::Price;
 use crate::routing::{self, Signals};
 use crate::state::{Alias, BackendKey, Context, Live, Pin, Route, Snapshot, Tier};
 
@@ -45,6 +46,11 @@ impl Candidate {
             backend: self.target.backend,
             key: self.target.key,
         }
+    }
+
+    /// What its model costs; none where nobody knows.
+    pub fn price(&self, snapshot: &Snapshot) -> Option<Arc<Price>> {
+        snapshot.price(&self.route, &self.alias, &self.model)
     }
 
     /// Its key.

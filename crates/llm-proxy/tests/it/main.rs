@@ -14,11 +14,13 @@ mod support;
 mod admin;
 mod affinity;
 mod basics;
+mod canary;
 mod cancel;
 mod cli;
 mod contract;
 mod convert;
 mod cooldown;
+mod costs;
 mod deadline;
 #[cfg(test)]
 mod docs;
