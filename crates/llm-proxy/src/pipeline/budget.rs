@@ -44,11 +44,11 @@ pub(super) fn reserve(ctx: &mut Context, ask: &Ask, plan: &Plan) -> Result<(), F
     let most = prices
         .iter()
         .flatten()
-        .map(|price| price.at_most(input, output))
+        .map(|price| price.estimate(input, output))
         .max();
     match budget.reserve(most.unwrap_or(Cost::ZERO), input) {
         Ok(reserved) => {
-            ctx.held.reserved = Some(reserved);
+            ctx.held.reserved = Some(Box::new(reserved));
             Ok(())
         }
         Err(short) => Err(refused(short, budget.allowance.per)),

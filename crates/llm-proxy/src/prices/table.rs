@@ -180,12 +180,12 @@ mod tests {
     use crate::base::Cost;
     use crate::config::types::{ModelPrice, Rates};
 
-    /// A file whose `n`th price is `n` dollars.
+    /// A file whose `n`th price is `n` billionths of a dollar.
     fn own(names: &[&str]) -> Prices {
         let model = |(n, name): (usize, &&str)| ModelPrice {
             names: vec![(*name).to_owned()],
             rates: Rates {
-                input: Cost::from_dollars(n as f64),
+                input: Cost::from_nanos(n as u64),
                 ..Rates::default()
             },
             above: Vec::new(),
@@ -220,70 +220,22 @@ mod tests {
             "*",
         ]);
         let at = |backend| (backend, "relay.example");
-        for (why, seller, model, expected) in [
-            (
-                "ours before the built-in one",
-                at("a"),
-                "gpt-5",
-                "gpt-5 of prices.yaml",
-            ),
-            (
-                "without its day",
-                at("a"),
-                "gpt-5-2025-10-01",
-                "gpt-5 of prices.yaml",
-            ),
-            (
-                "a built-in name before our glob",
-                at("a"),
-                "gpt-5-mini",
-                "gpt-5-mini of OpenAI",
-            ),
-            (
-                "the longest glob",
-                at("a"),
-                "gpt-5-huge",
-                "gpt-5-* of prices.yaml",
-            ),
+        #[rustfmt::skip]
+        let table: [(&str, (&str, &str), &str, &str); 12] = [
+            ("ours before the built-in one", at("a"), "gpt-5", "gpt-5 of prices.yaml"),
+            ("without its day", at("a"), "gpt-5-2025-10-01", "gpt-5 of prices.yaml"),
+            ("a built-in name before our glob", at("a"), "gpt-5-mini", "gpt-5-mini of OpenAI"),
+            ("the longest glob", at("a"), "gpt-5-huge", "gpt-5-* of prices.yaml"),
             ("a shorter one", at("a"), "gpt-9", "gpt-* of prices.yaml"),
             ("the widest", at("a"), "unheard-of", "* of prices.yaml"),
-            (
-                "the price of a backend",
-                at("relay"),
-                "gpt-5",
-                "relay/gpt-5 of prices.yaml",
-            ),
-            (
-                "for the name without its day too",
-                at("relay"),
-                "gpt-5-2025-10-01",
-                "relay/gpt-5 of prices.yaml",
-            ),
-            (
-                "its glob before a built-in name",
-                at("relay"),
-                "claude-opus-4-5",
-                "relay/claude-* of prices.yaml",
-            ),
-            (
-                "its glob by what is left of a name",
-                at("relay"),
-                "x/claude-opus-4-5",
-                "relay/claude-* of prices.yaml",
-            ),
-            (
-                "a name with a slash is a name",
-                at("a"),
-                "openai/gpt-oss-20b",
-                "openai/gpt-oss-20b of prices.yaml",
-            ),
-            (
-                "by a seller's prefix",
-                at("a"),
-                "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
-                "claude-sonnet-4-5 of Anthropic",
-            ),
-        ] {
+            ("the price of a backend", at("relay"), "gpt-5", "relay/gpt-5 of prices.yaml"),
+            ("for the name without its day too", at("relay"), "gpt-5-2025-10-01", "relay/gpt-5 of prices.yaml"),
+            ("its glob before a built-in name", at("relay"), "claude-opus-4-5", "relay/claude-* of prices.yaml"),
+            ("its glob by what is left of a name", at("relay"), "x/claude-opus-4-5", "relay/claude-* of prices.yaml"),
+            ("a name with a slash is a name", at("a"), "openai/gpt-oss-20b", "openai/gpt-oss-20b of prices.yaml"),
+            ("by a seller's prefix", at("a"), "us.anthropic.claude-sonnet-4-5-20250929-v1:0", "claude-sonnet-4-5 of Anthropic"),
+        ];
+        for (why, seller, model, expected) in table {
             assert_eq!(
                 found(&prices, seller, model, "").as_deref(),
                 Some(expected),

@@ -91,59 +91,21 @@ models: {{{models}}}
     fn a_key_with_a_budget_is_told_what_costs_it_nothing() {
         let key = |rest: &str| format!("{{name: team, key: 0123456789abcdef, {rest}}}");
         let budget = "budget: {usd: 1}";
-        for (why, keys, models, names) in [
+        #[rustfmt::skip]
+        let table: [(&str, String, &str, Option<&str>); 11] = [
             ("known", key(budget), "gpt-5: {backend: a}", None),
             ("by its alias", key(budget), "gpt-5: {backend: a, model: x}", None),
-            (
-                "unknown",
-                key(budget),
-                "ours: {backend: a}",
-                Some("`ours` at `a`; give"),
-            ),
+            ("unknown", key(budget), "ours: {backend: a}", Some("`ours` at `a`; give")),
             ("no budget", key("priority: 1"), "ours: {backend: a}", None),
-            (
-                "not for this key",
-                key("models: gpt-*, budget: {usd: 1}"),
-                "ours: {backend: a}",
-                None,
-            ),
-            (
-                "disabled",
-                key(budget),
-                "ours: {backend: a, enabled: false}",
-                None,
-            ),
-            (
-                "a glob with known names",
-                key(budget),
-                "'gpt-*': {backend: a}",
-                None,
-            ),
-            (
-                "a glob without",
-                key(budget),
-                "'our-*': {backend: a}",
-                Some("`our-*` at `a`;"),
-            ),
-            (
-                "its host's own",
-                key(budget),
-                "m: {backend: groq, model: openai/gpt-oss-120b}",
-                None,
-            ),
-            (
-                "another host's",
-                key(budget),
-                "m: {backend: a, model: openai/gpt-oss-120b}",
-                Some("`m` at `a`;"),
-            ),
-            (
-                "many",
-                key(budget),
-                "m1: {backend: a}, m2: {backend: a}, m3: {backend: a}, m4: {backend: a}, m5: {backend: a}, m6: {backend: a}",
-                Some("`m5` at `a` and 1 more; give"),
-            ),
-        ] {
+            ("not for this key", key("models: gpt-*, budget: {usd: 1}"), "ours: {backend: a}", None),
+            ("disabled", key(budget), "ours: {backend: a, enabled: false}", None),
+            ("a glob with known names", key(budget), "'gpt-*': {backend: a}", None),
+            ("a glob without", key(budget), "'our-*': {backend: a}", Some("`our-*` at `a`;")),
+            ("its host's own", key(budget), "m: {backend: groq, model: openai/gpt-oss-120b}", None),
+            ("another host's", key(budget), "m: {backend: a, model: openai/gpt-oss-120b}", Some("`m` at `a`;")),
+            ("many", key(budget), "m1: {backend: a}, m2: {backend: a}, m3: {backend: a}, m4: {backend: a}, m5: {backend: a}, m6: {backend: a}", Some("`m5` at `a` and 1 more; give")),
+        ];
+        for (why, keys, models, names) in table {
             let told = told(&keys, models);
             assert_eq!(told.len(), usize::from(names.is_some()), "{why}: {told:?}");
             assert!(

@@ -16,7 +16,7 @@ pub struct Held {
     /// What it has taken from the rate limits; none where no limit counts for it.
     pub rated: Option<Rated>,
     /// What was put aside of its key's budget; none where it has none.
-    pub reserved: Option<Reserved>,
+    pub reserved: Option<Box<Reserved>>,
 }
 
 /// What a request has taken from the limits that count for it.

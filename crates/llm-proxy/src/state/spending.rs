@@ -136,3 +136,61 @@ impl Drop for Reserved {
         purse.settle(self.amount, self.cost, clock::wall());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(spendings: &Spendings, id: u64, key: &str, usd: f64) -> Budget {
+        let per = Period::Day;
+        spendings.budget(id, key, types::Budget { usd, per })
+    }
+
+    #[test]
+    fn what_is_wanted_of_each_key_is_taken_and_counts_at_once() {
+        let spendings = Spendings::default();
+        let (team, other) = (
+            budget(&spendings, 1, "team", 1.0),
+            budget(&spendings, 2, "other", 1.0),
+        );
+        let mut wanted = spendings.wanted();
+        assert_eq!(wanted.len(), 4, "two periods of two keys");
+        wanted.retain(|wanted| &*wanted.key == "team" && wanted.per == Period::Day);
+        let stranger = Wanted {
+            key: Arc::from("nobody"),
+            ..wanted[0].clone()
+        };
+        spendings.seed(&wanted[0], Cost::from_dollars(1.0));
+        spendings.seed(&stranger, Cost::from_dollars(1.0));
+        assert!(matches!(team.reserve(Cost::ZERO, 0), Err(Short::Spent(_))));
+        assert!(other.reserve(Cost::ZERO, 0).is_ok());
+    }
+
+    #[test]
+    fn a_key_finds_what_it_has_spent_as_long_as_a_config_holds_it() {
+        let spendings = Spendings::default();
+        let before = budget(&spendings, 1, "team", 1.0);
+        let mut reserved = before.reserve(Cost::from_dollars(0.5), 10).unwrap();
+        assert_eq!(before.balance().reserved, Cost::from_dollars(0.5));
+        reserved.cost = Cost::from_dollars(0.25);
+        drop(reserved);
+        let after = budget(&spendings, 1, "team", 2.0);
+        drop(before);
+        spendings.forget_unused();
+        let balance = after.balance();
+        assert_eq!(
+            (balance.spent, balance.reserved),
+            (Cost::from_dollars(0.25), Cost::ZERO)
+        );
+        drop(after);
+        spendings.forget_unused();
+        assert!(spendings.wanted().is_empty());
+    }
+
+    #[test]
+    fn what_is_given_up_costs_nothing() {
+        let budget = budget(&Spendings::default(), 1, "team", 1.0);
+        drop(budget.reserve(Cost::from_dollars(0.5), 10));
+        assert_eq!(budget.balance().spent, Cost::ZERO);
+    }
+}

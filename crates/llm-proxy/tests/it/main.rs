@@ -33,6 +33,7 @@ mod life;
 mod limits;
 mod logs;
 mod metrics;
+mod names;
 mod page;
 mod prompts;
 mod records;

@@ -106,7 +106,6 @@ fn check(root: &Node, findings: &mut Findings<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Cost;
 
     fn told(text: &str) -> (Option<PriceList>, Vec<String>) {
         let mut findings = Findings::new("p.yaml", text);
@@ -174,12 +173,13 @@ mod tests {
                 rates.cache_write,
                 rates.cache_write_1h,
             ]
-            .map(Cost::dollars)
+            .map(|cost| cost.to_string())
+            .join(" ")
         };
-        assert_eq!(dollars(&models[0].rates), [2.0, 0.0, 2.0, 3.0, 3.0]);
+        assert_eq!(dollars(&models[0].rates), "2 0 2 3 3");
         assert_eq!(models[0].above.len(), 1);
-        assert_eq!(dollars(&models[0].above[0].1), [4.0, 0.0, 2.0, 3.0, 3.0]);
-        assert_eq!(dollars(&models[1].rates), [1.0, 5.0, 1.0, 1.0, 1.0]);
+        assert_eq!(dollars(&models[0].above[0].1), "4 0 2 3 3");
+        assert_eq!(dollars(&models[1].rates), "1 5 1 1 1");
     }
 
     #[test]

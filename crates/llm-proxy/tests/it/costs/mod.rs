@@ -98,10 +98,10 @@ fn request(model: &str, max_tokens: u32, stream: bool) -> Value {
     })
 }
 
-/// A number of the metrics.
-async fn metric(proxy: &Proxy, series: &str) -> f64 {
+/// A number of the metrics, as it is written.
+async fn metric(proxy: &Proxy, series: &str) -> String {
     let page = Client::plain(proxy.admin()).get("/metrics").await.text();
     let line = page.lines().find_map(|line| line.strip_prefix(series));
     let value = line.unwrap_or_else(|| panic!("no {series} in {page}"));
-    value.trim().parse().unwrap()
+    value.trim().to_owned()
 }
