@@ -171,15 +171,9 @@ async fn attempt(
 }
 
 fn begin(ctx: &mut Context, candidate: &Candidate) {
-    let backend = &candidate.route.backend;
-    let record = &mut ctx.entry.record;
-    // Most requests need one: a vector that grows by itself makes room for four.
-    record.attempts.reserve_exact(1);
-    record.attempts.push(Attempt {
-        backend: Arc::clone(&backend.meters),
-        key: candidate
-            .key()
-            .map_or_else(|| Arc::clone(&backend.name), |key| Arc::clone(&key.name)),
+    ctx.entry.record.attempt(Attempt {
+        backend: Arc::clone(&candidate.route.backend.meters),
+        key: candidate.key_name(),
         model: Arc::clone(&candidate.model),
         class: Some(Class::ClientGone),
         kind: None,
