@@ -33,5 +33,5 @@ pub use live::Live;
 pub use pins::{Origin, Pin, Pins};
 pub use places::{Place, Places, PlacesView};
 pub use rates::{Addresses, Counter, Level, Over, Rates, settle, take};
-pub use signals::{Doubt, Follower, Refusal, Signals};
+pub use signals::{Follower, Signals};
 pub use told::Told;

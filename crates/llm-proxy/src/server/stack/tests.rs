@@ -30,7 +30,7 @@ impl Service for Fragile {
     fn call(
         self,
         peer: Peer,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> impl Future<Output = Response<AnswerBody>> + Send + 'static {
         let breaks = request.headers().contains_key(BREAK);
         recovered(self.0.arrive(peer, request), move |arrival| async move {
