@@ -24,9 +24,23 @@ pub(super) fn metrics(snapshot: &Snapshot, live: &Live) -> String {
     backends(&mut page, snapshot, live);
     places(&mut page, live);
     limits(&mut page, snapshot);
+    budgets(&mut page, snapshot);
     config(&mut page, snapshot, live);
     trouble(&mut page, live);
     page.text
+}
+
+fn budgets(page: &mut Page, snapshot: &Snapshot) {
+    let clients = || snapshot.keys.clients();
+    let budgets = || clients().filter_map(|client| Some((&client.name, client.budget.as_ref()?)));
+    page.family(&families::BUDGET);
+    for (name, budget) in budgets() {
+        page.sample(&[name], budget.allowance.amount);
+    }
+    page.family(&families::BUDGET_SPENT);
+    for (name, budget) in budgets() {
+        page.sample(&[name], budget.balance().spent);
+    }
 }
 
 fn program(page: &mut Page, live: &Live) {
@@ -58,6 +72,14 @@ fn requests(page: &mut Page, snapshot: &Snapshot, live: &Live) {
             page.sample(&[&alias.name, kind], count);
         }
     }
+    page.family(&families::COST);
+    for alias in aliases() {
+        page.sample(&[&alias.name], alias.cost());
+    }
+    page.family(&families::UNPRICED);
+    for alias in aliases() {
+        page.sample(&[&alias.name], alias.unpriced());
+    }
 }
 
 fn backends(page: &mut Page, snapshot: &Snapshot, live: &Live) {
@@ -79,6 +101,10 @@ fn backends(page: &mut Page, snapshot: &Snapshot, live: &Live) {
     page.family(&families::BACKEND_ENABLED);
     for backend in backends {
         page.sample(&[&backend.name], u32::from(backend.is_on()));
+    }
+    page.family(&families::BACKEND_COST);
+    for backend in backends {
+        page.sample(&[&backend.name], backend.meters.cost());
     }
     page.family(&families::COOLDOWNS);
     for backend in backends {

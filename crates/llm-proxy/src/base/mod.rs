@@ -1,4 +1,4 @@
-//! What every layer may use: the clock, the environment, addresses, secrets, units, patterns, the classes of failure, and
+//! What every layer may use: the clock, the environment, addresses, secrets, money, units, patterns, the classes of failure, and
 //! whose conversation a request belongs to.
 
 pub mod address;
@@ -10,6 +10,7 @@ pub mod gauge;
 pub mod glob;
 pub mod hasher;
 pub mod identity;
+pub mod money;
 pub mod rarely;
 pub mod recent;
 pub mod secret;
@@ -17,4 +18,5 @@ pub mod units;
 
 pub use address::Address;
 pub use class::Class;
+pub use money::Cost;
 pub use secret::Secret;

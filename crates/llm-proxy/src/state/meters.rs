@@ -29,6 +29,13 @@ impl Meters {
         Arc::clone(own.or_insert_with(|| Arc::new(BackendMeters::new(name))))
     }
 
+    /// Another half minute of the last quarter of an hour is over.
+    pub(super) fn close_cells(&self) {
+        for backend in self.backends.lock().values() {
+            backend.lately.close();
+        }
+    }
+
     /// Forgets those that no config holds any longer.
     pub(super) fn forget_unused(&self) {
         self.aliases.lock().retain(|_, own| Arc::strong_count(own) > 1);

@@ -104,11 +104,6 @@ impl Follower {
         self.signals.ending.load(Ordering::Acquire)
     }
 
-    /// Whether the connection speaks HTTP/2, and the request has a task of its own.
-    pub fn is_multiplexed(&self) -> bool {
-        self.waker.is_some()
-    }
-
     /// Asks for the connection to be closed after this answer.
     pub fn close_after_this(&self) {
         self.signals.close_after_this();

@@ -17,18 +17,23 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use proptest::prelude::*;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::answer::{self, Framing};
 use super::head::Manner;
 use super::{Bounds, serve};
+use crate::base::clock;
 use crate::pipeline::{AnswerBody, RequestBody};
 use crate::server::Refusal;
 use crate::state::Signals;
 use crate::wire::Outbox;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const MAX_HEAD: usize = 1024;
+const BOUNDS: Bounds = Bounds {
+    patience: PATIENCE,
+    max_head: MAX_HEAD,
+};
 
 /// A client whose bytes are all there already, and come `cut` at a time.
 struct Script {
@@ -165,13 +170,11 @@ fn served(bytes: &[u8], cut: usize, closes: bool, takes: Takes) -> Came {
                 && refused.is_none()
                 && let Some(piece) = poll_fn(|cx| body.poll_next(cx)).await
             {
-                match piece {
-                    Ok(piece) => whole.as_mut().unwrap().extend_from_slice(&piece),
-                    Err(_) => {
-                        whole = Err(());
-                        break;
-                    }
-                }
+                let Ok(piece) = piece else {
+                    whole = Err(());
+                    break;
+                };
+                whole.as_mut().unwrap().extend_from_slice(&piece);
             }
             let length = whole.as_ref().map_or(0, Vec::len);
             let good = whole.is_ok() && refused.is_none();
@@ -188,11 +191,7 @@ fn served(bytes: &[u8], cut: usize, closes: bool, takes: Takes) -> Came {
     let ended = timeless(async {
         let signals = Signals::default();
         let mut timer = pin!(sleep(PATIENCE));
-        let bounds = Bounds {
-            patience: PATIENCE,
-            max_head: MAX_HEAD,
-        };
-        let mut serving = pin!(serve(script, bounds, &signals, timer.as_mut(), answer));
+        let mut serving = pin!(serve(script, BOUNDS, &signals, timer.as_mut(), answer));
         serving.as_mut().poll(&mut nobody()).is_ready()
     });
     let sent = String::from_utf8(sent.lock().unwrap().clone()).unwrap();
@@ -221,52 +220,56 @@ fn post(headers: &str, body: &str) -> String {
 
 const NEXT: &str = "GET /next HTTP/1.1\r\nhost: a\r\n\r\n";
 
+const ODD: Option<Refusal> = Some(Refusal::OddLength);
+const TWO: Option<Refusal> = Some(Refusal::TwoLengths);
+const BARE: Option<Refusal> = Some(Refusal::BareLineFeed);
+const CHUNKS: &str = "2\r\n{}\r\n0\r\n\r\n";
+
+/// Headers, what follows them, and what is wrong with it.
+const HEADS: &[(&str, &str, Option<Refusal>)] = &[
+    ("Content-Length: 2\r\n", "{}", None),
+    ("content-length:2\r\n", "{}", None),
+    ("content-length: \t2 \r\n", "{}", None),
+    ("content-length: 0002\r\n", "{}", None),
+    ("Transfer-Encoding: Chunked\r\n", CHUNKS, None),
+    ("content-length: 2\r\nCONTENT-LENGTH: 2\r\n", "{}", TWO),
+    ("content-length: 2\r\nx: y\r\ncontent-length: 3\r\n", "{}", TWO),
+    ("content-length: 2\r\ntransfer-encoding: chunked\r\n", CHUNKS, TWO),
+    (
+        "transfer-encoding: chunked\r\nx: y\r\ncontent-length: 2\r\n",
+        CHUNKS,
+        TWO,
+    ),
+    (
+        "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+        CHUNKS,
+        TWO,
+    ),
+    (
+        "transfer-encoding: x\r\ntransfer-encoding: chunked\r\n",
+        CHUNKS,
+        ODD,
+    ),
+    ("content-length: 2, 2\r\n", "{}", ODD),
+    ("content-length: +2\r\n", "{}", ODD),
+    ("content-length: -2\r\n", "{}", ODD),
+    ("content-length: 0x2\r\n", "{}", ODD),
+    ("content-length: 2 2\r\n", "{}", ODD),
+    ("content-length:\r\n", "{}", ODD),
+    ("content-length: 99999999999999999999\r\n", "{}", ODD),
+    ("transfer-encoding: gzip, chunked\r\n", CHUNKS, ODD),
+    ("transfer-encoding: chunked, identity\r\n", CHUNKS, ODD),
+    ("transfer-encoding: identity\r\n", "", ODD),
+    ("transfer-encoding: \"chunked\"\r\n", CHUNKS, ODD),
+    ("transfer-encoding:\r\n", CHUNKS, ODD),
+    ("x: y\n", "", BARE),
+    ("content-length: 2\ncontent-length: 2\r\n", "{}", BARE),
+    ("x: 1\r\n\n", "", BARE),
+];
+
 #[test]
 fn d12_a_length_is_stated_once_and_in_one_way_or_the_request_is_refused_and_nothing_behind_it_is_read() {
-    const ODD: Option<Refusal> = Some(Refusal::OddLength);
-    const TWO: Option<Refusal> = Some(Refusal::TwoLengths);
-    const BARE: Option<Refusal> = Some(Refusal::BareLineFeed);
-    let chunks = "2\r\n{}\r\n0\r\n\r\n";
-    for (head, body, wrong) in [
-        ("Content-Length: 2\r\n", "{}", None),
-        ("content-length:2\r\n", "{}", None),
-        ("content-length: \t2 \r\n", "{}", None),
-        ("content-length: 0002\r\n", "{}", None),
-        ("Transfer-Encoding: Chunked\r\n", chunks, None),
-        ("content-length: 2\r\nCONTENT-LENGTH: 2\r\n", "{}", TWO),
-        ("content-length: 2\r\nx: y\r\ncontent-length: 3\r\n", "{}", TWO),
-        ("content-length: 2\r\ntransfer-encoding: chunked\r\n", chunks, TWO),
-        (
-            "transfer-encoding: chunked\r\nx: y\r\ncontent-length: 2\r\n",
-            chunks,
-            TWO,
-        ),
-        (
-            "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
-            chunks,
-            TWO,
-        ),
-        (
-            "transfer-encoding: x\r\ntransfer-encoding: chunked\r\n",
-            chunks,
-            ODD,
-        ),
-        ("content-length: 2, 2\r\n", "{}", ODD),
-        ("content-length: +2\r\n", "{}", ODD),
-        ("content-length: -2\r\n", "{}", ODD),
-        ("content-length: 0x2\r\n", "{}", ODD),
-        ("content-length: 2 2\r\n", "{}", ODD),
-        ("content-length:\r\n", "{}", ODD),
-        ("content-length: 99999999999999999999\r\n", "{}", ODD),
-        ("transfer-encoding: gzip, chunked\r\n", chunks, ODD),
-        ("transfer-encoding: chunked, identity\r\n", chunks, ODD),
-        ("transfer-encoding: identity\r\n", "", ODD),
-        ("transfer-encoding: \"chunked\"\r\n", chunks, ODD),
-        ("transfer-encoding:\r\n", chunks, ODD),
-        ("x: y\n", "", BARE),
-        ("content-length: 2\ncontent-length: 2\r\n", "{}", BARE),
-        ("x: 1\r\n\n", "", BARE),
-    ] {
+    for (head, body, wrong) in HEADS.iter().copied() {
         for (before, count) in [
             (String::new(), 0),
             (NEXT.to_owned() + &post("content-length: 2\r\n", "ab"), 2),
@@ -455,18 +458,13 @@ fn unanswered(bytes: &[u8], closes: bool) -> (bool, bool) {
             Response::new(AnswerBody::whole(""))
         }
     };
-    let ended = timeless(async {
+    timeless(async {
         let signals = Signals::default();
         let mut timer = pin!(sleep(PATIENCE));
-        let bounds = Bounds {
-            patience: PATIENCE,
-            max_head: MAX_HEAD,
-        };
-        let mut serving = pin!(serve(script, bounds, &signals, timer.as_mut(), answer));
+        let mut serving = pin!(serve(script, BOUNDS, &signals, timer.as_mut(), answer));
         let ended = serving.as_mut().poll(&mut nobody()).is_ready();
         (ended, Arc::strong_count(&asked) == 1)
-    });
-    ended
+    })
 }
 
 #[test]
@@ -486,14 +484,10 @@ async fn d01_the_time_for_a_head_is_total_and_begins_with_the_wait_for_it() {
     let serving = tokio::spawn(async move {
         let signals = Signals::default();
         let mut timer = pin!(sleep(PATIENCE));
-        let bounds = Bounds {
-            patience: PATIENCE,
-            max_head: MAX_HEAD,
-        };
         let answer = async |_: Request<RequestBody>, _: Option<Refusal>| Response::new(AnswerBody::whole(""));
-        serve(server, bounds, &signals, timer.as_mut(), answer).await;
+        serve(server, BOUNDS, &signals, timer.as_mut(), answer).await;
     });
-    let begun = Instant::now();
+    let begun = clock::now();
     sleep(PATIENCE / 2).await;
     client.write_all(NEXT.as_bytes()).await.unwrap();
     for byte in NEXT.as_bytes()[..20].iter().chain([&b'x'; 100]) {
@@ -503,74 +497,78 @@ async fn d01_the_time_for_a_head_is_total_and_begins_with_the_wait_for_it() {
         }
     }
     serving.await.unwrap();
-    let took = begun.elapsed();
+    let took = clock::now() - begun;
     assert!(took >= PATIENCE * 3 / 2 && took < PATIENCE * 2, "{took:?}");
 }
 
+const LATEST: Manner = Manner {
+    latest: true,
+    keeps: true,
+    bare: false,
+};
+const OLD: Manner = Manner {
+    latest: false,
+    ..LATEST
+};
+const HEAD: Manner = Manner { bare: true, ..LATEST };
+
+/// Status, length and manner of answers; how they are framed, whether another request may follow, and a line of theirs.
+const ANSWERS: &[(u16, Option<u64>, Manner, Framing, bool, &str)] = &[
+    (
+        200,
+        Some(5),
+        LATEST,
+        Framing::Length,
+        true,
+        "content-length: 5\r\n",
+    ),
+    (
+        200,
+        Some(0),
+        LATEST,
+        Framing::Length,
+        true,
+        "content-length: 0\r\n",
+    ),
+    (
+        200,
+        None,
+        LATEST,
+        Framing::Chunked,
+        true,
+        "transfer-encoding: chunked\r\n",
+    ),
+    (200, None, OLD, Framing::ToTheEnd, false, "connection: close\r\n"),
+    (
+        200,
+        Some(5),
+        OLD,
+        Framing::Length,
+        true,
+        "connection: keep-alive\r\n",
+    ),
+    (405, Some(5), HEAD, Framing::Over, true, "content-length: 5\r\n"),
+    (
+        200,
+        None,
+        HEAD,
+        Framing::Over,
+        true,
+        "transfer-encoding: chunked\r\n",
+    ),
+    (
+        204,
+        Some(0),
+        LATEST,
+        Framing::Over,
+        true,
+        "HTTP/1.1 204 No Content\r\n",
+    ),
+];
+
 #[test]
 fn an_answer_is_framed_as_its_client_understands_it() {
-    let manner = Manner {
-        latest: true,
-        keeps: true,
-        bare: false,
-    };
-    let old = Manner {
-        latest: false,
-        ..manner
-    };
-    let head = Manner { bare: true, ..manner };
-    for (status, length, manner, framing, keeps, line) in [
-        (
-            200,
-            Some(5),
-            manner,
-            Framing::Length,
-            true,
-            "content-length: 5\r\n",
-        ),
-        (
-            200,
-            Some(0),
-            manner,
-            Framing::Length,
-            true,
-            "content-length: 0\r\n",
-        ),
-        (
-            200,
-            None,
-            manner,
-            Framing::Chunked,
-            true,
-            "transfer-encoding: chunked\r\n",
-        ),
-        (200, None, old, Framing::ToTheEnd, false, "connection: close\r\n"),
-        (
-            200,
-            Some(5),
-            old,
-            Framing::Length,
-            true,
-            "connection: keep-alive\r\n",
-        ),
-        (405, Some(5), head, Framing::Over, true, "content-length: 5\r\n"),
-        (
-            200,
-            None,
-            head,
-            Framing::Over,
-            true,
-            "transfer-encoding: chunked\r\n",
-        ),
-        (
-            204,
-            Some(0),
-            manner,
-            Framing::Over,
-            true,
-            "HTTP/1.1 204 No Content\r\n",
-        ),
-    ] {
+    for (status, length, manner, framing, keeps, line) in ANSWERS.iter().copied() {
         let (mut out, status) = (Outbox::default(), StatusCode::from_u16(status).unwrap());
         let headers = HeaderMap::from_iter([(http::header::CONTENT_LENGTH, HeaderValue::from_static("77"))]);
         let framed = answer::put_head(&mut out, (status, &headers), length, manner);
@@ -619,7 +617,7 @@ fn hypers(bytes: &[u8]) -> Vec<Asked> {
         let asked = Arc::clone(&asked);
         async move {
             let body = request.into_body().collect().await;
-            let body = body.map(|body| body.to_bytes().to_vec()).map_err(|_| ());
+            let body = body.map(|body| body.to_bytes().to_vec()).map_err(|_why| ());
             asked.lock().unwrap()[nth].body = Some(body);
             Ok::<_, Infallible>(Response::new(Full::new(Bytes::new())))
         }

@@ -39,7 +39,7 @@ impl Service for Fragile {
             }
             let backend = &arrival.ctx.snapshot.backends[0];
             let place = backend.vitals.enter(backend.config.max_concurrent);
-            // Not at its first poll: by then hyper knows of the future, and polls it anew.
+            // Not at its first poll: by then the connection waits for it.
             tokio::task::yield_now().await;
             panic!("sk-canary, with {place:?} held");
         })

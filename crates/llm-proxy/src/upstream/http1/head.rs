@@ -49,7 +49,7 @@ pub(super) fn take(input: &mut BytesMut) -> Result<Option<Head>, Garbled> {
     let latest = response.version == Some(1);
     let copy = Bytes::copy_from_slice(input.get(..length).unwrap_or_default());
     let headers = wire::headers(response.headers, (&copy, input.as_ptr().addr()), |_, _| ())
-        .map_err(|_| "it has a line that is no header")?;
+        .map_err(|_why| "it has a line that is no header")?;
     input.advance(length);
     let (content, sure) = framing(status, &headers, latest)?;
     Ok(Some(Head {
