@@ -17,3 +17,4 @@ pub mod routing;
 pub mod server;
 pub mod state;
 pub mod upstream;
+mod wire;
