@@ -11,6 +11,7 @@ mod explain;
 mod outcome;
 mod prompts;
 mod serve;
+mod top;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ pub fn main() -> ExitCode {
         Command::Check(at) => print(check::run(&at.path(), colour)),
         Command::Explain(asked) => print(explain::explain(&asked, colour)),
         Command::Init => print(init::run(std::path::Path::new("config.yaml"))),
+        Command::Top(watched) => top::top(&watched, colour),
         Command::Schema => print(schema::run()),
     }
 }

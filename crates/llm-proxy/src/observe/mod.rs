@@ -16,5 +16,6 @@ mod sink;
 
 pub use access::{Attempt, Entry, Record};
 pub use bodies::Bodies;
+pub use escape::one_line;
 pub use logs::Logs;
 pub use meters::{AliasMeters, BackendMeters};

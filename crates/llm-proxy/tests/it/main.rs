@@ -35,5 +35,6 @@ mod metrics;
 mod prompts;
 mod records;
 mod streams;
+mod top;
 mod upgrade;
 mod upstream_h2;
