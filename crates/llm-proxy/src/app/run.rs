@@ -123,6 +123,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
         tls: Arc::new(ArcSwap::from_pointee(tls)),
         connections: connections.clone(),
         room: Some(Arc::new(room)),
+        behind_proxies: true,
     };
     let (orders, mut ordered) = mpsc::channel(ORDERS);
     let admin = Admin::new(Arc::clone(&snapshot), Arc::clone(&live), orders);

@@ -18,5 +18,6 @@ mod sink;
 
 pub use access::{Attempt, Entry, Obstacle, Record, Skipped};
 pub use bodies::Bodies;
+pub use escape::one_line;
 pub use logs::Logs;
 pub use meters::{AliasMeters, BackendMeters};

@@ -38,5 +38,6 @@ mod page;
 mod prompts;
 mod records;
 mod streams;
+mod top;
 mod upgrade;
 mod upstream_h2;

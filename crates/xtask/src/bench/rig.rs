@@ -67,6 +67,8 @@ pub(super) struct Rig {
     proxy: (Process, SocketAddr),
     unlimited: (Process, SocketAddr),
     prompted: (Process, SocketAddr),
+    silent: (Process, SocketAddr),
+    filed: (Process, SocketAddr),
 }
 
 impl Rig {
@@ -77,12 +79,16 @@ impl Rig {
         let proxy = start(Target::Proxy, &yard)?;
         let unlimited = start(Target::Unlimited, &yard)?;
         let prompted = start(Target::Prompted, &yard)?;
+        let silent = start(Target::Silent, &yard)?;
+        let filed = start(Target::Filed, &yard)?;
         Ok(Self {
             yard,
             nginx,
             proxy,
             unlimited,
             prompted,
+            silent,
+            filed,
         })
     }
 
@@ -94,6 +100,8 @@ impl Rig {
             Target::Proxy => self.proxy.1,
             Target::Unlimited => self.unlimited.1,
             Target::Prompted => self.prompted.1,
+            Target::Silent => self.silent.1,
+            Target::Filed => self.filed.1,
         }
     }
 
@@ -105,6 +113,8 @@ impl Rig {
             Target::Proxy => &self.proxy.0,
             Target::Unlimited => &self.unlimited.0,
             Target::Prompted => &self.prompted.0,
+            Target::Silent => &self.silent.0,
+            Target::Filed => &self.filed.0,
         }
     }
 
@@ -133,6 +143,15 @@ fn launch(target: Target, yard: &Yard, dir: &Path) -> Result<(Process, SocketAdd
             configs::proxy(listen, backend, configs::LIMITED) + configs::PROMPT,
             ours(),
         ),
+        Target::Silent | Target::Filed => {
+            let log = if target == Target::Silent {
+                configs::SILENT
+            } else {
+                configs::FILED
+            };
+            let text = configs::proxy(listen, backend, configs::LIMITED);
+            (text.replace(configs::LOG, log), ours())
+        }
     };
     Ok((run(words, &text, target.name(), dir)?, listen))
 }

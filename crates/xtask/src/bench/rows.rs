@@ -21,6 +21,10 @@ pub(super) enum Target {
     Unlimited,
     /// The proxy with a system prompt.
     Prompted,
+    /// The proxy without an access log.
+    Silent,
+    /// The proxy with its access log in a file too.
+    Filed,
 }
 
 impl Target {
@@ -31,6 +35,8 @@ impl Target {
             Self::Proxy => "llm-proxy",
             Self::Unlimited => "llm-proxy-unlimited",
             Self::Prompted => "llm-proxy-prompted",
+            Self::Silent => "llm-proxy-silent",
+            Self::Filed => "llm-proxy-filed",
         }
     }
 }
@@ -93,8 +99,8 @@ impl Ask {
     /// The bytes to send.
     pub(super) fn for_target(&self, target: Target) -> Vec<u8> {
         let model = match target {
-            Target::Proxy | Target::Unlimited | Target::Prompted => self.alias,
             Target::Direct | Target::Nginx => self.model.unwrap_or(self.alias),
+            _ => self.alias,
         };
         let prompt = "lorem ipsum ".repeat(self.prompt / 12);
         let stream = self.stream;
@@ -127,6 +133,8 @@ struct Row {
 
 /// What rate limits may cost of a request without them.
 const LIMITS_BAR: f64 = 1.03;
+/// What the access log, in a file and on standard error, may cost of a request that is only counted.
+const LOG_BAR: f64 = 1.05;
 /// What one system prompt may cost, in microseconds.
 const PROMPT_BAR: f64 = 3.0;
 
@@ -227,7 +235,9 @@ fn one_round(rig: &Rig, options: &Options, row: &Row, cells: &mut Cells) -> Resu
 pub(super) fn features(rig: &Rig, options: &Options) -> Result<Vec<Line>> {
     let limits = "rate limits, JSON, 1 KB prompt (left: without them)";
     let prompt = "one system prompt, JSON, 1 KB prompt (left: without it)";
+    let log = "access log to a file, JSON, 1 KB prompt (left: without it)";
     let all = [
+        (log, [Target::Silent, Target::Filed], LOG_BAR, 0.0),
         (limits, [Target::Unlimited, Target::Proxy], LIMITS_BAR, 0.0),
         (prompt, [Target::Proxy, Target::Prompted], 1.0, PROMPT_BAR),
     ];
