@@ -15,4 +15,5 @@ pub mod prompts;
 pub mod routing;
 pub mod server;
 pub mod state;
+pub mod telemetry;
 pub mod upstream;

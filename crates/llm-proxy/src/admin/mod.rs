@@ -2,9 +2,9 @@
 //! without a secret anywhere. What it can change is told in `actions.rs`.
 
 mod actions;
-mod families;
+pub(crate) mod families;
 mod limits;
-mod metrics;
+pub(crate) mod metrics;
 mod status;
 
 use std::sync::Arc;

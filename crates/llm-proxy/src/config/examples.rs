@@ -160,7 +160,6 @@ fn what_has_no_effect_yet_is_warned_of_once_each() {
     for what in [
         "key `ledger.url`",
         "section `cluster`",
-        "section `telemetry`",
         "section `prices`",
         "key `api_keys.budget`",
     ] {

@@ -67,6 +67,11 @@ impl<'a> Line<'a> {
         self.status
     }
 
+    /// Why it failed, in a word.
+    pub(super) fn class(&self) -> Option<&'static str> {
+        self.class
+    }
+
     /// Whether the client did not get what it asked for, through no doing of its own leaving.
     pub(super) fn is_failure(&self) -> bool {
         let of_its_own = Some(Class::ClientGone.name());
@@ -88,6 +93,9 @@ impl<'a> Line<'a> {
         push_timestamp(&mut out.text, self.at);
         out.text.push_str("\",\"level\":\"info\",\"msg\":\"request\"");
         out.string(name!("request_id"), Some(&record.request_id));
+        if let Some(trace) = &record.trace {
+            out.string(name!("trace_id"), Some(&trace.id.hex()));
+        }
         out.string(name!("key"), record.key.as_deref());
         out.address(name!("ip"), record.ip);
         out.string(name!("dialect"), Some(record.dialect.name()));
@@ -314,7 +322,10 @@ mod tests {
 
     use super::*;
     use crate::health::Scope;
+    use llm_dialect::Api;
+
     use crate::observe::BackendMeters;
+    use crate::observe::meters::Server;
 
     #[test]
     fn a_text_is_plain_unless_a_byte_of_it_anywhere_is_not() {
@@ -334,9 +345,12 @@ mod tests {
     fn a15_a_line_is_one_json_object_whatever_is_in_it() {
         let hostile = "m\n{\"level\":\"fatal\"}\u{1b}[31m\u{202e}\"\\";
         let attempt = |status: Option<u16>| Attempt {
-            backend: Arc::new(BackendMeters::new("a")),
+            backend: Arc::new(BackendMeters::new("a", Server::default())),
             key: Arc::from("a#1"),
             model: Arc::from(hostile),
+            api: Api::Chat,
+            span: None,
+            after: Duration::ZERO,
             class: Some(Class::Server),
             kind: status.map(|_| "tokens"),
             status,

@@ -13,6 +13,7 @@ use llm_dialect::usage::Usage;
 
 use super::access::Attempt;
 use crate::base::Class;
+use crate::config::types::Protocol;
 
 /// The name that stands for everything which is no alias.
 pub const OTHER: &str = "other";
@@ -204,11 +205,24 @@ impl AliasMeters {
     }
 }
 
+/// Where a backend is, and what it speaks.
+#[derive(Clone, Debug, Default)]
+pub struct Server {
+    /// Its host name or IP literal.
+    pub host: Box<str>,
+    /// Its port.
+    pub port: u16,
+    /// Its protocol family.
+    pub protocol: Protocol,
+}
+
 /// The numbers of a backend.
 #[derive(Debug)]
 pub struct BackendMeters {
     /// Its name.
     pub name: Arc<str>,
+    /// Where it is.
+    pub server: Server,
     /// By class; the last: those that answered.
     attempts: [Count; Class::ALL.len() + 1],
     cooldowns: [Count; Class::ALL.len()],
@@ -218,9 +232,10 @@ pub struct BackendMeters {
 
 impl BackendMeters {
     /// Nothing has been counted.
-    pub fn new(name: &str) -> Self {
+    pub fn new(name: &str, server: Server) -> Self {
         Self {
             name: Arc::from(name),
+            server,
             attempts: Default::default(),
             cooldowns: Default::default(),
             first_byte: Histogram::new(&FIRST_BYTE),
@@ -310,7 +325,7 @@ mod tests {
 
     #[test]
     fn every_class_and_dialect_has_a_place_of_its_own_and_odd_statuses_share_one() {
-        let backend = BackendMeters::new("a");
+        let backend = BackendMeters::new("a", Server::default());
         for class in Class::ALL {
             backend.attempt(Some(class), Duration::ZERO);
             backend.cooled(class);

@@ -4,6 +4,7 @@ pub mod access;
 mod bodies;
 mod escape;
 mod file;
+pub mod finished;
 mod line;
 pub mod log;
 pub mod logs;
@@ -13,8 +14,10 @@ mod old;
 pub mod panics;
 mod recent;
 mod sink;
+pub mod trace;
 
 pub use access::{Attempt, Entry, Record};
 pub use bodies::Bodies;
 pub use logs::Logs;
 pub use meters::{AliasMeters, BackendMeters};
+pub use trace::Trace;

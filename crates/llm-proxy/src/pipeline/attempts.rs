@@ -14,6 +14,7 @@ use super::outgoing::{self, Outgoing};
 use super::plan::{Bound, Candidate, Plan};
 use super::verdict;
 use super::walk::{Chosen, Walk, Walker};
+use crate::base::trace::SpanId;
 use crate::base::{Class, clock};
 use crate::health::{self, Sole, Spent};
 use crate::observe::Attempt;
@@ -114,7 +115,7 @@ async fn attempt(
         mut probe,
         at: started,
     } = chosen;
-    begin(ctx, &candidate);
+    begin(ctx, &candidate, started);
     let deadline = attempt::deadline(ctx, &candidate, started);
     let alone = ctx.alone.clone().filter(|_| candidate.route.backend.is_drained());
     if let Some(alone) = &alone {
@@ -167,8 +168,9 @@ async fn attempt(
     }
 }
 
-fn begin(ctx: &mut Context, candidate: &Candidate) {
+fn begin(ctx: &mut Context, candidate: &Candidate, started: Instant) {
     let backend = &candidate.route.backend;
+    let after = started.saturating_duration_since(ctx.entry.started());
     let record = &mut ctx.entry.record;
     // Most requests need one: a vector that grows by itself makes room for four.
     record.attempts.reserve_exact(1);
@@ -178,6 +180,9 @@ fn begin(ctx: &mut Context, candidate: &Candidate) {
             .key()
             .map_or_else(|| Arc::clone(&backend.name), |key| Arc::clone(&key.name)),
         model: Arc::clone(&candidate.model),
+        api: candidate.api,
+        span: record.trace.as_ref().map(|_| SpanId::of(fastrand::u64(..))),
+        after,
         class: Some(Class::ClientGone),
         kind: None,
         status: None,

@@ -34,5 +34,6 @@ mod metrics;
 mod prompts;
 mod records;
 mod streams;
+mod telemetry;
 mod upgrade;
 mod upstream_h2;

@@ -7,6 +7,7 @@ mod failure;
 mod logging;
 mod models;
 mod prompts;
+mod telemetry;
 
 use std::path::Path;
 
@@ -50,9 +51,7 @@ pub(crate) fn config(root: &Node, dir: &Path, system_prompts: Vec<Prompt>) -> Co
         logging: logging::logging(&top, dir),
         ledger: ledger(&top),
         cluster: cluster(&top),
-        telemetry: top
-            .maybe_section("telemetry", &log_fields::TELEMETRY)
-            .and_then(|s| s.text("otlp")),
+        telemetry: telemetry::telemetry(&top, dir),
         prices: prices(&top, dir),
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod failure;
 pub(crate) mod logging;
 pub(crate) mod models;
 pub(crate) mod prompts;
+pub(crate) mod telemetry;
 pub(crate) mod top;
 
 use super::formats::{self, Format};

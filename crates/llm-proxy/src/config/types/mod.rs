@@ -8,6 +8,7 @@ mod logging;
 mod models;
 mod prompts;
 mod secrets;
+mod telemetry;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub use failure::{Detection, ErrorMap, Fallback, StatusPattern, TextPattern, Tri
 pub use logging::{Bodies, LogFile, LogFormat, Logging, Mask, Rotate};
 pub use models::{Model, Route, Strategy};
 pub use prompts::{Prompt, PromptPosition, PromptSettings, PromptSource};
+pub use telemetry::{OtlpProtocol, Telemetry};
 
 /// The whole config.
 #[derive(Clone, Debug)]
@@ -72,8 +74,8 @@ pub struct Config {
     pub ledger: Option<Secret>,
     /// Redis of the cluster; none: this node alone.
     pub cluster: Option<Secret>,
-    /// OTLP endpoint; none: off.
-    pub telemetry: Option<String>,
+    /// Traces and metrics over OTLP; none: off.
+    pub telemetry: Option<Telemetry>,
     /// A price table that overrides the built-in one.
     pub prices: Option<PathBuf>,
 }

@@ -24,6 +24,12 @@ impl Config {
                 all.extend(password(url));
             }
         }
+        if let Some(telemetry) = &self.telemetry {
+            let headers = telemetry.headers.iter();
+            let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+            let credentials = headers.filter(|(name, _)| is_credential(name));
+            all.extend(credentials.map(|(_, value)| Secret::new(value)));
+        }
         all.extend(self.ledger.iter().chain(&self.cluster).filter_map(password));
         all
     }
@@ -63,6 +69,7 @@ backends:
     query: {api-version: '2026-01-01', key: query-key}
     http_proxy: socks5://user:proxy-pass@127.0.0.1:1
 ledger: {url: 'postgres://me:ledger-pass@db/x'}
+telemetry: {otlp: 'http://c', headers: {x-scope: all, x-api-token: collector-token}}
 models: {m: {backend: a}}
 ";
         let loaded = config::parse(yaml, "test.yaml", Path::new("."), &|_| None);
@@ -77,6 +84,7 @@ models: {m: {backend: a}}
             "backend-one",
             "backend-two",
             "client-key-0123456789",
+            "collector-token",
             "header-token",
             "ledger-pass",
             "proxy-pass",
