@@ -11,6 +11,7 @@ use super::attempt::{self, Lost, Spoken};
 use super::deadline;
 use super::failure::Failure;
 use super::outgoing::{self, Outgoing};
+use super::pace::Pace;
 use super::plan::{Bound, Candidate, Plan};
 use super::verdict;
 use super::walk::{Chosen, Walk, Walker};
@@ -71,7 +72,9 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
         if !trail.pay(began) {
             return Err(trail.told());
         }
-        match attempt(ctx, ask, (chosen, outgoing), sole).await {
+        let pace = Pace::of(&chosen.candidate.route.timeouts)
+            .filter(|_| trail.may_go_on(ctx, began) && walker.has_another(ctx, began));
+        match attempt(ctx, ask, (chosen, outgoing, pace), sole).await {
             Ok(won) => return Ok(won),
             Err((candidate, lost)) => {
                 let class = lost.verdict.class;
@@ -106,7 +109,7 @@ async fn rest(pause: Duration) {
 async fn attempt(
     ctx: &mut Context,
     ask: &Ask,
-    (chosen, outgoing): (Chosen, Outgoing),
+    (chosen, outgoing, pace): (Chosen, Outgoing, Option<Pace>),
     sole: Sole,
 ) -> Result<Won, (Candidate, Lost)> {
     let Chosen {
@@ -116,12 +119,12 @@ async fn attempt(
         at: started,
     } = chosen;
     begin(ctx, &candidate, started);
-    let deadline = attempt::deadline(ctx, &candidate, started);
+    let deadline = attempt::deadline(ctx, &candidate, pace.as_ref(), started);
     let alone = ctx.alone.clone().filter(|_| candidate.route.backend.is_drained());
     if let Some(alone) = &alone {
         alone.begin(ctx.held.place.take());
     }
-    let done = attempt::run(ctx, ask, (&candidate, outgoing), (started, deadline)).await;
+    let done = attempt::run(ctx, ask, (&candidate, outgoing), (started, deadline), pace).await;
     if let Some(alone) = &alone {
         ctx.held.place = alone.end();
     }
@@ -276,6 +279,13 @@ impl Trail {
             );
         }
         next
+    }
+
+    /// Whether there may be another attempt after the one that begins now, should it fail.
+    fn may_go_on(&self, ctx: &Context, now: Instant) -> bool {
+        let attempts = u32::try_from(self.lost.len() + 1).unwrap_or(u32::MAX);
+        let left = attempts < ctx.snapshot.config.fallback.max_attempts;
+        left && !self.pinned && self.alias.budget.lock().has_left(now)
     }
 
     /// An attempt begins. Only one that is made is paid for: where nothing is left to try, nothing is spent.

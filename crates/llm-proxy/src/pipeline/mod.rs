@@ -20,6 +20,7 @@ mod fit;
 mod headers;
 pub mod journey;
 mod outgoing;
+mod pace;
 mod plan;
 mod prompts;
 pub mod rates;

@@ -124,6 +124,17 @@ impl Walker {
         }
     }
 
+    /// Whether there is another candidate that could be tried now: without one a slow answer is better than none.
+    pub(super) fn has_another(&self, ctx: &Context, now: Instant) -> bool {
+        let health = ctx.live.health.lock();
+        let is_free = |candidate: &Candidate| {
+            let gate = health.gate(&candidate.target, self.sole, now);
+            matches!(gate, Gate::Open { .. } | Gate::Due) && candidate.route.backend.has_room()
+        };
+        // Whoever stays at home has all others still to draw.
+        self.home.is_some() || self.left.iter().any(is_free)
+    }
+
     fn look_around(&mut self, ctx: &Context) -> Walk {
         if self.left.is_empty() {
             return Walk::Exhausted;
