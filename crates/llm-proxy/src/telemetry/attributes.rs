@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
+
 use super::proto::{AnyValue, KeyValue, List, Value};
 
 /// Attributes of one thing.
@@ -9,47 +11,60 @@ use super::proto::{AnyValue, KeyValue, List, Value};
 pub(super) struct Attributes(pub(super) Vec<KeyValue>);
 
 impl Attributes {
-    pub(super) fn text(&mut self, key: &str, value: impl Into<String>) -> &mut Self {
+    /// A text of our own, or one that was made for this.
+    pub(super) fn text(&mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) -> &mut Self {
         self.put(key, Value::Text(value.into()))
     }
 
-    pub(super) fn maybe_text(&mut self, key: &str, value: Option<&str>) -> &mut Self {
+    /// A text that is somebody else's: copied.
+    pub(super) fn name(&mut self, key: &'static str, value: &str) -> &mut Self {
+        self.text(key, Bytes::copy_from_slice(value.as_bytes()))
+    }
+
+    pub(super) fn maybe_name(&mut self, key: &'static str, value: Option<&str>) -> &mut Self {
+        if let Some(value) = value {
+            self.name(key, value);
+        }
+        self
+    }
+
+    pub(super) fn maybe_text(&mut self, key: &'static str, value: Option<&'static str>) -> &mut Self {
         if let Some(value) = value {
             self.text(key, value);
         }
         self
     }
 
-    pub(super) fn truth(&mut self, key: &str, value: bool) -> &mut Self {
+    pub(super) fn truth(&mut self, key: &'static str, value: bool) -> &mut Self {
         self.put(key, Value::Truth(value))
     }
 
-    pub(super) fn whole(&mut self, key: &str, value: impl TryInto<i64>) -> &mut Self {
+    pub(super) fn whole(&mut self, key: &'static str, value: impl TryInto<i64>) -> &mut Self {
         self.put(key, Value::Whole(value.try_into().unwrap_or(i64::MAX)))
     }
 
-    pub(super) fn maybe_whole(&mut self, key: &str, value: Option<impl TryInto<i64>>) -> &mut Self {
+    pub(super) fn maybe_whole(&mut self, key: &'static str, value: Option<impl TryInto<i64>>) -> &mut Self {
         if let Some(value) = value {
             self.whole(key, value);
         }
         self
     }
 
-    pub(super) fn seconds(&mut self, key: &str, value: Duration) -> &mut Self {
+    pub(super) fn seconds(&mut self, key: &'static str, value: Duration) -> &mut Self {
         self.put(key, Value::Real(value.as_secs_f64()))
     }
 
-    pub(super) fn texts(&mut self, key: &str, values: impl Iterator<Item = String>) -> &mut Self {
+    pub(super) fn texts(&mut self, key: &'static str, values: impl Iterator<Item = String>) -> &mut Self {
         let values = values.map(|value| AnyValue {
-            value: Some(Value::Text(value)),
+            value: Some(Value::Text(value.into())),
         });
         let values = values.collect();
         self.put(key, Value::List(List { values }))
     }
 
-    fn put(&mut self, key: &str, value: Value) -> &mut Self {
+    fn put(&mut self, key: impl Into<Bytes>, value: Value) -> &mut Self {
         self.0.push(KeyValue {
-            key: key.to_owned(),
+            key: key.into(),
             value: Some(AnyValue { value: Some(value) }),
         });
         self

@@ -197,9 +197,6 @@ impl Exporter {
             return None;
         }
         target.metrics_at = target.settings.metrics_every().map(|every| now + every);
-        if self.metrics.is_final() {
-            return None;
-        }
         let message = self.numbers()?;
         let collector = self.target.as_ref()?.collector.clone();
         Some(Box::pin(async move {

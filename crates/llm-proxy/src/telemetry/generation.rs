@@ -214,8 +214,8 @@ fn point(labels: &Labels, series: &Series, family: &Family, span: Span) -> Histo
     attributes
         .text("gen_ai.operation.name", labels.operation)
         .text("gen_ai.provider.name", labels.provider)
-        .text("gen_ai.request.model", &*labels.alias)
-        .maybe_text("llm_proxy.backend", labels.backend.as_deref());
+        .name("gen_ai.request.model", &labels.alias)
+        .maybe_name("llm_proxy.backend", labels.backend.as_deref());
     let kind = if labels.family == USED {
         "gen_ai.token.type"
     } else {

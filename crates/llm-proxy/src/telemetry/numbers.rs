@@ -41,7 +41,7 @@ impl Page {
         let mut attributes = Attributes::default();
         let labels = self.family.map_or(&[][..], |family| family.labels);
         for (label, value) in labels.iter().zip(values) {
-            attributes.text(label, *value);
+            attributes.name(label, value);
         }
         attributes
     }

@@ -2,6 +2,7 @@
 //! `resource/v1` and the two services), with the fields that we use. Their numbers never change; a test decodes what is
 //! sent with the official messages.
 
+use bytes::Bytes;
 use prost::{Enumeration, Message, Oneof};
 
 /// `ExportTraceServiceRequest`
@@ -84,8 +85,9 @@ pub(super) struct Scope {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct KeyValue {
-    #[prost(string, tag = "1")]
-    pub(super) key: String,
+    /// Text; as bytes, which look alike on the wire, what never changes need not be copied.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) key: Bytes,
     #[prost(message, optional, tag = "2")]
     pub(super) value: Option<AnyValue>,
 }
@@ -98,8 +100,8 @@ pub(super) struct AnyValue {
 
 #[derive(Clone, PartialEq, Oneof)]
 pub(super) enum Value {
-    #[prost(string, tag = "1")]
-    Text(String),
+    #[prost(bytes = "bytes", tag = "1")]
+    Text(Bytes),
     #[prost(bool, tag = "2")]
     Truth(bool),
     #[prost(int64, tag = "3")]

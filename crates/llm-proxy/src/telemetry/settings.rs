@@ -85,14 +85,17 @@ impl Settings {
         attributes
             .text("service.name", "llm-proxy")
             .text("service.version", env!("CARGO_PKG_VERSION"))
-            .text("service.instance.id", instance)
-            .text("host.name", gethostname::gethostname().to_string_lossy())
+            .name("service.instance.id", instance)
+            .text(
+                "host.name",
+                gethostname::gethostname().to_string_lossy().into_owned(),
+            )
             .whole("process.pid", std::process::id());
         let mut own = attributes.0;
         for (key, value) in &self.telemetry.resource {
-            own.retain(|other: &KeyValue| other.key != *key);
+            own.retain(|other: &KeyValue| other.key != key.as_bytes());
             let mut one = Attributes::default();
-            one.text(key, value);
+            one.text(key.clone(), value.clone());
             own.append(&mut one.0);
         }
         Resource { attributes: own }

@@ -135,9 +135,9 @@ impl Request<'_> {
         attributes
             .text("llm_proxy.request_id", (self.mask)(&record.request_id))
             .text("llm_proxy.dialect", record.dialect.name())
-            .maybe_text("llm_proxy.key", record.key.as_deref())
-            .maybe_text("llm_proxy.alias", record.alias.as_ref().map(|alias| &*alias.name))
-            .maybe_text(
+            .maybe_name("llm_proxy.key", record.key.as_deref())
+            .maybe_name("llm_proxy.alias", record.alias.as_ref().map(|alias| &*alias.name))
+            .maybe_name(
                 "llm_proxy.backend",
                 record.attempts.last().map(|last| &*last.backend.name),
             )
@@ -179,13 +179,13 @@ impl Request<'_> {
             .text("gen_ai.operation.name", operation(attempt.api))
             .text("gen_ai.provider.name", provider(&attempt.backend.server))
             .text("gen_ai.request.model", (self.mask)(&attempt.model))
-            .text("server.address", &*attempt.backend.server.host)
+            .name("server.address", &attempt.backend.server.host)
             .whole("server.port", attempt.backend.server.port)
             .maybe_whole("http.response.status_code", attempt.status)
             .maybe_text("error.type", class)
             .whole("llm_proxy.attempt", n + 1)
-            .text("llm_proxy.backend", &*attempt.backend.name)
-            .text("llm_proxy.backend.key", &*attempt.key)
+            .name("llm_proxy.backend", &attempt.backend.name)
+            .name("llm_proxy.backend.key", &attempt.key)
             .text("llm_proxy.dialect", attempt.api.dialect().name())
             .maybe_text("llm_proxy.quota", attempt.kind);
         let mut events = Vec::new();
@@ -258,7 +258,7 @@ fn name(record: &Record, trace: &Trace) -> String {
 }
 
 /// The method, if it is one of those that everybody knows.
-fn method(trace: &Trace) -> &str {
+fn method(trace: &Trace) -> &'static str {
     let known = [
         "GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT",
     ];

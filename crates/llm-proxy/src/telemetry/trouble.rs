@@ -6,59 +6,33 @@ use super::collector::{Sent, Signal};
 #[derive(Debug)]
 pub(super) struct Trouble {
     signal: Signal,
-    state: State,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum State {
-    Well,
-    /// With what was lost of all spans when it began.
-    Since(u64),
-    /// It will never be taken, and is not sent any more.
-    Final,
+    /// What was lost of all spans when it began; none where all is well.
+    since: Option<u64>,
 }
 
 impl Trouble {
     pub(super) fn new(signal: Signal) -> Self {
-        Self {
-            signal,
-            state: State::Well,
-        }
-    }
-
-    /// Whether it makes no sense to send any more. Spans are sent all the same: what was wrong with one batch need not be
-    /// with the next.
-    pub(super) fn is_final(&self) -> bool {
-        self.state == State::Final
+        Self { signal, since: None }
     }
 
     /// Says what has changed. `dropped`: spans that were lost so far.
     pub(super) fn tell(&mut self, at: &str, sent: &Sent, dropped: u64) {
         let signal = self.signal.name();
-        let why = match sent {
+        match sent {
             Sent::Taken { rejected: 0, .. } => {
-                if let State::Since(before) = std::mem::replace(&mut self.state, State::Well) {
+                if let Some(before) = self.since.take() {
                     let lost = dropped.saturating_sub(before);
                     tracing::info!(
                         "telemetry: the collector at {at} takes {signal} again; {lost} spans were lost"
                     );
                 }
-                return;
             }
-            Sent::Taken { why, .. } | Sent::Later { why, .. } | Sent::Refused(why) => why,
-        };
-        let is_final = self.signal == Signal::Metrics && matches!(sent, Sent::Refused(_));
-        if self.state == State::Well {
-            let then = if is_final {
-                "none are sent until the config is loaded again"
-            } else {
-                "what waits for too long is dropped and counted"
-            };
-            tracing::warn!("telemetry: the collector at {at} does not take {signal}: {why}; {then}");
-            self.state = State::Since(dropped);
-        }
-        if is_final {
-            self.state = State::Final;
+            Sent::Taken { why, .. } | Sent::Later { why, .. } | Sent::Refused(why) => {
+                if self.since.is_none() {
+                    tracing::warn!("telemetry: the collector at {at} does not take {signal}: {why}");
+                    self.since = Some(dropped);
+                }
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use super::configs;
 use super::process::Process;
 use super::rows::{Ask, Target};
+use super::sink;
 
 /// Where the load and the backend run, and where the target runs.
 const CORES: (usize, usize) = (0, 1);
@@ -67,6 +68,7 @@ pub(super) struct Rig {
     proxy: (Process, SocketAddr),
     unlimited: (Process, SocketAddr),
     prompted: (Process, SocketAddr),
+    traced: (Process, SocketAddr),
 }
 
 impl Rig {
@@ -77,12 +79,14 @@ impl Rig {
         let proxy = start(Target::Proxy, &yard)?;
         let unlimited = start(Target::Unlimited, &yard)?;
         let prompted = start(Target::Prompted, &yard)?;
+        let traced = start(Target::Traced, &yard)?;
         Ok(Self {
             yard,
             nginx,
             proxy,
             unlimited,
             prompted,
+            traced,
         })
     }
 
@@ -94,6 +98,7 @@ impl Rig {
             Target::Proxy => self.proxy.1,
             Target::Unlimited => self.unlimited.1,
             Target::Prompted => self.prompted.1,
+            Target::Traced => self.traced.1,
         }
     }
 
@@ -105,6 +110,7 @@ impl Rig {
             Target::Proxy => &self.proxy.0,
             Target::Unlimited => &self.unlimited.0,
             Target::Prompted => &self.prompted.0,
+            Target::Traced => &self.traced.0,
         }
     }
 
@@ -131,6 +137,10 @@ fn launch(target: Target, yard: &Yard, dir: &Path) -> Result<(Process, SocketAdd
         Target::Unlimited => (configs::proxy(listen, backend, ("", "")), ours()),
         Target::Prompted => (
             configs::proxy(listen, backend, configs::LIMITED) + configs::PROMPT,
+            ours(),
+        ),
+        Target::Traced => (
+            configs::proxy(listen, backend, configs::LIMITED) + &configs::telemetry(sink::start()?),
             ours(),
         ),
     };

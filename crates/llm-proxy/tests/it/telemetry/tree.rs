@@ -289,3 +289,31 @@ async fn o08_the_wait_for_a_place_is_a_span_of_its_own_and_probes_have_none() {
     assert!(waited.end_time_unix_nano > waited.start_time_unix_nano);
     scene.finish().await;
 }
+
+#[tokio::test]
+async fn o08_what_a_client_chose_goes_through_the_mask() {
+    let scene = Scene::with("", "logging: {mask: strict}\n").await;
+    scene.proxy.expects_masks();
+    let keyed = scene.keyed.clone();
+    let client = keyed.header("x-request-id", "sk-of-somebody-0123456789");
+    client
+        .chat("glob-sk-of-somebody-0123456789", false)
+        .await
+        .expect(200);
+    let spans = scene.collector.took(2).await;
+    let own = attributes(spans.server());
+    assert_eq!(own["client.address"], "***");
+    for (span, key) in [
+        (spans.server(), "llm_proxy.request_id"),
+        (spans.server(), "gen_ai.request.model"),
+        (spans.server(), "gen_ai.response.model"),
+        (spans.attempts()[0], "gen_ai.request.model"),
+    ] {
+        let value = attributes(span)[key].as_str().unwrap().to_owned();
+        assert!(value.ends_with("sk-***"), "{key}: {value}");
+    }
+    for came in scene.collector.came() {
+        assert!(!String::from_utf8_lossy(&came.message).contains("somebody"));
+    }
+    scene.proxy.finish().await;
+}
