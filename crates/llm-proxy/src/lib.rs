@@ -11,6 +11,7 @@ pub mod health;
 pub mod limits;
 pub mod observe;
 pub mod pipeline;
+pub mod prices;
 pub mod prompts;
 pub mod routing;
 pub mod server;

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 /// Most names that are told; further ones are counted in.
 const MOST: usize = 24;
+/// The most of a name that is told, in bytes: what an unknown field is called is the client's to choose.
+const LONGEST: usize = 128;
 
 /// Names of fields that a conversion left out or changed, for `x-llm-proxy-warnings`.
 ///
@@ -17,7 +19,11 @@ pub struct Losses {
 impl Losses {
     /// Notes that something was left out or changed.
     pub fn note(&mut self, name: impl Into<Cow<'static, str>>) {
-        let name = name.into();
+        let mut name = name.into();
+        if name.len() > LONGEST {
+            let shown = name.get(..name.floor_char_boundary(LONGEST)).unwrap_or_default();
+            name = Cow::Owned(format!("{shown}..."));
+        }
         if self.names.len() < MOST && !self.names.contains(&name) {
             self.names.push(name);
         }
@@ -75,5 +81,26 @@ impl Refusal {
             param: param.into(),
             message: message.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_and_a_long_name_are_cut() {
+        let mut losses = Losses::default();
+        losses.note("é".repeat(1_000_000));
+        for n in 0..100 {
+            losses.note(format!("x{n}"));
+        }
+        let names: Vec<&str> = losses.names().collect();
+        assert_eq!(names.len(), MOST);
+        assert_eq!(names[0], format!("{}...", "é".repeat(LONGEST / 2)));
+        let one_byte_off = format!("x{}", "é".repeat(LONGEST));
+        let mut losses = Losses::default();
+        losses.note(one_byte_off);
+        assert_eq!(losses.names().next().unwrap().len(), LONGEST - 1 + "...".len());
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 
 use super::families::{self, Family};
-use crate::base::clock;
+use crate::base::{Cost, clock};
 use crate::health::{CoolingView, Scope};
 use crate::limits::{Buckets, Unit};
 use crate::observe::meters::Seen;
@@ -30,6 +30,8 @@ pub(crate) enum Number {
     Whole(u64),
     /// Any other.
     Real(f64),
+    /// An amount of dollars.
+    Money(Cost),
 }
 
 /// Who is told the numbers.
@@ -57,8 +59,22 @@ pub(crate) fn tell(page: &mut impl Numbers, snapshot: &Snapshot, live: &Live) {
     backends(page, snapshot, live);
     places(page, live);
     limits(page, snapshot);
+    budgets(page, snapshot);
     config(page, snapshot, live);
     trouble(page, live);
+}
+
+fn budgets(page: &mut impl Numbers, snapshot: &Snapshot) {
+    let clients = || snapshot.keys.clients();
+    let budgets = || clients().filter_map(|client| Some((&client.name, client.budget.as_ref()?)));
+    page.family(&families::BUDGET);
+    for (name, budget) in budgets() {
+        page.sample(&[name], budget.allowance.amount);
+    }
+    page.family(&families::BUDGET_SPENT);
+    for (name, budget) in budgets() {
+        page.sample(&[name], budget.balance().spent);
+    }
 }
 
 fn program(page: &mut impl Numbers, live: &Live) {
@@ -90,6 +106,14 @@ fn requests(page: &mut impl Numbers, snapshot: &Snapshot, live: &Live) {
             page.sample(&[&alias.name, kind], count);
         }
     }
+    page.family(&families::COST);
+    for alias in aliases() {
+        page.sample(&[&alias.name], alias.cost());
+    }
+    page.family(&families::UNPRICED);
+    for alias in aliases() {
+        page.sample(&[&alias.name], alias.unpriced());
+    }
 }
 
 fn backends(page: &mut impl Numbers, snapshot: &Snapshot, live: &Live) {
@@ -111,6 +135,10 @@ fn backends(page: &mut impl Numbers, snapshot: &Snapshot, live: &Live) {
     page.family(&families::BACKEND_ENABLED);
     for backend in backends {
         page.sample(&[&backend.name], u32::from(backend.is_on()));
+    }
+    page.family(&families::BACKEND_COST);
+    for backend in backends {
+        page.sample(&[&backend.name], backend.meters.cost());
     }
     page.family(&families::COOLDOWNS);
     for backend in backends {
@@ -250,6 +278,7 @@ impl std::fmt::Display for Number {
         match self {
             Self::Whole(number) => number.fmt(f),
             Self::Real(number) => number.fmt(f),
+            Self::Money(cost) => cost.fmt(f),
         }
     }
 }
@@ -269,6 +298,12 @@ impl From<u32> for Number {
 impl From<usize> for Number {
     fn from(number: usize) -> Self {
         Self::Whole(number as u64)
+    }
+}
+
+impl From<Cost> for Number {
+    fn from(cost: Cost) -> Self {
+        Self::Money(cost)
     }
 }
 

@@ -6,7 +6,7 @@ use super::accept::Front;
 use super::run::{Source, say_warnings};
 use crate::admin::Admin;
 use crate::config::Loaded;
-use crate::config::types::{Config, Listen, PromptSource};
+use crate::config::types::{Config, FileSource, Listen};
 use crate::observe::log::LevelHandle;
 use crate::observe::logs::{self, Mask};
 use crate::server::{self, Acceptor, Bound, Entrance, Inherited, Listeners, Role};
@@ -49,16 +49,16 @@ pub(super) struct Reloader {
 pub(super) struct Files {
     /// The config's own; none where it cannot be read.
     own: Option<[u8; 32]>,
-    /// Those of each source of prompts that is in force.
-    prompts: Vec<[u8; 32]>,
+    /// Those of each source beside it that is in force: prompts, prices.
+    others: Vec<[u8; 32]>,
 }
 
 impl Files {
     /// As they are now.
-    pub(super) fn now(source: &Source, prompts: &[PromptSource]) -> Self {
+    pub(super) fn now(source: &Source, others: &[FileSource]) -> Self {
         Self {
             own: source.fingerprint(),
-            prompts: prompts.iter().map(PromptSource::fingerprint).collect(),
+            others: others.iter().map(FileSource::fingerprint).collect(),
         }
     }
 }
@@ -102,16 +102,16 @@ impl Reloader {
     pub(super) fn reload(&mut self) -> Result<u64, String> {
         // Before they are read: what changes meanwhile is a change.
         let before = self.front.snapshot.load_full();
-        let sources = &before.config.prompt_sources;
+        let sources = &before.config.sources;
         self.files = Files::now(&self.source, sources);
         let done = match self.prepare() {
             Ok(prepared) => Ok(self.apply(prepared)),
             Err(error) => Err(self.refuse(error)),
         };
         let snapshot = self.front.snapshot.load();
-        let new = &snapshot.config.prompt_sources;
+        let new = &snapshot.config.sources;
         if new != sources {
-            self.files.prompts = new.iter().map(PromptSource::fingerprint).collect();
+            self.files.others = new.iter().map(FileSource::fingerprint).collect();
         }
         done
     }
@@ -119,7 +119,7 @@ impl Reloader {
     /// The same, for files that may not have changed: their folders have. Whether they had.
     pub(super) fn reload_if_changed(&mut self) -> bool {
         let snapshot = self.front.snapshot.load_full();
-        let changed = Files::now(&self.source, &snapshot.config.prompt_sources) != self.files;
+        let changed = Files::now(&self.source, &snapshot.config.sources) != self.files;
         if changed {
             let _told_in_the_log = self.reload();
         }
@@ -128,7 +128,7 @@ impl Reloader {
 
     fn prepare(&self) -> Result<Prepared, String> {
         let Loaded { config, warnings } = self.source.load().map_err(|report| report.render(false))?;
-        say_warnings(&warnings);
+        say_warnings(&warnings, &config);
         let tls = server::acceptor(config.tls.as_ref())?;
         let mask = logs::mask(&config)?;
         let telemetry = telemetry::Settings::of(&config)?;

@@ -23,7 +23,8 @@ use crate::base::secret::digest;
 use crate::config::types::{Config, Listen};
 use crate::config::{self, Diagnostic, Loaded, Report};
 use crate::observe::access::Access;
-use crate::observe::{Logs, log, logs, panics};
+use crate::observe::{Logs, log, logs, panics, series};
+use crate::prices;
 use crate::server::{self, Entrance, Inherited, Listeners, Role};
 use crate::state::{Live, compile};
 use crate::telemetry::{self, Telemetry};
@@ -99,7 +100,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     logs.configure(&config, logs::mask(&config).map_err(Fatal::Runtime)?);
     let level = log::install(&config.logging, &logs);
     panics::install();
-    say_warnings(&warnings);
+    say_warnings(&warnings, &config);
     let access = Access::new(Arc::clone(&logs));
     let live = Live::new(access, &config);
     let room = Room::new(room::for_connections(room::raised_file_limit()));
@@ -130,7 +131,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     let (orders, mut ordered) = mpsc::channel(ORDERS);
     let admin = Admin::new(Arc::clone(&snapshot), Arc::clone(&live), orders);
     let mut reloader = Reloader {
-        files: Files::now(&options.source, &front.snapshot.load().config.prompt_sources),
+        files: Files::now(&options.source, &front.snapshot.load().config.sources),
         source: options.source,
         admin_front: front.in_the_clear(admin),
         front,
@@ -177,8 +178,11 @@ fn announce(reloader: &Reloader, inherited: Inherited) {
 }
 
 /// Each warning on a line of its own; `check` shows them with their place in the file.
-pub(super) fn say_warnings(warnings: &[Diagnostic]) {
+pub(super) fn say_warnings(warnings: &[Diagnostic], config: &Config) {
     for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    for warning in prices::unknown(config) {
         tracing::warn!("{warning}");
     }
 }
@@ -219,6 +223,8 @@ async fn serve_until_told(
     let changed = Arc::new(Notify::new());
     let mut watch = watch(reloader, &changed);
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
+    // Ticks that a slow reload delays come all the same: every point stands for its own time.
+    let mut point = tokio::time::interval_at(tokio::time::Instant::now() + series::STEP, series::STEP);
     loop {
         tokio::select! {
             _ = signals.hangup.recv() => {
@@ -243,6 +249,7 @@ async fn serve_until_told(
                     watch = self::watch(reloader, &changed);
                 }
             }
+            _ = point.tick() => live.close_point(),
             _ = sweep.tick() => {
                 live.pools.sweep(clock::now());
                 live.forget_unused();
@@ -292,7 +299,7 @@ fn watch(reloader: &Reloader, changed: &Arc<Notify>) -> Option<Watch> {
     if !snapshot.config.watch {
         return None;
     }
-    let watch = Watch::start(path, &snapshot.config.prompt_sources, changed)
+    let watch = Watch::start(path, &snapshot.config.sources, changed)
         .inspect_err(|error| tracing::error!("{error}"))
         .ok()?;
     // What has changed since it was read, and before it was watched, nobody else would tell.

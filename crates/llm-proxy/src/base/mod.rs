@@ -1,4 +1,4 @@
-//! What every layer may use: the clock, the environment, addresses, secrets, units, patterns, the classes of failure,
+//! What every layer may use: the clock, the environment, addresses, secrets, money, units, patterns, the classes of failure,
 //! whose conversation a request belongs to, and whose trace.
 
 pub mod address;
@@ -11,6 +11,7 @@ pub mod gauge;
 pub mod glob;
 pub mod hasher;
 pub mod identity;
+pub mod money;
 pub mod muffle;
 pub mod rarely;
 pub mod recent;
@@ -20,4 +21,5 @@ pub mod units;
 
 pub use address::Address;
 pub use class::Class;
+pub use money::Cost;
 pub use secret::Secret;

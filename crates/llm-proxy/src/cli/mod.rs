@@ -31,7 +31,7 @@ pub fn main() -> ExitCode {
         Command::Check(at) => print(check::run(&at.path(), colour)),
         Command::Explain(asked) => print(explain::explain(&asked, colour)),
         Command::Init => print(init::run(std::path::Path::new("config.yaml"))),
-        Command::Schema => print(schema::run()),
+        Command::Schema { prices } => print(schema::run(prices)),
     }
 }
 

@@ -125,7 +125,7 @@ const WARNED: [(&str, &str); 17] = [
     ("logging: {mask: strict, bodies: all, file: {dir: logs}}\n", ""),
     (
         "api_keys: [{name: k, key: 0123456789abcdef, budget: {usd: 5}}]\n",
-        "c.yaml:1:45: the key `api_keys.budget` is read and checked, but has no effect in this version",
+        "c.yaml:1:53: without a ledger, what was spent of a budget is forgotten at a restart; set `ledger.url`",
     ),
     ("fallback:\n# nothing but a comment\n", ""),
     ("api_keys: {name: k, key: 0123456789abcdef, models: 'm*'}\n", ""),

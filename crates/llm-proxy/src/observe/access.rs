@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
 use llm_dialect::usage::Usage;
@@ -14,16 +14,21 @@ use super::line::Line;
 use super::log::Form;
 use super::meters::{AliasMeters, BackendMeters, Totals};
 use super::recent::Recent;
+use super::series::Series;
 use super::trace::Trace;
 use super::{Bodies, Logs};
 use crate::base::gauge::{Gauge, GaugeGuard};
 use crate::base::trace::SpanId;
-use crate::base::{Class, clock};
+use crate::base::{Class, Cost, clock};
 use crate::config::types::{self, Logging};
 use crate::health::Scope;
+use crate::prices::Price;
 
 /// The status of a request whose handling panicked.
 const BROKEN: u16 = 500;
+
+/// How many of those that were passed over are told.
+pub const MAX_SKIPPED: usize = 8;
 
 /// One attempt of a request.
 #[derive(Clone, Debug)]
@@ -59,6 +64,37 @@ impl Attempt {
     }
 }
 
+/// A candidate that was passed over, since it could not be asked.
+#[derive(Clone, Debug)]
+pub struct Skipped {
+    /// The backend.
+    pub backend: Arc<BackendMeters>,
+    /// The name of the backend's key: never the key.
+    pub key: Arc<str>,
+    /// The backend's model.
+    pub model: Arc<str>,
+    /// Why.
+    pub why: Obstacle,
+}
+
+impl Skipped {
+    /// Whether it is the one with this key, whose name has the backend's in it, and this model.
+    fn is_of(&self, key: &str, model: &str) -> bool {
+        (&*self.key, &*self.model) == (key, model)
+    }
+}
+
+/// Why a candidate could not be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// It cooled for that, and so long from then on.
+    Cooling(Class, Duration),
+    /// Another request was finding out whether it is well again.
+    Probed(Class),
+    /// It had no place free.
+    Full,
+}
+
 /// What happens to a request's record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -81,6 +117,7 @@ pub struct Access {
     totals: Totals,
     recent: Recent,
     outbox: Outbox,
+    series: Series,
 }
 
 impl Access {
@@ -93,6 +130,7 @@ impl Access {
             totals: Totals::default(),
             recent: Recent::default(),
             outbox: Outbox::default(),
+            series: Series::default(),
         })
     }
 
@@ -126,6 +164,11 @@ impl Access {
         &self.outbox
     }
 
+    /// The last quarter of an hour in numbers.
+    pub fn series(&self) -> &Series {
+        &self.series
+    }
+
     /// Begins the record of a request.
     pub fn begin(self: &Arc<Self>, record: Record, kind: Kind) -> Entry {
         let counted = self.in_flight.enter();
@@ -141,12 +184,19 @@ impl Access {
 }
 
 impl Access {
-    fn count(&self, record: &Record, status: u16) {
+    fn count(&self, record: &Record, (status, failed): (u16, bool), at: SystemTime) {
+        self.series.note(record, (status, failed), self.in_flight.count());
         let alias = record.alias.as_deref().unwrap_or(&self.totals.other);
         alias.request(record.dialect, status);
-        alias.used(&record.usage);
+        alias.used(&record.usage, record.cost);
+        if let (Some(cost), Some(last)) = (record.cost, record.attempts.last()) {
+            last.backend.spent(cost);
+        }
         let queued = record.queued.unwrap_or_default();
         self.totals.attempts(&record.attempts, record.first_byte, queued);
+        for attempt in &record.attempts {
+            attempt.backend.lately.attempt(attempt, at);
+        }
     }
 }
 
@@ -179,12 +229,18 @@ pub struct Record {
     pub class: Option<Class>,
     /// Its attempts, in order.
     pub attempts: Vec<Attempt>,
+    /// Who was passed over and not asked later, at most [`MAX_SKIPPED`] of them.
+    pub skipped: Vec<Skipped>,
     /// How long it waited for a place; none where it did not.
     pub queued: Option<Duration>,
     /// From its arrival to the first byte of the answer.
     pub first_byte: Option<Duration>,
     /// Tokens.
     pub usage: Usage,
+    /// What the model that answered costs; none where nobody knows.
+    pub price: Option<Arc<Price>>,
+    /// What those tokens cost; none where there are none, or nobody knows their price.
+    pub cost: Option<Cost>,
     /// What a conversion could not carry.
     pub warnings: Vec<String>,
     /// Whether the answer is whole: set with the last byte.
@@ -194,6 +250,32 @@ pub struct Record {
 }
 
 impl Record {
+    /// So many tokens were used, and that is what they cost.
+    pub fn used(&mut self, usage: Usage) {
+        self.usage = usage;
+        self.cost = self.price.as_ref().and_then(|price| price.of(&usage));
+    }
+
+    /// A candidate is passed over. The first reason stays.
+    pub fn skip(&mut self, skipped: Skipped) {
+        let known = self
+            .skipped
+            .iter()
+            .any(|own| own.is_of(&skipped.key, &skipped.model));
+        if !known && self.skipped.len() < MAX_SKIPPED {
+            self.skipped.push(skipped);
+        }
+    }
+
+    /// An attempt begins: its candidate was not passed over after all.
+    pub fn attempt(&mut self, attempt: Attempt) {
+        self.skipped
+            .retain(|own| !own.is_of(&attempt.key, &attempt.model));
+        // Most requests need one: a vector that grows by itself makes room for four.
+        self.attempts.reserve_exact(1);
+        self.attempts.push(attempt);
+    }
+
     /// The model that it asked for, as long as that is an alias.
     pub fn alias(&self) -> Option<&str> {
         let own = self.alias.as_ref().map(|alias| &*alias.name);
@@ -263,7 +345,8 @@ impl Drop for Entry {
         let at = clock::wall();
         let line = Line::of(&self.record, elapsed, at);
         // Counted first: whoever has read the line finds it in the numbers.
-        self.access.count(&self.record, line.status());
+        let told = (line.status(), line.is_failure());
+        self.access.count(&self.record, told, at);
         let logs = &self.access.logs;
         if self.kind == Kind::Logged {
             logs.line(|form| match form {

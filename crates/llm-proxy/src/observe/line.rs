@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::access::{Attempt, Record};
+use super::access::{Attempt, Obstacle, Record, Skipped};
 use super::escape::{self, one_line};
 use super::log::{clock_time, push_timestamp};
-use crate::base::Class;
+use crate::base::{Class, Cost};
 
 /// The status that stands for a client that left before its answer was whole.
 const CLIENT_GONE: u16 = 499;
@@ -106,6 +106,9 @@ impl<'a> Line<'a> {
         out.number(name!("status"), Some(u64::from(self.status)));
         out.string(name!("class"), self.class);
         out.attempts(&record.attempts);
+        if !record.skipped.is_empty() {
+            out.skipped(&record.skipped);
+        }
         if record.queued.is_some() {
             out.milliseconds(name!("queue_ms"), record.queued);
         }
@@ -124,8 +127,7 @@ impl<'a> Line<'a> {
         if !record.warnings.is_empty() {
             out.strings(",\"warnings\":[", &record.warnings);
         }
-        // Prices come with the ledger.
-        out.number(name!("cost_usd"), None);
+        out.money(name!("cost_usd"), record.cost);
         out.text.push_str(if self.cancelled {
             ",\"cancelled\":true"
         } else {
@@ -179,6 +181,9 @@ impl<'a> Line<'a> {
         }
         if let (Some(input), Some(output)) = (record.usage.input, record.usage.output) {
             let _ = write!(line, " \x1b[2m{input}+{output} tokens\x1b[0m");
+        }
+        if let Some(cost) = record.cost {
+            let _ = write!(line, " \x1b[2m${cost}\x1b[0m");
         }
         if let Some(class) = self.class {
             let _ = write!(line, " \x1b[31m{class}\x1b[0m");
@@ -251,6 +256,14 @@ impl Json {
         }
     }
 
+    fn money(&mut self, name: &str, value: Option<Cost>) {
+        self.text.push_str(name);
+        let _ = match value {
+            Some(cost) => cost.write(&mut self.text),
+            None => self.text.write_str("null"),
+        };
+    }
+
     /// In milliseconds, to the microsecond.
     fn milliseconds(&mut self, name: &str, value: Option<Duration>) {
         self.text.push_str(name);
@@ -296,6 +309,34 @@ impl Json {
     }
 }
 
+impl Json {
+    fn skipped(&mut self, skipped: &[Skipped]) {
+        self.text.push_str(",\"skipped\":[");
+        for (n, one) in skipped.iter().enumerate() {
+            self.string(
+                if n == 0 { "{\"backend\":" } else { ",{\"backend\":" },
+                Some(&one.backend.name),
+            );
+            self.string(name!("key"), Some(&one.key));
+            self.string(name!("model"), Some(&one.model));
+            let (why, class) = match one.why {
+                Obstacle::Cooling(class, _) => ("cooling", Some(class)),
+                Obstacle::Probed(class) => ("probed", Some(class)),
+                Obstacle::Full => ("full", None),
+            };
+            self.string(name!("why"), Some(why));
+            if let Some(class) = class {
+                self.string(name!("class"), Some(class.name()));
+            }
+            if let Obstacle::Cooling(_, left) = one.why {
+                self.milliseconds(name!("ms_left"), Some(left));
+            }
+            self.text.push('}');
+        }
+        self.text.push(']');
+    }
+}
+
 /// Whether a text needs no escaping. Whatever is beyond plain ASCII is left to the JSON writer.
 fn is_plain(text: &str) -> bool {
     let (words, rest) = text.as_bytes().as_chunks::<8>();
@@ -325,7 +366,6 @@ mod tests {
     use llm_dialect::Api;
 
     use crate::observe::BackendMeters;
-    use crate::observe::meters::Server;
 
     #[test]
     fn a_text_is_plain_unless_a_byte_of_it_anywhere_is_not() {
@@ -342,10 +382,29 @@ mod tests {
     }
 
     #[test]
+    fn a_cost_is_a_number_of_dollars_for_programs_and_an_amount_for_eyes() {
+        for (nanos, json, pretty) in [
+            (Some(12_500_000), json!(0.0125), Some("$0.0125")),
+            (Some(0), json!(0), Some("$0")),
+            (None, Value::Null, None),
+        ] {
+            let record = Record {
+                cost: nanos.map(Cost::from_nanos),
+                ..Record::default()
+            };
+            let line = Line::of(&record, Duration::ZERO, SystemTime::UNIX_EPOCH);
+            assert_eq!(line.value()["cost_usd"], json);
+            let told = line.pretty().contains('$');
+            assert_eq!(told, pretty.is_some());
+            assert!(pretty.is_none_or(|pretty| line.pretty().contains(pretty)));
+        }
+    }
+
+    #[test]
     fn a15_a_line_is_one_json_object_whatever_is_in_it() {
         let hostile = "m\n{\"level\":\"fatal\"}\u{1b}[31m\u{202e}\"\\";
         let attempt = |status: Option<u16>| Attempt {
-            backend: Arc::new(BackendMeters::new("a", Server::default())),
+            backend: Arc::new(BackendMeters::new("a")),
             key: Arc::from("a#1"),
             model: Arc::from(hostile),
             api: Api::Chat,
@@ -363,6 +422,17 @@ mod tests {
             warnings: vec!["seed".to_owned(), hostile.to_owned()],
             ip: Some("::1".parse().unwrap()),
             attempts: vec![attempt(Some(500)), attempt(None)],
+            skipped: [
+                Obstacle::Cooling(Class::Rate, Duration::from_millis(2_500)),
+                Obstacle::Full,
+            ]
+            .map(|why| Skipped {
+                backend: Arc::new(BackendMeters::new("b")),
+                key: Arc::from("b#1"),
+                model: Arc::from(hostile),
+                why,
+            })
+            .to_vec(),
             ..Record::default()
         };
         let line = Line::of(&record, Duration::from_millis(12), SystemTime::UNIX_EPOCH);
@@ -380,6 +450,19 @@ mod tests {
         assert_eq!(
             line["attempts"][0]["cooldown"],
             json!({"scope": "backend_model", "ms": 15_000.0})
+        );
+        let skipped = |rest: Value| {
+            let mut skipped = json!({"backend": "b", "key": "b#1", "model": hostile});
+            let members = skipped.as_object_mut().unwrap();
+            members.extend(rest.as_object().unwrap().clone());
+            skipped
+        };
+        assert_eq!(
+            line["skipped"],
+            json!([
+                skipped(json!({"why": "cooling", "class": "rate", "ms_left": 2_500.0})),
+                skipped(json!({"why": "full"}))
+            ])
         );
         assert_eq!(line["warnings"], json!(["seed", hostile]));
         assert_eq!(line["attempts"][0]["kind"], "tokens");

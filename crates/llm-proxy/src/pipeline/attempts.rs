@@ -172,19 +172,15 @@ async fn attempt(
 }
 
 fn begin(ctx: &mut Context, candidate: &Candidate, started: Instant) {
-    let backend = &candidate.route.backend;
     let after = started.saturating_duration_since(ctx.entry.started());
     let record = &mut ctx.entry.record;
-    // Most requests need one: a vector that grows by itself makes room for four.
-    record.attempts.reserve_exact(1);
-    record.attempts.push(Attempt {
-        backend: Arc::clone(&backend.meters),
-        key: candidate
-            .key()
-            .map_or_else(|| Arc::clone(&backend.name), |key| Arc::clone(&key.name)),
+    let span = record.trace.as_ref().map(|_| SpanId::of(fastrand::u64(..)));
+    record.attempt(Attempt {
+        backend: Arc::clone(&candidate.route.backend.meters),
+        key: candidate.key_name(),
         model: Arc::clone(&candidate.model),
         api: candidate.api,
-        span: record.trace.as_ref().map(|_| SpanId::of(fastrand::u64(..))),
+        span,
         after,
         class: Some(Class::ClientGone),
         kind: None,

@@ -210,7 +210,9 @@ impl Crossing {
     /// What could not be carried, as a header; none if all was.
     pub(super) fn warnings(&self) -> Option<HeaderValue> {
         let names: Vec<&str> = self.losses.names().collect();
-        let told = HeaderValue::from_str(&names.join(", ")).ok();
+        // A header holds plain ASCII alone, and one odd name must not hide the others.
+        let plain = names.join(", ").replace(|c: char| !matches!(c, ' '..='~'), "?");
+        let told = HeaderValue::from_str(&plain).ok();
         told.filter(|_| !names.is_empty())
     }
 }

@@ -8,6 +8,7 @@ mod ask;
 mod attempt;
 mod attempts;
 mod body;
+mod budget;
 mod clocks;
 mod commit;
 mod cross;

@@ -26,7 +26,14 @@ impl Meters {
     pub(super) fn backend(&self, id: u64, name: &str, server: Server) -> Arc<BackendMeters> {
         let mut backends = self.backends.lock();
         let own = backends.entry(id);
-        Arc::clone(own.or_insert_with(|| Arc::new(BackendMeters::new(name, server))))
+        Arc::clone(own.or_insert_with(|| Arc::new(BackendMeters::at(name, server))))
+    }
+
+    /// Another half minute of the last quarter of an hour is over.
+    pub(super) fn close_cells(&self) {
+        for backend in self.backends.lock().values() {
+            backend.lately.close();
+        }
     }
 
     /// Forgets those that no config holds any longer.

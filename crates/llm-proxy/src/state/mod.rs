@@ -17,6 +17,7 @@ mod pins;
 mod places;
 mod rates;
 mod signals;
+mod spending;
 mod told;
 
 pub use affinity::{Affinity, Conversation, Turn};
@@ -34,4 +35,5 @@ pub use pins::{Origin, Pin, Pins};
 pub use places::{Place, Places, PlacesView};
 pub use rates::{Addresses, Counter, Level, Over, Rates, settle, take};
 pub use signals::{Doubt, Follower, Refusal, Signals};
+pub use spending::{Budget, Reserved, Spendings, Wanted};
 pub use told::Told;

@@ -51,7 +51,11 @@ impl Attributes {
     }
 
     pub(super) fn seconds(&mut self, key: &'static str, value: Duration) -> &mut Self {
-        self.put(key, Value::Real(value.as_secs_f64()))
+        self.real(key, value.as_secs_f64())
+    }
+
+    pub(super) fn real(&mut self, key: &'static str, value: f64) -> &mut Self {
+        self.put(key, Value::Real(value))
     }
 
     pub(super) fn texts(&mut self, key: &'static str, values: impl Iterator<Item = String>) -> &mut Self {

@@ -84,6 +84,7 @@ impl Numbers for Page {
         let value = match value.into() {
             metrics::Number::Whole(number) => Number::Whole(i64::try_from(number).unwrap_or(i64::MAX)),
             metrics::Number::Real(number) => Number::Real(number),
+            metrics::Number::Money(cost) => Number::Real(cost.dollars()),
         };
         let Span { since, now } = self.span;
         let point = |since| NumberPoint {

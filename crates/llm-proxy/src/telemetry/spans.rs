@@ -146,6 +146,9 @@ impl Request<'_> {
         if let Some(first_byte) = record.first_byte {
             attributes.seconds("llm_proxy.first_byte", first_byte);
         }
+        if let Some(cost) = record.cost {
+            attributes.real("llm_proxy.cost_usd", cost.dollars());
+        }
         if !record.warnings.is_empty() {
             let warnings = record.warnings.iter().map(|warning| (self.mask)(warning));
             attributes.texts("llm_proxy.warnings", warnings);

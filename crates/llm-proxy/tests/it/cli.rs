@@ -222,6 +222,15 @@ models:
 ";
     let folder = Folder::new().with("config.yaml", yaml);
     let explain = |args: &[&str]| folder.run(&[&["explain"], args].concat());
+    let priced = Folder::new()
+        .with("config.yaml", &yaml.replace("real-1", "gpt-5-2025-08-07"))
+        .run(&["explain", "--model", "m", "--key", "all"]);
+    let priced = out(&priced);
+    assert!(
+        priced.contains("price: $1.25 in, $0.125 cached, $10 out a million tokens (OpenAI, 20"),
+        "{priced}"
+    );
+    assert_eq!(priced.matches("price: unknown").count(), 1, "{priced}");
     let plan = explain(&["--model", "m", "--key", "all", "--dialect", "chat"]);
     let text = out(&plan);
     assert_eq!(plan.status.code(), Some(0), "{}", err(&plan));

@@ -37,7 +37,7 @@ const FIELDS: &[Field] = &[
         "admin",
         Kind::Section(&clients::ADMIN),
         Nothing,
-        "The admin listener: a status page at `/`, the same as JSON at `/api/status`.",
+        "The admin listener: the dashboard at `/`, the same as JSON at `/api/status`, `/metrics`.",
     ),
     field(
         "api_keys",

@@ -6,12 +6,12 @@ mod clients;
 mod failure;
 mod logging;
 mod models;
+mod prices;
 mod prompts;
 mod secrets;
 mod telemetry;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -24,7 +24,8 @@ pub use clients::{Admin, ApiKey, Budget, Listen, Period, ServerTls};
 pub use failure::{Detection, ErrorMap, Fallback, StatusPattern, TextPattern, Trip, WhenAllCooling};
 pub use logging::{Bodies, LogFile, LogFormat, Logging, Mask, Rotate};
 pub use models::{Model, Route, Strategy};
-pub use prompts::{Prompt, PromptPosition, PromptSettings, PromptSource};
+pub use prices::{ModelPrice, PriceList, Prices, Rates};
+pub use prompts::{FileSource, Prompt, PromptPosition, PromptSettings};
 pub use telemetry::{OtlpProtocol, Telemetry};
 
 /// The whole config.
@@ -56,8 +57,8 @@ pub struct Config {
     pub concurrency: Concurrency,
     /// Prompts that are injected, in the file's order, a folder's by their names.
     pub system_prompts: Vec<Prompt>,
-    /// Where those come from that stand in files.
-    pub prompt_sources: Vec<PromptSource>,
+    /// What else is read with the config's own file.
+    pub sources: Vec<FileSource>,
     /// Sizes.
     pub limits: Limits,
     /// Whether answers carry the `x-llm-proxy-*` headers.
@@ -76,6 +77,6 @@ pub struct Config {
     pub cluster: Option<Secret>,
     /// Traces and metrics over OTLP; none: off.
     pub telemetry: Option<Telemetry>,
-    /// A price table that overrides the built-in one.
-    pub prices: Option<PathBuf>,
+    /// Prices beside the built-in ones.
+    pub prices: Prices,
 }

@@ -1,10 +1,22 @@
 //! Every secret of a config, for whoever must keep them out of a text.
 
-use super::{Config, OutboundProxy};
+use http::{HeaderName, HeaderValue};
+
+use super::{Backend, Config, OutboundProxy};
 use crate::base::Secret;
 
 /// What a header's or parameter's name has in it when its value is a credential.
-const CREDENTIAL: [&str; 6] = ["auth", "key", "token", "secret", "cookie", "password"];
+const CREDENTIAL: [&str; 7] = [
+    "auth",
+    "key",
+    "token",
+    "secret",
+    "cookie",
+    "password",
+    "signature",
+];
+/// Names that mean a credential where they are the whole name: Azure's functions and its signed addresses have them.
+const CREDENTIAL_ITSELF: [&str; 4] = ["code", "sig", "pass", "pwd"];
 
 impl Config {
     /// All that this config keeps secret: keys of clients, backends and the admin, credentials in headers, queries and
@@ -12,32 +24,50 @@ impl Config {
     pub fn secrets(&self) -> Vec<Secret> {
         let mut all: Vec<Secret> = self.admin.key.iter().cloned().collect();
         all.extend(self.api_keys.iter().filter_map(|key| key.key.clone()));
-        for backend in &self.backends {
-            all.extend(backend.api_keys.iter().cloned());
-            let headers = backend.headers.iter();
-            let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-            let query = backend.query.iter();
-            let query = query.map(|(name, value)| (name.as_str(), value.as_str()));
-            let credentials = headers.chain(query).filter(|(name, _)| is_credential(name));
-            all.extend(credentials.map(|(_, value)| Secret::new(value)));
-            if let OutboundProxy::Url(url) = &backend.http_proxy {
-                all.extend(password(url));
-            }
-        }
+        all.extend(self.backends.iter().flat_map(Backend::secrets));
         if let Some(telemetry) = &self.telemetry {
-            let headers = telemetry.headers.iter();
-            let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-            let credentials = headers.filter(|(name, _)| is_credential(name));
-            all.extend(credentials.map(|(_, value)| Secret::new(value)));
+            all.extend(in_headers(&telemetry.headers));
         }
         all.extend(self.ledger.iter().chain(&self.cluster).filter_map(password));
         all
     }
 }
 
+impl Backend {
+    /// All that opens this backend, or the way to it: its keys, credentials in its headers, its query and the URL of the
+    /// proxy before it.
+    pub fn secrets(&self) -> Vec<Secret> {
+        let mut all = self.api_keys.clone();
+        all.extend(in_headers(&self.headers));
+        let query = self.query.iter().filter(|(name, _)| is_credential(name));
+        all.extend(query.map(|(_, value)| Secret::new(without_scheme(value))));
+        if let OutboundProxy::Url(url) = &self.http_proxy {
+            all.extend(password(url));
+        }
+        all
+    }
+}
+
+/// The credentials among headers.
+fn in_headers(headers: &[(HeaderName, HeaderValue)]) -> impl Iterator<Item = Secret> {
+    let texts = headers.iter();
+    let texts = texts.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let credentials = texts.filter(|(name, _)| is_credential(name));
+    credentials.map(|(_, value)| Secret::new(without_scheme(value)))
+}
+
+/// `Bearer abc` is `abc`: whoever repeats it may leave the first word out.
+fn without_scheme(value: &str) -> &str {
+    let scheme = |word: &str| ["bearer", "basic"].contains(&word.to_ascii_lowercase().as_str());
+    match value.split_once(' ') {
+        Some((first, rest)) if scheme(first) => rest.trim_start(),
+        _ => value,
+    }
+}
+
 fn is_credential(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    CREDENTIAL.iter().any(|part| name.contains(part))
+    CREDENTIAL_ITSELF.contains(&name.as_str()) || CREDENTIAL.iter().any(|part| name.contains(part))
 }
 
 /// The password in a URL's user info.
@@ -65,8 +95,8 @@ backends:
     protocol: openai
     url: http://a.example
     api_keys: [backend-one, backend-two]
-    headers: {x-team: blue-team, x-extra-token: header-token}
-    query: {api-version: '2026-01-01', key: query-key}
+    headers: {x-team: blue-team, x-extra-token: header-token, authorization: Bearer header-bearer, x-encoding: plain}
+    query: {api-version: '2026-01-01', key: query-key, code: query-code}
     http_proxy: socks5://user:proxy-pass@127.0.0.1:1
 ledger: {url: 'postgres://me:ledger-pass@db/x'}
 telemetry: {otlp: 'http://c', headers: {x-scope: all, x-api-token: collector-token}}
@@ -85,9 +115,11 @@ models: {m: {backend: a}}
             "backend-two",
             "client-key-0123456789",
             "collector-token",
+            "header-bearer",
             "header-token",
             "ledger-pass",
             "proxy-pass",
+            "query-code",
             "query-key",
         ];
         assert_eq!(all, expected);

@@ -174,15 +174,20 @@ impl Proxy {
         self.sent.fetch_add(count, Ordering::SeqCst);
     }
 
+    /// How many requests leave an access line so far.
+    pub fn lines_due(&self) -> usize {
+        usize::try_from(self.sent.load(Ordering::SeqCst)).unwrap()
+    }
+
+    /// Everything that its clients were sent.
+    pub fn received(&self) -> Vec<u8> {
+        self.received.lock().unwrap().clone()
+    }
+
     /// `GET /api/status`.
     pub async fn status(&self) -> Value {
         let reply = Client::plain(&self.admin).get("/api/status").await;
         serde_json::from_slice(&reply.body).unwrap()
-    }
-
-    /// The same as a page of text.
-    pub async fn status_page(&self) -> String {
-        Client::plain(&self.admin).get("/").await.text()
     }
 
     /// One backend of the status.
@@ -263,8 +268,7 @@ impl Proxy {
     }
 
     async fn settle(&self) {
-        let sent = self.sent.load(Ordering::SeqCst);
-        let count = usize::try_from(sent).unwrap();
+        let count = self.lines_due();
         self.recorded(count).await;
         assert_eq!(self.records().len(), count, "G4: one access line a request");
         self.assert_no_secrets();

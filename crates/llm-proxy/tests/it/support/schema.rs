@@ -1,7 +1,22 @@
 //! JSON Schema, as much of it as the schema of the access record uses: an unknown word is an error of the test.
 
+use std::collections::HashMap;
+use std::sync::Mutex;
+
 use regex::Regex;
 use serde_json::Value;
+
+/// Patterns that have been compiled: one takes longer than all the rest of a check.
+static PATTERNS: Mutex<Option<HashMap<String, Regex>>> = Mutex::new(None);
+
+fn matches(pattern: &str, text: &str) -> bool {
+    let mut known = PATTERNS.lock().unwrap();
+    let known = known.get_or_insert_default();
+    if !known.contains_key(pattern) {
+        known.insert(pattern.to_owned(), Regex::new(pattern).unwrap());
+    }
+    known[pattern].is_match(text)
+}
 
 /// What is wrong with `value`, if anything.
 pub fn fault(root: &Value, value: &Value) -> Option<String> {
@@ -39,8 +54,8 @@ fn one(
                 one => is(one, value),
             },
             "pattern" => {
-                let pattern = Regex::new(wanted.as_str().unwrap()).unwrap();
-                value.as_str().is_none_or(|text| pattern.is_match(text))
+                let pattern = wanted.as_str().unwrap();
+                value.as_str().is_none_or(|text| matches(pattern, text))
             }
             "minimum" => value
                 .as_f64()
