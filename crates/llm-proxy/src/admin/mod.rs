@@ -3,9 +3,9 @@
 
 mod actions;
 mod detail;
-mod families;
+pub(crate) mod families;
 mod limits;
-mod metrics;
+pub(crate) mod metrics;
 mod page;
 mod series;
 mod status;

@@ -1,5 +1,5 @@
-//! What every layer may use: the clock, the environment, addresses, secrets, money, units, patterns, the classes of failure, and
-//! whose conversation a request belongs to.
+//! What every layer may use: the clock, the environment, addresses, secrets, money, units, patterns, the classes of failure,
+//! whose conversation a request belongs to, and whose trace.
 
 pub mod address;
 pub mod class;
@@ -14,6 +14,7 @@ pub mod money;
 pub mod rarely;
 pub mod recent;
 pub mod secret;
+pub mod trace;
 pub mod units;
 
 pub use address::Address;

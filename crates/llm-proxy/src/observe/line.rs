@@ -67,6 +67,11 @@ impl<'a> Line<'a> {
         self.status
     }
 
+    /// Why it failed, in a word.
+    pub(super) fn class(&self) -> Option<&'static str> {
+        self.class
+    }
+
     /// Whether the client did not get what it asked for, through no doing of its own leaving.
     pub(super) fn is_failure(&self) -> bool {
         let of_its_own = Some(Class::ClientGone.name());
@@ -88,6 +93,9 @@ impl<'a> Line<'a> {
         push_timestamp(&mut out.text, self.at);
         out.text.push_str("\",\"level\":\"info\",\"msg\":\"request\"");
         out.string(name!("request_id"), Some(&record.request_id));
+        if let Some(trace) = &record.trace {
+            out.string(name!("trace_id"), Some(&trace.id.hex()));
+        }
         out.string(name!("key"), record.key.as_deref());
         out.address(name!("ip"), record.ip);
         out.string(name!("dialect"), Some(record.dialect.name()));
@@ -355,6 +363,8 @@ mod tests {
 
     use super::*;
     use crate::health::Scope;
+    use llm_dialect::Api;
+
     use crate::observe::BackendMeters;
 
     #[test]
@@ -397,6 +407,9 @@ mod tests {
             backend: Arc::new(BackendMeters::new("a")),
             key: Arc::from("a#1"),
             model: Arc::from(hostile),
+            api: Api::Chat,
+            span: None,
+            after: Duration::ZERO,
             class: Some(Class::Server),
             kind: status.map(|_| "tokens"),
             status,

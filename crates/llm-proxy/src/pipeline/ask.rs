@@ -96,7 +96,8 @@ pub(super) async fn read(ctx: &mut Context, call: Call, body: RequestBody) -> Re
     let bytes = decoded(ctx, bytes)?;
     ctx.entry.asked(&bytes, &ctx.snapshot.config.logging);
     let mut ask = understood(ctx, call, bytes)?;
-    ctx.entry.record.dialect = ask.api.dialect();
+    let record = &mut ctx.entry.record;
+    (record.dialect, record.api, record.stream) = (ask.api.dialect(), Some(ask.api), ask.stream);
     if ask.stream {
         apart::request(&mut ctx.headers, &mut ask.body);
     }

@@ -16,6 +16,7 @@ mod stack;
 mod streams;
 mod target;
 mod tls;
+mod traced;
 
 pub use bind::{Bound, Listeners, Socket, shown};
 pub use connection::{Http, Peer, Service, serve};

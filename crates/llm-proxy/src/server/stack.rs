@@ -14,7 +14,7 @@ use llm_dialect::{Api, Dialect};
 use super::connection::{Peer, Service};
 use super::refused::Refusal;
 use super::respond::{Wire, refusal};
-use super::{forwarded, origin, plain, refused, respond};
+use super::{forwarded, origin, plain, refused, respond, traced};
 use crate::base::{Class, clock};
 use crate::observe::Record;
 use crate::observe::access::Kind;
@@ -172,6 +172,16 @@ impl Visit {
     }
 }
 
+impl Visit {
+    /// The call that the path names.
+    fn api(&self) -> Option<Api> {
+        match self.place {
+            Some(Place::Api { api, .. }) => Some(api),
+            _ => None,
+        }
+    }
+}
+
 /// Health probes and the like leave no access line, and no limit counts them.
 fn is_probe(place: Option<&Place>, method: &Method) -> bool {
     match place {
@@ -216,24 +226,36 @@ impl Entrance {
         if request.version() == http::Version::HTTP_2 {
             peer.signals.set_multiplexed();
         }
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let visit = Visit::new(head.uri.path(), &head.headers, peer.refused);
         let trusted = &snapshot.config.trusted_proxies;
         let early = snapshot.config.stream.early_heartbeat_after;
         let early = early.map(|_| Arc::<Early>::default());
         let alone = snapshot.drains.then(Arc::<Alone>::default);
+        let kind = match visit.place.as_ref() {
+            place if is_probe(place, &head.method) => Kind::Probe,
+            _ if snapshot.config.logging.access => Kind::Logged,
+            _ => Kind::Counted,
+        };
+        let telemetry = snapshot.config.telemetry.as_ref().filter(|_| kind != Kind::Probe);
+        let trace = telemetry.map(|telemetry| {
+            let how = (&head.method, head.version);
+            Box::new(traced::place(
+                telemetry,
+                &mut head.headers,
+                visit.place.as_ref(),
+                how,
+            ))
+        });
         let record = Record {
+            trace,
+            api: visit.api(),
             begun: early.as_ref().map(|early| early.begun()),
             request_id: request_id(&head.headers),
             ip: peer.ip.map(|ip| forwarded::client(ip, &head.headers, trusted)),
             dialect: visit.dialect,
             generation: snapshot.generation,
             ..Record::default()
-        };
-        let kind = match visit.place.as_ref() {
-            place if is_probe(place, &head.method) => Kind::Probe,
-            _ if snapshot.config.logging.access => Kind::Logged,
-            _ => Kind::Counted,
         };
         let ctx = Box::new(Context {
             entry: self.live.access.begin(record, kind),

@@ -25,7 +25,7 @@ pub use alone::{Alone, Following};
 pub use auth::{Client, Keys, Refused, bearer};
 pub use backend::{Backend, BackendKey, InFlight, Vitals};
 pub use cache::{CacheCount, CacheView};
-pub use compile::{Alias, Route, RouteModel, Snapshot, Tier, compile};
+pub use compile::{Alias, Route, RouteModel, Snapshot, Tier, client_tls, compile};
 pub use context::Context;
 pub use early::{Early, Signs};
 pub use held::{Held, Rated};

@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["pipeline"],
     &["server"],
     &["admin"],
+    &["telemetry"],
     &["app"],
     &["cli"],
 ];

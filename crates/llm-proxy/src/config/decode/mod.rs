@@ -8,6 +8,7 @@ mod logging;
 mod models;
 mod prices;
 mod prompts;
+mod telemetry;
 
 use std::path::Path;
 
@@ -53,9 +54,7 @@ pub(crate) fn config(root: &Node, dir: &Path, system_prompts: Vec<Prompt>, price
         logging: logging::logging(&top, dir),
         ledger: ledger(&top),
         cluster: cluster(&top),
-        telemetry: top
-            .maybe_section("telemetry", &log_fields::TELEMETRY)
-            .and_then(|s| s.text("otlp")),
+        telemetry: telemetry::telemetry(&top, dir),
         prices,
     }
 }
