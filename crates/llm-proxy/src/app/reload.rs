@@ -12,6 +12,7 @@ use crate::observe::log::LevelHandle;
 use crate::observe::logs::{self, Mask};
 use crate::server::{self, Acceptor, Bound, Entrance, Inherited, Listeners, Role};
 use crate::state::{Snapshot, compile};
+use crate::telemetry::{self, Telemetry};
 
 /// Addresses as the config names them, with their sockets.
 pub(super) type Opened = Vec<(Listen, Bound)>;
@@ -39,6 +40,7 @@ pub(super) struct Reloader {
     pub(super) listeners: Listeners,
     pub(super) admin_listeners: Listeners,
     pub(super) level: LevelHandle,
+    pub(super) telemetry: Telemetry,
     /// Those that were last read, good or bad.
     pub(super) files: Files,
 }
@@ -67,6 +69,7 @@ struct Prepared {
     snapshot: Snapshot,
     mask: Mask,
     ledger: ledger::Prepared,
+    telemetry: Option<telemetry::Settings>,
     tls: Acceptor,
     main: Opened,
     admin: Opened,
@@ -131,6 +134,7 @@ impl Reloader {
         let tls = server::acceptor(config.tls.as_ref())?;
         let mask = logs::mask(&config)?;
         let ledger = self.front.live.access.ledger().prepare(config.ledger.as_ref())?;
+        let telemetry = telemetry::Settings::of(&config)?;
         let missing = self.listeners.missing(&config.listen);
         let missing_admin = self.admin_listeners.missing(&admin_of(&config));
         self.must_be_free(missing.iter().chain(&missing_admin))?;
@@ -143,6 +147,7 @@ impl Reloader {
             snapshot,
             mask,
             ledger,
+            telemetry,
             tls,
             main,
             admin,
@@ -170,6 +175,7 @@ impl Reloader {
             snapshot,
             mask,
             ledger,
+            telemetry,
             tls,
             main,
             admin,
@@ -187,6 +193,7 @@ impl Reloader {
         self.listeners.keep(&wanted);
         self.admin_listeners.keep(&wanted_admin);
         self.front.live.adopt(&self.front.snapshot.load());
+        self.telemetry.adopt(telemetry);
         tracing::info!("reloaded: generation {generation} is in force");
         generation
     }

@@ -1,8 +1,7 @@
 //! What every layer may use: the clock, the environment, addresses, secrets, money, units, patterns, the classes of failure,
-//! whose certificates are believed, and whose conversation a request belongs to.
+//! whose certificates are believed, whose conversation a request belongs to, and whose trace.
 
 pub mod address;
-pub(crate) mod chunks;
 pub mod class;
 pub mod clock;
 pub mod conversation;
@@ -13,10 +12,10 @@ pub mod glob;
 pub mod hasher;
 pub mod identity;
 pub mod money;
-pub mod muffle;
 pub mod rarely;
 pub mod recent;
 pub mod secret;
+pub mod trace;
 pub mod trust;
 pub mod units;
 

@@ -11,6 +11,7 @@ mod explain;
 mod outcome;
 mod prompts;
 mod serve;
+mod top;
 mod usage;
 
 use std::io::{IsTerminal, Write};
@@ -34,6 +35,7 @@ pub fn main() -> ExitCode {
         Command::Usage(asked) => print(usage::run(&asked, colour)),
         Command::Init => print(init::run(std::path::Path::new("config.yaml"))),
         Command::Schema { prices } => print(schema::run(prices)),
+        Command::Top(watched) => top::top(&watched, colour),
     }
 }
 

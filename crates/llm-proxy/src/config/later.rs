@@ -4,7 +4,7 @@ use super::findings::Findings;
 use super::tree::{Node, Value};
 
 /// Sections of the file. Only what the file says is warned of.
-const SECTIONS: [&str; 2] = ["cluster", "telemetry"];
+const SECTIONS: [&str; 1] = ["cluster"];
 /// Values that ask for nothing: so it is without the section's effect.
 const NOTHING: [&str; 2] = ["off", "0"];
 

@@ -141,3 +141,25 @@ fn storable(text: &str) -> Cow<'_, str> {
         Cow::Borrowed(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Day;
+    use crate::observe::ledger::{Named, Sum};
+
+    #[test]
+    fn names_that_become_storable_and_meet_are_one_row() {
+        let mut sums = Sums::default();
+        let one = Sum {
+            requests: 1,
+            ..Sum::default()
+        };
+        for model in ["a\0b", "a\u{fffd}b", "plain"] {
+            sums.add(Named::new(Day(1), ["k", "b", model]), &one);
+        }
+        let days = Days::of(&sums);
+        assert_eq!(days.texts[3], [Some("a\u{fffd}b".into()), Some("plain".into())]);
+        assert_eq!(days.numbers[0], [Some(2), Some(1)]);
+    }
+}
