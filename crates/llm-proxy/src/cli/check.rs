@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn a_broken_config_fails_with_every_error_after_one_sentence() {
         let outcome = check(&format!(
-            "{GOOD}lisen: x\nwatch: maybe\ntelemetry: {{otlp: 'http://x'}}\n"
+            "{GOOD}lisen: x\nwatch: maybe\ncluster: {{redis: 'redis://x'}}\n"
         ));
         assert_eq!((outcome.code, outcome.out.as_str()), (2, ""));
         assert!(
