@@ -82,6 +82,22 @@ def test_o09_tokens_are_those_of_the_access_records(seen):
     assert told
 
 
+def test_o09_costs_are_those_of_the_access_records(seen):
+    by_alias, by_backend, unpriced = Counter(), Counter(), Counter()
+    for record in seen.records:
+        if record["cost_usd"] is not None:
+            by_alias[ours({"alias": record["alias"]})] += record["cost_usd"]
+            by_backend[ours({"backend": record["backend"]})] += record["cost_usd"]
+        elif record["input_tokens"] is not None:
+            unpriced[ours({"alias": record["alias"]})] += 1
+    assert seen.increase("llm_proxy_cost_usd_total") == pytest.approx(by_alias)
+    assert seen.increase("llm_proxy_backend_cost_usd_total") == pytest.approx(by_backend)
+    assert seen.increase("llm_proxy_unpriced_answers_total") == unpriced
+    assert len(by_backend) == 2 and unpriced
+    spent = seen.increase("llm_proxy_budget_spent_usd")
+    assert spent[ours({"name": "team"})] >= sum(by_alias.values()) * 0.999
+
+
 def test_the_rate_of_requests_is_what_came_in_its_time(seen):
     # All samples are in the window. Prometheus extends what lies between the first and the last of them by half a step
     # on each side, so at most by one part in as many steps as there were.

@@ -22,6 +22,9 @@ pub struct Usage {
     pub cache_read: Option<u64>,
     /// The part of the input that was written to the backend's prompt cache.
     pub cache_write: Option<u64>,
+    /// The part of what was written that is kept for an hour instead of minutes, which costs more; none where there is
+    /// none, or the backend does not tell.
+    pub cache_write_1h: Option<u64>,
     /// The part of the output that was reasoning.
     pub reasoning: Option<u64>,
 }
@@ -99,7 +102,10 @@ impl Reported {
             later.cache_creation_input_tokens,
         );
         follow(&mut self.prompt_cache_hit_tokens, later.prompt_cache_hit_tokens);
-        replace(&mut self.cache_creation, later.cache_creation);
+        match (&mut self.cache_creation, later.cache_creation) {
+            (Some(earlier), Some(later)) => earlier.merge(later),
+            (earlier, later) => replace(earlier, later),
+        }
         replace(&mut self.prompt_tokens_details, later.prompt_tokens_details);
         replace(&mut self.input_tokens_details, later.input_tokens_details);
         replace(
@@ -118,6 +124,7 @@ impl Reported {
             output: self.output(input),
             cache_read,
             cache_write,
+            cache_write_1h: self.cache_write_1h(),
             reasoning: self.reasoning(),
         }
     }
@@ -142,6 +149,11 @@ impl Reported {
             .and_then(|details| details.cache_write_tokens.0)
             .or(self.cache_creation_input_tokens.0)
             .or_else(|| self.cache_creation.as_ref()?.sum())
+    }
+
+    fn cache_write_1h(&self) -> Option<u64> {
+        let split = self.cache_creation.as_ref()?;
+        split.ephemeral_1h_input_tokens.0.filter(|tokens| *tokens > 0)
     }
 
     /// Anthropic's input excludes the cache. So does that of some `OpenAI`-like hosts, which shows when
@@ -177,6 +189,17 @@ impl Reported {
 }
 
 impl CacheCreation {
+    fn merge(&mut self, later: Self) {
+        follow(
+            &mut self.ephemeral_5m_input_tokens,
+            later.ephemeral_5m_input_tokens,
+        );
+        follow(
+            &mut self.ephemeral_1h_input_tokens,
+            later.ephemeral_1h_input_tokens,
+        );
+    }
+
     fn sum(&self) -> Option<u64> {
         let parts = [self.ephemeral_5m_input_tokens.0, self.ephemeral_1h_input_tokens.0];
         parts.into_iter().flatten().reduce(u64::saturating_add)
@@ -236,6 +259,34 @@ mod tests {
         ];
         for (case, dialect, reports, expected) in table {
             assert_eq!(usage(dialect, reports), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_for_an_hour_is_a_part_of_what_was_written() {
+        for (report, written, for_an_hour) in [
+            (
+                r#"{"input_tokens":1,"cache_creation_input_tokens":5,"cache_creation":{"ephemeral_5m_input_tokens":2,"ephemeral_1h_input_tokens":3}}"#,
+                Some(5),
+                Some(3),
+            ),
+            (
+                r#"{"input_tokens":1,"cache_creation_input_tokens":5,"cache_creation":{"ephemeral_5m_input_tokens":5,"ephemeral_1h_input_tokens":0}}"#,
+                Some(5),
+                None,
+            ),
+            (
+                r#"{"input_tokens":1,"cache_creation_input_tokens":5}"#,
+                Some(5),
+                None,
+            ),
+        ] {
+            let usage = Reported::read(report).unwrap().usage(Dialect::Messages);
+            assert_eq!(
+                (usage.cache_write, usage.cache_write_1h),
+                (written, for_an_hour),
+                "{report}"
+            );
         }
     }
 

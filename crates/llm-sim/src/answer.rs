@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::gate::Gate;
 use crate::speak::speech::{Speech, Tool};
 
 /// One scripted answer. Start with a constructor, refine with the methods; the order does not matter.
@@ -21,6 +22,7 @@ pub struct Answer {
     pub(crate) form: Form,
     pub(crate) informational: Vec<u8>,
     pub(crate) pace: Pace,
+    pub(crate) gate: Option<Gate>,
     pub(crate) shape: Shape,
     pub(crate) cut: Option<(Point, Cut)>,
 }
@@ -127,6 +129,7 @@ impl Answer {
             form: Form::AsAsked,
             informational: Vec::new(),
             pace: Pace::default(),
+            gate: None,
             shape: Shape::default(),
             cut: None,
         }
@@ -308,6 +311,12 @@ impl Answer {
     /// Silence before the head.
     pub fn head_delay(mut self, delay: Duration) -> Self {
         self.pace.head = delay;
+        self
+    }
+
+    /// Silence before the head for as long as the gate is closed.
+    pub fn behind(mut self, gate: &Gate) -> Self {
+        self.gate = Some(gate.clone());
         self
     }
 

@@ -54,6 +54,7 @@ mod ask;
 mod backend;
 mod clock;
 mod fault;
+mod gate;
 mod http;
 mod json;
 mod plan;
@@ -67,5 +68,6 @@ mod workload;
 
 pub use answer::{Answer, Cut, Newline};
 pub use api::{Api, Speaks};
+pub use gate::Gate;
 pub use seen::Seen;
 pub use sim::{Broken, Sim};

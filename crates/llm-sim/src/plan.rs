@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::answer::{Answer, Cut, Form, Kind, Newline, Pace, Point};
 use crate::api::Envelope;
 use crate::fault::Fault;
+use crate::gate::Gate;
 use crate::http::chunked::{LAST_CHUNK, chunk};
 use crate::speak::{self, Ask};
 
@@ -16,6 +17,8 @@ pub(crate) struct Plan {
     /// Before any silence.
     pub(crate) informational: Bytes,
     pub(crate) head_delay: Duration,
+    /// What the head waits for besides.
+    pub(crate) gate: Option<Gate>,
     /// Head, or all there is where it goes out in one write.
     pub(crate) opening: Bytes,
     pub(crate) first_delay: Duration,
@@ -86,6 +89,7 @@ impl Plan {
         Self {
             informational: Bytes::from(answer.informational.clone()),
             head_delay: answer.pace.head,
+            gate: answer.gate.clone(),
             opening,
             first_delay: Duration::ZERO,
             writes: Vec::new(),

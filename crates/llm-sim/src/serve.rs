@@ -153,6 +153,9 @@ fn check(seen: &Seen, backend: &Backend, route: Result<Api, NoRoute>) -> Result<
 async fn deliver(writer: &Writer<'_>, plan: &Plan) -> io::Result<End> {
     writer.write(&plan.informational).await?;
     pause(plan.head_delay).await;
+    if let Some(gate) = &plan.gate {
+        gate.passed().await;
+    }
     writer.write(&plan.opening).await?;
     pause(plan.first_delay).await;
     // An interval, not a sleep after each: delays must not add up to a drift.

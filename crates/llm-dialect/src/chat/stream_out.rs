@@ -432,6 +432,7 @@ mod tests {
                 output: Some(4),
                 cache_read: Some(2),
                 cache_write: Some(1),
+                cache_write_1h: None,
                 reasoning: Some(3),
             },
             service_tier: None,

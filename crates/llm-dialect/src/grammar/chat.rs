@@ -318,6 +318,7 @@ pub(super) fn usage(usage: &Value) -> Checked<Usage> {
         output: Some(output),
         cache_read: read,
         cache_write: written,
+        cache_write_1h: None,
         reasoning,
     })
 }

@@ -361,6 +361,7 @@ fn usage(usage: &Value, start: bool) -> Checked<Usage> {
         output: Some(count(usage, "output_tokens")?),
         cache_read: maybe_count(usage, "cache_read_input_tokens")?,
         cache_write: maybe_count(usage, "cache_creation_input_tokens")?,
+        cache_write_1h: None,
         reasoning: details.map_or(Ok(None), |details| maybe_count(details, "thinking_tokens"))?,
     })
 }
@@ -381,6 +382,7 @@ impl Counts {
             output: new.output.or(old.output),
             cache_read: some(new.cache_read).or(old.cache_read),
             cache_write: some(new.cache_write).or(old.cache_write),
+            cache_write_1h: None,
             reasoning: some(new.reasoning).or(old.reasoning),
         })
     }
@@ -393,6 +395,7 @@ impl Counts {
             output: usage.output,
             cache_read: some(usage.cache_read),
             cache_write: some(usage.cache_write),
+            cache_write_1h: None,
             reasoning: some(usage.reasoning),
         }
     }

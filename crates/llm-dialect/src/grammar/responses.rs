@@ -259,6 +259,7 @@ fn usage(usage: &Value) -> Checked<Usage> {
         output: Some(output),
         cache_read: some(Some(read)),
         cache_write: some(Some(written)),
+        cache_write_1h: None,
         reasoning: some(Some(reasoning)),
     })
 }

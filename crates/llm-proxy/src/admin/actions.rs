@@ -83,7 +83,10 @@ pub(super) fn change(snapshot: &Snapshot, live: &Live, name: &str, change: Chang
     match change {
         Change::Enable => backend.vitals.switch_off(false),
         Change::Disable => backend.vitals.switch_off(true),
-        Change::Reset => live.health.lock().reset(backend.id),
+        Change::Reset => {
+            live.health.lock().reset(backend.id);
+            backend.meters.lately.forgive();
+        }
     }
     if change != Change::Disable {
         live.recovered.notify_waiters();

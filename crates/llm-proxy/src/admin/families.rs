@@ -3,7 +3,7 @@
 
 /// What a metric's numbers do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// They only grow, until the program ends.
     Counter,
     /// They go up and down.
@@ -14,12 +14,12 @@ pub(super) enum Kind {
 
 /// A metric.
 #[derive(Debug)]
-pub(super) struct Family {
-    pub name: &'static str,
-    pub kind: Kind,
-    pub labels: &'static [&'static str],
+pub(crate) struct Family {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) labels: &'static [&'static str],
     /// One sentence, without a full stop.
-    pub help: &'static str,
+    pub(crate) help: &'static str,
 }
 
 impl Kind {
@@ -59,11 +59,16 @@ families! {
         "What the proxy itself takes of the time to the first byte of an answer: neither an attempt nor the queue"
     TOKENS Counter "tokens_total" ["alias", "kind"]
         "Tokens as backends reported them; `cache_read` and `cache_write` are part of `input`, `reasoning` of `output`"
+    COST Counter "cost_usd_total" ["alias"] "What answers cost in US dollars, as far as their price is known"
+    UNPRICED Counter "unpriced_answers_total" ["alias"]
+        "Answers whose tokens are known and whose price is not, so that they are missing in the cost"
     ATTEMPTS Counter "attempts_total" ["backend", "class"] "Attempts at a backend, by what they came to; `ok` answered"
     FIRST_BYTE Histogram "first_byte_seconds" ["backend"]
         "From the beginning of an attempt to the first real content of its answer"
     BACKEND_IN_FLIGHT Gauge "backend_in_flight" ["backend"] "Requests that a backend is working on"
     BACKEND_ENABLED Gauge "backend_enabled" ["backend"] "1 where a backend may be used: neither the config nor the operator has turned it off"
+    BACKEND_COST Counter "backend_cost_usd_total" ["backend"]
+        "What a backend's answers cost in US dollars, as far as their price is known"
     COOLDOWNS Counter "cooldowns_total" ["backend", "class"] "Cooldowns that began, by the failure that began them"
     COOLING Gauge "cooling" ["backend", "scope"]
         "How much of a backend is cooling at the moment: itself (1), models of it, keys, keys for one model"
@@ -74,11 +79,16 @@ families! {
     LIMIT Gauge "rate_limit" ["scope", "name", "unit"] "The size of a rate limit"
     REMAINING Gauge "rate_limit_remaining" ["scope", "name", "unit"] "What is left of it at the moment"
     ADDRESSES Gauge "rate_limit_addresses" [] "Addresses that have used something of their own limit"
+    BUDGET Gauge "budget_usd" ["name"] "What a key may spend in its period, in US dollars"
+    BUDGET_SPENT Gauge "budget_spent_usd" ["name"] "What it has spent in the period that is running"
     GENERATION Gauge "config_generation" [] "How many configs have been in force since the start"
     RELOADS Counter "reloads_total" ["result"] "Reloads of the config, by whether it was taken"
     RELOADED Gauge "config_last_reload_success" [] "0 where the last reload was refused, else 1"
     SINCE Gauge "config_since_seconds" [] "Since when the config in force has been, in Unix seconds"
     DROPPED Counter "log_dropped_total" ["outlet"]
         "Lines of the log that could not be written, or bodies: its reader was too slow, or its disk full"
+    SPANS_SENT Counter "telemetry_spans_total" [] "Spans that the collector has taken"
+    SPANS_DROPPED Counter "telemetry_dropped_total" []
+        "Spans that it never got: it was away, too slow, or refused them"
     PANICS Counter "panics_total" [] "Bugs that ended one request each"
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::base::clock;
+use crate::config::types::Period;
 use crate::limits::{Buckets, Unit};
 use crate::state::{Live, Snapshot};
 
@@ -33,8 +34,34 @@ pub(super) fn standing(snapshot: &Snapshot) -> Value {
         "global": snapshot.global_rates.as_deref().map(one),
         "addresses": snapshot.address_rates.as_ref().map(|addresses| addresses.len()),
         "keys": all(keys),
+        "budgets": budgets(snapshot),
         "models": all(models),
     })
+}
+
+/// What each key with a budget has spent, by the name of the key.
+fn budgets(snapshot: &Snapshot) -> Value {
+    let now = clock::wall();
+    let clients = snapshot.keys.clients();
+    let each = clients.filter_map(|client| {
+        let budget = client.budget.as_ref()?;
+        let balance = budget.balance();
+        let left = balance.span.end().duration_since(now).unwrap_or_default();
+        let per = match budget.allowance.per {
+            Period::Day => "day",
+            Period::Month => "month",
+        };
+        let value = json!({
+            "usd": budget.allowance.amount,
+            "per": per,
+            "spent_usd": balance.spent,
+            "reserved_usd": balance.reserved,
+            "period_end": clock::in_utc(left),
+            "seconds_left": left.as_secs(),
+        });
+        Some((client.name.to_string(), value))
+    });
+    Value::Object(each.collect())
 }
 
 fn all<'a>(limits: impl Iterator<Item = (String, &'a Buckets)>) -> Value {

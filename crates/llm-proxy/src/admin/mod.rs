@@ -2,9 +2,12 @@
 //! without a secret anywhere. What it can change is told in `actions.rs`.
 
 mod actions;
-mod families;
+mod detail;
+pub(crate) mod families;
 mod limits;
-mod metrics;
+pub(crate) mod metrics;
+mod page;
+mod series;
 mod status;
 
 use std::sync::Arc;
@@ -12,7 +15,6 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 use serde_json::json;
 use subtle::ConstantTimeEq;
 use tokio::sync::mpsc;
@@ -23,7 +25,7 @@ use self::actions::Action;
 use crate::base::Secret;
 use crate::base::secret::digest;
 use crate::config::types::Config;
-use crate::pipeline::AnswerBody;
+use crate::pipeline::{AnswerBody, RequestBody};
 use crate::server::{Peer, Service, is_foreign};
 use crate::state::{Live, Snapshot, bearer};
 
@@ -48,12 +50,15 @@ impl Admin {
         }
     }
 
-    async fn answer(self, request: Request<Incoming>) -> Response<AnswerBody> {
+    async fn answer(self, request: Request<RequestBody>) -> Response<AnswerBody> {
         let snapshot = self.snapshot.load_full();
         if let Some(refused) = refused(&request, &snapshot.config) {
             return refused;
         }
         let path = request.uri().path();
+        if let Some(file) = page::file(path).filter(|_| is_read(request.method())) {
+            return page::given(file, request.headers());
+        }
         let is_post = request.method() == Method::POST;
         if let Some(action) = Action::of(path) {
             // Whoever has the key has shown who he is; a browser sends none by itself.
@@ -67,7 +72,7 @@ impl Admin {
                 (true, false) => self.done(&snapshot, action).await,
             };
         }
-        if request.method() != Method::GET && request.method() != Method::HEAD {
+        if !is_read(request.method()) {
             return wrong_method(
                 "There is nothing to do at this path, only to see: send a GET.",
                 "GET, HEAD",
@@ -75,16 +80,16 @@ impl Admin {
         }
         match path {
             "/healthz" => body(StatusCode::OK, &json!({"status": "ok"})),
-            "/" => page(status::page(&snapshot, &self.live)),
             "/metrics" => {
                 let response = Response::new(AnswerBody::whole(metrics::metrics(&snapshot, &self.live)));
                 with(response, CONTENT_TYPE, metrics::TYPE)
             }
             "/api/requests" => self.requests(request.uri().query().unwrap_or_default()),
-            "/api/status" => body(StatusCode::OK, &status::status(&snapshot, &self.live)),
+            "/api/series" => body(StatusCode::OK, &series::series(&self.live)),
+            "/api/status" => self.masked(&status::status(&snapshot, &self.live)),
             _ => told(
                 StatusCode::NOT_FOUND,
-                "There is nothing at this path; try /api/status, /api/requests or /metrics.",
+                "There is nothing at this path; try /, /api/status, /api/requests, /api/series or /metrics.",
             ),
         }
     }
@@ -99,13 +104,14 @@ impl Admin {
         let limit = number("limit").unwrap_or(USUAL_REQUESTS);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let access = &self.live.access;
-        let said = access.recent().since(number("after").unwrap_or(0), limit);
-        let said = access.logs().masked(said.to_string().as_bytes()).into_owned();
-        with(
-            Response::new(AnswerBody::whole(said)),
-            CONTENT_TYPE,
-            "application/json",
-        )
+        self.masked(&access.recent().since(number("after").unwrap_or(0), limit))
+    }
+
+    /// What holds words of clients: whatever the log would blot out is blotted out here too.
+    fn masked(&self, value: &serde_json::Value) -> Response<AnswerBody> {
+        let logs = self.live.access.logs();
+        let said = logs.masked(value.to_string().as_bytes()).into_owned();
+        json_of(AnswerBody::whole(said))
     }
 
     async fn done(&self, snapshot: &Snapshot, action: Action) -> Response<AnswerBody> {
@@ -118,39 +124,53 @@ impl Admin {
 }
 
 impl Service for Admin {
-    async fn call(self, peer: Peer, request: Request<Incoming>) -> Response<AnswerBody> {
-        match peer.refused {
+    async fn call(self, peer: Peer, request: Request<RequestBody>) -> Response<AnswerBody> {
+        let answer = match peer.refused {
             Some(_) => with(
                 told(StatusCode::BAD_REQUEST, "The request can be read in two ways."),
                 CONNECTION,
                 "close",
             ),
             None => self.answer(request).await,
-        }
+        };
+        page::guarded(answer)
     }
 }
 
 /// What whoever may see nothing is told.
-fn refused(request: &Request<Incoming>, config: &Config) -> Option<Response<AnswerBody>> {
+fn refused(request: &Request<RequestBody>, config: &Config) -> Option<Response<AnswerBody>> {
     if !is_own_host(request, config) {
         return Some(told(
             StatusCode::MISDIRECTED_REQUEST,
             "This host name is not the admin listener's own.",
         ));
     }
-    if request.uri().path() == "/healthz" || may_ask(request.headers(), config.admin.key.as_ref()) {
+    let path = request.uri().path();
+    let is_open = path == "/healthz" || page::is_open(path);
+    if is_open || may_ask(request.headers(), config.admin.key.as_ref()) {
         return None;
     }
-    let refused = told(
-        StatusCode::UNAUTHORIZED,
-        "Send the admin key as `authorization: Bearer ...`.",
+    // A browser cannot send the key with an address that somebody types: the page asks for it.
+    let asks = page::file(path).filter(|_| page::is_wanted(request.headers()));
+    let refused = asks.map_or_else(
+        || {
+            told(
+                StatusCode::UNAUTHORIZED,
+                "Send the admin key as `authorization: Bearer ...`.",
+            )
+        },
+        page::refused,
     );
     Some(with(refused, WWW_AUTHENTICATE, "Bearer"))
 }
 
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
 /// A page of another origin can make a browser ask us under a name that it has bound to our address: such a name is
 /// not ours, so it learns nothing (DNS rebinding).
-fn is_own_host(request: &Request<Incoming>, config: &Config) -> bool {
+fn is_own_host(request: &Request<RequestBody>, config: &Config) -> bool {
     let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     let Some(asked) = request
         .uri()
@@ -188,14 +208,13 @@ fn may_ask(headers: &HeaderMap, key: Option<&Secret>) -> bool {
 }
 
 fn body(status: StatusCode, value: &serde_json::Value) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::whole(value.to_string()));
+    let mut response = json_of(AnswerBody::whole(value.to_string()));
     *response.status_mut() = status;
-    with(response, CONTENT_TYPE, "application/json")
+    response
 }
 
-fn page(text: String) -> Response<AnswerBody> {
-    let response = Response::new(AnswerBody::whole(text));
-    with(response, CONTENT_TYPE, "text/plain; charset=utf-8")
+fn json_of(body: AnswerBody) -> Response<AnswerBody> {
+    with(Response::new(body), CONTENT_TYPE, "application/json")
 }
 
 fn with(mut response: Response<AnswerBody>, name: HeaderName, value: &'static str) -> Response<AnswerBody> {

@@ -1,12 +1,12 @@
-//! `GET /api/status`, and the same as a page of text.
+//! `GET /api/status`.
 
-use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use llm_dialect::Api;
 use serde_json::{Value, json};
 
-use super::limits;
+use super::{detail, limits};
 use crate::base::clock;
 use crate::health::{CoolingView, QuotaKind};
 use crate::observe::panics;
@@ -21,12 +21,16 @@ pub(super) fn status(snapshot: &Snapshot, live: &Live) -> Value {
         .collect();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
+        "started": live.reloads.started,
+        "now": clock::unix_seconds(),
         "phase": phase(live.lifecycle.phase()),
         "in_flight": live.access.in_flight().count(),
         "finished": live.access.finished(),
         "panics": panics::count(),
         "config": {
             "generation": snapshot.generation,
+            "since": live.reloads.since.load(Ordering::Relaxed),
+            "reloads_refused": live.reloads.refused.load(Ordering::Relaxed),
             "last_reload_error": live.last_reload_error.load().as_deref(),
         },
         "concurrency": limits::places(live),
@@ -55,9 +59,16 @@ fn one(backend: &Backend, snapshot: &Snapshot, live: &Live) -> Value {
     json!({
         "name": &*backend.name,
         "protocol": format!("{:?}", backend.config.protocol).to_lowercase(),
+        "address": detail::address(backend),
         "enabled": backend.is_on(),
+        "disabled_by": detail::disabled_by(backend),
         "state": state(backend, &cooldowns),
         "in_flight": backend.vitals.in_flight(),
+        "max_concurrent": backend.config.max_concurrent,
+        "keys": detail::keys(backend),
+        "models": detail::models(snapshot, backend, now),
+        "first_byte": detail::first_byte(backend, now),
+        "lately": detail::lately(backend),
         "cache": cache(backend),
         "cooldowns": cooldowns,
     })
@@ -102,6 +113,7 @@ fn cooldown(view: &CoolingView, (backend, snapshot): (&Backend, &Snapshot), now:
         "seconds_left": left.as_secs_f64(),
         "until": moment(left),
         "times": view.times,
+        "probing": view.probing,
     }))
 }
 
@@ -126,54 +138,4 @@ fn model<'a>(snapshot: &'a Snapshot, backend: &Backend, id: u64) -> Option<&'a s
         let is_it = calls.into_iter().any(|api| model.id(api) == id);
         is_it.then_some(&*model.name)
     })
-}
-
-fn text_of<'a>(object: &'a Value, name: &str) -> &'a str {
-    object.get(name).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// The same for a person with a browser.
-pub(super) fn page(snapshot: &Snapshot, live: &Live) -> String {
-    let status = status(snapshot, live);
-    let mut page = format!(
-        "llm-proxy {}\n\nconfig generation {}, {} requests in flight, {} finished\n\nbackends\n",
-        env!("CARGO_PKG_VERSION"),
-        snapshot.generation,
-        live.access.in_flight().count(),
-        live.access.finished(),
-    );
-    for backend in status
-        .pointer("/backends")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        let text = |name: &str| text_of(backend, name);
-        let _ = writeln!(
-            page,
-            "  {:<16} {:<10} {:<8}",
-            text("name"),
-            text("protocol"),
-            text("state")
-        );
-        for cooldown in backend
-            .get("cooldowns")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
-            let left = cooldown
-                .get("seconds_left")
-                .and_then(Value::as_f64)
-                .unwrap_or_default();
-            let text = |name: &str| text_of(cooldown, name);
-            let what = [text("scope"), text("key"), text("model")];
-            let what = what.into_iter().filter(|name| !name.is_empty());
-            let what = what.collect::<Vec<_>>().join(" ");
-            let (class, reason) = (text("class"), text("reason"));
-            let _ = writeln!(page, "    cooling ({what}): {class}, {reason}, {left:.1} s left");
-        }
-    }
-    page.push_str("\nThe same as JSON: /api/status\nMetrics: /metrics\n");
-    page
 }

@@ -6,11 +6,12 @@ use super::accept::Front;
 use super::run::{Source, say_warnings};
 use crate::admin::Admin;
 use crate::config::Loaded;
-use crate::config::types::{Config, Listen, PromptSource};
+use crate::config::types::{Config, FileSource, Listen};
 use crate::observe::log::LevelHandle;
 use crate::observe::logs::{self, Mask};
 use crate::server::{self, Acceptor, Bound, Entrance, Inherited, Listeners, Role};
 use crate::state::{Snapshot, compile};
+use crate::telemetry::{self, Telemetry};
 
 /// Addresses as the config names them, with their sockets.
 pub(super) type Opened = Vec<(Listen, Bound)>;
@@ -38,6 +39,7 @@ pub(super) struct Reloader {
     pub(super) listeners: Listeners,
     pub(super) admin_listeners: Listeners,
     pub(super) level: LevelHandle,
+    pub(super) telemetry: Telemetry,
     /// Those that were last read, good or bad.
     pub(super) files: Files,
 }
@@ -47,16 +49,16 @@ pub(super) struct Reloader {
 pub(super) struct Files {
     /// The config's own; none where it cannot be read.
     own: Option<[u8; 32]>,
-    /// Those of each source of prompts that is in force.
-    prompts: Vec<[u8; 32]>,
+    /// Those of each source beside it that is in force: prompts, prices.
+    others: Vec<[u8; 32]>,
 }
 
 impl Files {
     /// As they are now.
-    pub(super) fn now(source: &Source, prompts: &[PromptSource]) -> Self {
+    pub(super) fn now(source: &Source, others: &[FileSource]) -> Self {
         Self {
             own: source.fingerprint(),
-            prompts: prompts.iter().map(PromptSource::fingerprint).collect(),
+            others: others.iter().map(FileSource::fingerprint).collect(),
         }
     }
 }
@@ -65,6 +67,7 @@ impl Files {
 struct Prepared {
     snapshot: Snapshot,
     mask: Mask,
+    telemetry: Option<telemetry::Settings>,
     tls: Acceptor,
     main: Opened,
     admin: Opened,
@@ -99,16 +102,16 @@ impl Reloader {
     pub(super) fn reload(&mut self) -> Result<u64, String> {
         // Before they are read: what changes meanwhile is a change.
         let before = self.front.snapshot.load_full();
-        let sources = &before.config.prompt_sources;
+        let sources = &before.config.sources;
         self.files = Files::now(&self.source, sources);
         let done = match self.prepare() {
             Ok(prepared) => Ok(self.apply(prepared)),
             Err(error) => Err(self.refuse(error)),
         };
         let snapshot = self.front.snapshot.load();
-        let new = &snapshot.config.prompt_sources;
+        let new = &snapshot.config.sources;
         if new != sources {
-            self.files.prompts = new.iter().map(PromptSource::fingerprint).collect();
+            self.files.others = new.iter().map(FileSource::fingerprint).collect();
         }
         done
     }
@@ -116,7 +119,7 @@ impl Reloader {
     /// The same, for files that may not have changed: their folders have. Whether they had.
     pub(super) fn reload_if_changed(&mut self) -> bool {
         let snapshot = self.front.snapshot.load_full();
-        let changed = Files::now(&self.source, &snapshot.config.prompt_sources) != self.files;
+        let changed = Files::now(&self.source, &snapshot.config.sources) != self.files;
         if changed {
             let _told_in_the_log = self.reload();
         }
@@ -125,9 +128,10 @@ impl Reloader {
 
     fn prepare(&self) -> Result<Prepared, String> {
         let Loaded { config, warnings } = self.source.load().map_err(|report| report.render(false))?;
-        say_warnings(&warnings);
+        say_warnings(&warnings, &config);
         let tls = server::acceptor(config.tls.as_ref())?;
         let mask = logs::mask(&config)?;
+        let telemetry = telemetry::Settings::of(&config)?;
         let missing = self.listeners.missing(&config.listen);
         let missing_admin = self.admin_listeners.missing(&admin_of(&config));
         self.must_be_free(missing.iter().chain(&missing_admin))?;
@@ -139,6 +143,7 @@ impl Reloader {
         Ok(Prepared {
             snapshot,
             mask,
+            telemetry,
             tls,
             main,
             admin,
@@ -165,6 +170,7 @@ impl Reloader {
         let Prepared {
             snapshot,
             mask,
+            telemetry,
             tls,
             main,
             admin,
@@ -180,6 +186,7 @@ impl Reloader {
         self.listeners.keep(&wanted);
         self.admin_listeners.keep(&wanted_admin);
         self.front.live.adopt(&self.front.snapshot.load());
+        self.telemetry.adopt(telemetry);
         tracing::info!("reloaded: generation {generation} is in force");
         generation
     }

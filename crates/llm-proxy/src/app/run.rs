@@ -23,14 +23,18 @@ use crate::base::secret::digest;
 use crate::config::types::{Config, Listen};
 use crate::config::{self, Diagnostic, Loaded, Report};
 use crate::observe::access::Access;
-use crate::observe::{Logs, log, logs, panics};
+use crate::observe::{Logs, log, logs, panics, series};
+use crate::prices;
 use crate::server::{self, Entrance, Inherited, Listeners, Role};
 use crate::state::{Live, compile};
+use crate::telemetry::{self, Telemetry};
 
 /// How often idle connections and forgotten state are swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// How many may wait for a reload at once; the next waits for room.
 const ORDERS: usize = 8;
+/// How long the collector gets to take the last spans.
+const LAST_SPANS: Duration = Duration::from_secs(3);
 /// How long the log gets to be written at the end.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -96,7 +100,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     logs.configure(&config, logs::mask(&config).map_err(Fatal::Runtime)?);
     let level = log::install(&config.logging, &logs);
     panics::install();
-    say_warnings(&warnings);
+    say_warnings(&warnings, &config);
     let access = Access::new(Arc::clone(&logs));
     let live = Live::new(access, &config);
     let room = Room::new(room::for_connections(room::raised_file_limit()));
@@ -108,6 +112,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     let admin_bound = opened(&admin_at, Role::Admin, &mut inherited).map_err(Fatal::Runtime)?;
     let addresses: Vec<Listen> = bound.iter().map(|(_, bound)| bound.address()).collect();
     let admin_address = admin_bound.first().map(|(_, bound)| bound.address());
+    let collector = telemetry::Settings::of(&config).map_err(Fatal::Runtime)?;
     let snapshot = compile(config, 1, &live).map_err(Fatal::Runtime)?;
     say_serving(&snapshot.config, &addresses, admin_address.as_ref());
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
@@ -127,13 +132,14 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     let (orders, mut ordered) = mpsc::channel(ORDERS);
     let admin = Admin::new(Arc::clone(&snapshot), Arc::clone(&live), orders);
     let mut reloader = Reloader {
-        files: Files::now(&options.source, &front.snapshot.load().config.prompt_sources),
+        files: Files::now(&options.source, &front.snapshot.load().config.sources),
         source: options.source,
         admin_front: front.in_the_clear(admin),
         front,
         listeners: Listeners::default(),
         admin_listeners: Listeners::default(),
         level,
+        telemetry: Telemetry::start(snapshot, Arc::clone(&live), collector),
     };
     reloader.start(bound, admin_bound);
     (options.ready)(&addresses, admin_address.as_ref());
@@ -144,8 +150,16 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
         Told::End => drain(&mut reloader, &mut signals, &live, &connections).await,
         Told::HandedOver => see_out(&mut reloader, &mut signals, &live, &connections).await,
     };
-    logs.flush(LAST_LINES);
+    last_words(&mut reloader, &end, &logs).await;
     end
+}
+
+/// What has not been sent or written yet is. Who told the program twice to end waits for no collector.
+async fn last_words(reloader: &mut Reloader, end: &Result<(), Fatal>, logs: &Logs) {
+    if end.is_ok() {
+        reloader.telemetry.end(LAST_SPANS).await;
+    }
+    logs.flush(LAST_LINES);
 }
 
 /// Whoever waits for this program to serve is told so.
@@ -165,8 +179,11 @@ fn announce(reloader: &Reloader, inherited: Inherited) {
 }
 
 /// Each warning on a line of its own; `check` shows them with their place in the file.
-pub(super) fn say_warnings(warnings: &[Diagnostic]) {
+pub(super) fn say_warnings(warnings: &[Diagnostic], config: &Config) {
     for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    for warning in prices::unknown(config) {
         tracing::warn!("{warning}");
     }
 }
@@ -207,6 +224,8 @@ async fn serve_until_told(
     let changed = Arc::new(Notify::new());
     let mut watch = watch(reloader, &changed);
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
+    // Ticks that a slow reload delays come all the same: every point stands for its own time.
+    let mut point = tokio::time::interval_at((clock::now() + series::STEP).into(), series::STEP);
     loop {
         tokio::select! {
             _ = signals.hangup.recv() => {
@@ -231,6 +250,7 @@ async fn serve_until_told(
                     watch = self::watch(reloader, &changed);
                 }
             }
+            _ = point.tick() => live.close_point(),
             _ = sweep.tick() => {
                 live.pools.sweep(clock::now());
                 live.forget_unused();
@@ -280,7 +300,7 @@ fn watch(reloader: &Reloader, changed: &Arc<Notify>) -> Option<Watch> {
     if !snapshot.config.watch {
         return None;
     }
-    let watch = Watch::start(path, &snapshot.config.prompt_sources, changed)
+    let watch = Watch::start(path, &snapshot.config.sources, changed)
         .inspect_err(|error| tracing::error!("{error}"))
         .ok()?;
     // What has changed since it was read, and before it was watched, nobody else would tell.

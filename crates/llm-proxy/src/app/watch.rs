@@ -1,4 +1,4 @@
-//! Seeing that the config file or a prompt has changed. Folders are watched, not files: editors and Kubernetes replace
+//! Seeing that the config file has changed, or a prompt, or the file of prices. Folders are watched, not files: editors and Kubernetes replace
 //! those.
 
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
-use crate::config::types::PromptSource;
+use crate::config::types::FileSource;
 
 /// How long a file must rest before it is read: a writer may not be done.
 pub(super) const SETTLE: Duration = Duration::from_millis(100);
@@ -21,15 +21,11 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Notifies `changed` whenever the config file's folder changes, or one of prompts.
+    /// Notifies `changed` whenever the config file's folder changes, or one of the others that it names.
     ///
     /// # Errors
     /// One sentence.
-    pub(super) fn start(
-        file: &Path,
-        prompts: &[PromptSource],
-        changed: &Arc<Notify>,
-    ) -> Result<Self, String> {
+    pub(super) fn start(file: &Path, others: &[FileSource], changed: &Arc<Notify>) -> Result<Self, String> {
         let changed = Arc::clone(changed);
         let told = move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
@@ -39,7 +35,7 @@ impl Watch {
         let mut watcher = notify::recommended_watcher(told)
             .map_err(|error| format!("cannot watch {}: {error}", file.display()))?;
         let own = file.parent().unwrap_or(Path::new(""));
-        let folders = prompts.iter().map(PromptSource::folder).chain([own]);
+        let folders = others.iter().map(FileSource::folder).chain([own]);
         for folder in folders.map(openable).collect::<BTreeSet<PathBuf>>() {
             watcher
                 .watch(&folder, RecursiveMode::NonRecursive)

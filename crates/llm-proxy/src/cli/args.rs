@@ -55,7 +55,11 @@ pub enum Command {
     /// Writes a commented starter `config.yaml` from the provider keys in the environment.
     Init,
     /// Prints the JSON Schema of the config file, for editors.
-    Schema,
+    Schema {
+        /// Prints that of the file of prices instead.
+        #[arg(long)]
+        prices: bool,
+    },
     /// Shows the running proxy in the terminal: its health, backends, pace and last requests.
     Top(Watched),
     /// Runs only the simulated backends, for trying things out and for benchmarks.

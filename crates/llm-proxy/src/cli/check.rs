@@ -1,9 +1,11 @@
 //! `llm-proxy check`: everything that is wrong with a config file, and a line on what it holds.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use super::Outcome;
 use crate::config::{self, Config, Diagnostic, Loaded, Report, Severity};
+use crate::prices;
 
 /// Loads the file and tells what it finds, errors and warnings on standard error. `colour`: with terminal colours.
 pub fn run(path: &Path, colour: bool) -> Outcome {
@@ -18,11 +20,11 @@ fn told(name: &str, loaded: Result<Loaded, Report>, colour: bool) -> Outcome {
     match loaded {
         Ok(loaded) => {
             let out = format!("{name} is valid: {}\n", summary(&loaded.config));
-            Outcome {
-                out,
-                err: shown(Report(loaded.warnings), colour),
-                code: 0,
+            let mut err = shown(Report(loaded.warnings), colour);
+            for unpriced in prices::unknown(&loaded.config) {
+                let _ = write!(err, "warning: {unpriced}\n\n");
             }
+            Outcome { out, err, code: 0 }
         }
         Err(report) => {
             let count = |of| {
@@ -81,6 +83,16 @@ mod tests {
         )
     }
 
+    #[test]
+    fn a_budget_is_warned_of_what_has_no_price() {
+        let outcome = check(&format!(
+            "{GOOD}api_keys: [{{name: team, key: 0123456789abcdef, budget: {{usd: 1}}}}]\n"
+        ));
+        assert_eq!(outcome.code, 0);
+        let warning = "warning: the key `team` has a budget and may use models whose price is not known";
+        assert!(outcome.err.contains(warning), "{}", outcome.err);
+    }
+
     const GOOD: &str = "backends: [{name: a, protocol: anthropic, url: https://a.example}]\n\
                         models: {m: {backend: a}}\n";
 
@@ -95,12 +107,12 @@ mod tests {
 
     #[test]
     fn warnings_do_not_fail() {
-        let outcome = check(&format!("{GOOD}telemetry: {{otlp: 'http://x'}}\n"));
+        let outcome = check(&format!("{GOOD}cluster: {{redis: 'redis://x'}}\n"));
         assert_eq!(outcome.code, 0);
         assert_eq!(
             outcome.err,
-            "warning: the section `telemetry` is read and checked, but has no effect in this version\n \
-             --> config.yaml:3:1\n  |\n3 | telemetry: {otlp: 'http://x'}\n  | ^^^^^^^^^\n\n"
+            "warning: the section `cluster` is read and checked, but has no effect in this version\n \
+             --> config.yaml:3:1\n  |\n3 | cluster: {redis: 'redis://x'}\n  | ^^^^^^^\n\n"
         );
     }
 

@@ -126,7 +126,7 @@ fn welcome(listen: &[Listen], admin: Option<&Listen>) {
 llm-proxy demo: three simulated backends, one of them broken on purpose, and the proxy before them.
 
   proxy      http://{proxy}      (no key needed)
-  dashboard  {status}      (a page of text for now)
+  dashboard  {status}
 
 Paste one of these into another terminal, and watch this one: the broken backend fails first, the next one answers.
 Any client reaches any backend: what one asks in its dialect is put into the other's.

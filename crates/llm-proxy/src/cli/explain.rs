@@ -70,7 +70,7 @@ fn explained(asked: &Asked, config: Config) -> Result<String, String> {
     let strategy = format!("{:?}", alias.strategy).to_lowercase();
     let _ = writeln!(text, ", {strategy} within a priority");
     let plan = candidates(&live, &snapshot, alias, (api, &asked.model), &may_use);
-    describe(&plan, dialect, &mut text);
+    describe(&plan, &snapshot, dialect, &mut text);
     fit(&plan, &mut text);
     unserved(alias, api, &mut text);
     let _ = writeln!(text, "{}", affinity(&snapshot, alias));
@@ -102,7 +102,7 @@ fn client<'a>(asked: &Asked, snapshot: &'a Snapshot) -> Result<Option<&'a Arc<Cl
         .ok_or_else(|| format!("there is no key named `{name}`"))
 }
 
-fn describe(plan: &[Candidate], dialect: Dialect, text: &mut String) {
+fn describe(plan: &[Candidate], snapshot: &Snapshot, dialect: Dialect, text: &mut String) {
     for (n, candidate) in plan.iter().enumerate() {
         let route = &candidate.route;
         let backend = &route.backend;
@@ -123,6 +123,13 @@ fn describe(plan: &[Candidate], dialect: Dialect, text: &mut String) {
         let _ = match candidate.api.dialect() {
             same if same == dialect => writeln!(text, ", no conversion"),
             other => writeln!(text, ", converted from {dialect} to {other} and back"),
+        };
+        let _ = match candidate.price(snapshot) {
+            Some(price) => writeln!(text, "     price: {price}"),
+            None => writeln!(
+                text,
+                "     price: unknown, so its cost is in no sum (`prices.file`)"
+            ),
         };
     }
     if plan.is_empty() {

@@ -30,6 +30,10 @@ pub(super) fn describe(config: &Config, key: Option<&ApiKey>, alias: &str, text:
             let _ = writeln!(text, "limit of {whose}: {}", in_words(rate));
         }
     }
+    if let Some((key, budget)) = key.and_then(|key| Some((key, key.budget?))) {
+        let per = format!("{:?}", budget.per).to_lowercase();
+        let _ = writeln!(text, "budget of key `{}`: ${} a {per}", key.name, budget.usd);
+    }
     at_once(config, key, text);
 }
 

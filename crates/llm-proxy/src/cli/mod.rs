@@ -32,8 +32,8 @@ pub fn main() -> ExitCode {
         Command::Check(at) => print(check::run(&at.path(), colour)),
         Command::Explain(asked) => print(explain::explain(&asked, colour)),
         Command::Init => print(init::run(std::path::Path::new("config.yaml"))),
+        Command::Schema { prices } => print(schema::run(prices)),
         Command::Top(watched) => top::top(&watched, colour),
-        Command::Schema => print(schema::run()),
     }
 }
 

@@ -76,7 +76,7 @@ fn full() -> Config {
         .tls
         .iter_mut()
         .flat_map(|tls| [&mut tls.cert, &mut tls.key])
-        .chain(&mut config.prices)
+        .chain(&mut config.prices.file)
     {
         *path = path.strip_prefix(&folder.0).unwrap().to_owned();
     }
@@ -119,7 +119,7 @@ fn failure_and_bounds_of_the_full_example() {
     assert_eq!(config.stream.early_heartbeat_after, None);
     let log = config.logging.file.unwrap();
     assert!(log.rotate == Rotate::Daily && log.dir.ends_with("logs") && log.max_size == Some(100 << 20));
-    assert_eq!(config.prices.unwrap(), Path::new("prices.yaml"));
+    assert_eq!(config.prices.file.unwrap(), Path::new("prices.yaml"));
     let files = config.system_prompts.iter().map(|prompt| prompt.file.as_deref());
     assert_eq!(files.collect::<Vec<_>>(), [Some("team.md"), None]);
 }
@@ -157,13 +157,7 @@ fn what_has_no_effect_yet_is_warned_of_once_each() {
         .map(ToString::to_string)
         .collect();
     let all = warnings.join("\n");
-    for what in [
-        "key `ledger.url`",
-        "section `cluster`",
-        "section `telemetry`",
-        "section `prices`",
-        "key `api_keys.budget`",
-    ] {
+    for what in ["key `ledger.url`", "section `cluster`"] {
         let line = format!("the {what} is read and checked, but has no effect in this version");
         assert_eq!(all.matches(&line).count(), 1, "{line}\n{all}");
     }

@@ -54,6 +54,12 @@ pub(crate) static MOMENT: Format = Format {
     fits: |text| moment(text).is_some(),
 };
 
+/// A day.
+pub(crate) static DATE: Format = Format {
+    expects: "a date such as `2026-12-31`",
+    fits: |text| text.len() == 10 && text.parse::<Date>().is_ok(),
+};
+
 /// A status of `detection`.
 pub(crate) static STATUS: Format = Format {
     expects: "a status such as `429`, or `4xx` or `5xx`",

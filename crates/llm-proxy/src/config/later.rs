@@ -4,9 +4,9 @@ use super::findings::Findings;
 use super::tree::{Node, Span, Value};
 
 /// Whole sections of the file.
-const SECTIONS: [&[&str]; 3] = [&["cluster"], &["telemetry"], &["prices"]];
+const SECTIONS: [&[&str]; 1] = [&["cluster"]];
 /// Single keys; `*` stands for the items of a list or the entries of a map. Only what the file says is warned of.
-const KEYS: [&[&str]; 2] = [&["ledger", "url"], &["api_keys", "*", "budget"]];
+const KEYS: [&[&str]; 1] = [&["ledger", "url"]];
 /// Values that ask for nothing: so it is without the key's effect.
 const NOTHING: [&str; 2] = ["off", "0"];
 

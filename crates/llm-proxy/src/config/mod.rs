@@ -4,6 +4,7 @@
 //! text --yaml--> tree --vars--> tree --shape--> (errors)    unknown keys, kinds of values
 //!                                    --meaning--> (errors)  names that must exist, weak keys, addresses, files
 //!                                    --prompts--> (errors)  the texts that it names, each in its own file
+//!                                    --prices--> (errors)   the file of prices
 //!                                    --decode--> Config
 //! ```
 //!
@@ -22,6 +23,7 @@ mod formats;
 mod later;
 mod meaning;
 mod names;
+mod prices;
 mod prompts;
 mod reference;
 mod scalars;
@@ -41,9 +43,10 @@ use std::path::Path;
 pub(crate) use meaning::is_metadata_address;
 
 pub use diagnostic::{Diagnostic, Report, Severity};
+pub use prices::built_in_prices;
 pub use prompts::template::{Piece, Template, Variable, Volatility};
 pub use reference::reference;
-pub use schema::schema;
+pub use schema::{prices_schema, schema};
 pub use tree::Span;
 pub use types::Config;
 
@@ -110,8 +113,8 @@ struct Passed<'a> {
     config: Option<Config>,
     /// What was found in the config file.
     findings: Findings<'a>,
-    /// What was found in prompt files.
-    in_prompts: Vec<Diagnostic>,
+    /// What was found in the files of prompts and prices.
+    in_others: Vec<Diagnostic>,
 }
 
 fn passes<'a>(text: &'a str, name: &'a str, world: World<'_>) -> Passed<'a> {
@@ -120,18 +123,20 @@ fn passes<'a>(text: &'a str, name: &'a str, world: World<'_>) -> Passed<'a> {
         return Passed {
             config: None,
             findings,
-            in_prompts: Vec::new(),
+            in_others: Vec::new(),
         };
     };
     vars::expand(&mut root, world, &mut findings);
     shape::check(&root, &TOP, &mut findings);
     meaning::check(&root, world.dir, &mut findings);
-    let (prompts, in_prompts) = prompts::read(&root, world, &mut findings);
+    let (prompts, mut in_others) = prompts::read(&root, world, &mut findings);
+    let (prices, in_prices) = prices::read(&root, world);
+    in_others.extend(in_prices);
     later::warn(&root, &mut findings);
     Passed {
-        config: Some(decode::config(&root, world.dir, prompts)),
+        config: Some(decode::config(&root, world.dir, prompts, prices)),
         findings,
-        in_prompts,
+        in_others,
     }
 }
 
@@ -139,7 +144,7 @@ fn passes<'a>(text: &'a str, name: &'a str, world: World<'_>) -> Passed<'a> {
 fn outcome(passed: Passed<'_>) -> Result<Loaded, Report> {
     let config = passed.config;
     let mut found = passed.findings.into_diagnostics();
-    found.extend(passed.in_prompts);
+    found.extend(passed.in_others);
     found.sort_by_key(|one| one.severity);
     let sound = found.iter().all(|one| one.severity == Severity::Warning);
     match config {

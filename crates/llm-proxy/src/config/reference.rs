@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::fields::prices::PRICE_LIST;
 use super::fields::top::TOP;
 use super::fields::{Default, Field, Keys, Kind, Section};
 use super::formats::{self, Format};
@@ -20,11 +21,13 @@ pub fn reference() -> String {
     let mut out = HEAD.to_owned();
     let mut sections: Vec<&'static Section> = Vec::new();
     collect(&TOP, &mut sections);
+    collect(&PRICE_LIST, &mut sections);
     for section in sections {
-        let name = if section.name.is_empty() {
-            "The file".to_owned()
-        } else {
-            format!("`{}`", section.name)
+        let name = match section.name {
+            "" => "The file".to_owned(),
+            // Of a file of its own, whose sections have names and no keys.
+            name if name.contains(' ') => name.to_owned(),
+            name => format!("`{name}`"),
         };
         // Writing to a String cannot fail.
         let _ = write!(
@@ -83,6 +86,7 @@ fn value(kind: &Kind) -> String {
         Kind::Int(..) => "whole number".to_owned(),
         Kind::Share => "number from 0 to 1".to_owned(),
         Kind::Positive => "number above 0".to_owned(),
+        Kind::Amount => "number from 0".to_owned(),
         Kind::Text(format) | Kind::Hidden(format) if !is_free(format) => format.expects.to_owned(),
         Kind::Text(_) | Kind::Hidden(_) => "text".to_owned(),
         Kind::Secret(_) => "secret".to_owned(),
@@ -93,6 +97,9 @@ fn value(kind: &Kind) -> String {
         Kind::List(item) => format!("list: {}", value(item)),
         Kind::Map(Keys::Of(_), values) => format!("map: {}", value(values)),
         Kind::Map(Keys::Among(names), values) => format!("map from {}: {}", quoted(&names()), value(values)),
+        Kind::Section(section) if section.name.contains(' ') => {
+            format!("see {}", section.name.to_lowercase())
+        }
         Kind::Section(section) => format!("see `{}`", section.name),
         Kind::Json => "any value".to_owned(),
     }

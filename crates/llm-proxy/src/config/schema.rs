@@ -2,18 +2,28 @@
 
 use serde_json::{Map, Value, json};
 
+use super::fields::prices::PRICE_LIST;
 use super::fields::top::TOP;
 use super::fields::{Default, Field, Keys, Kind, Section};
 
 /// The schema as pretty JSON with a newline at its end (draft 2020-12).
 pub fn schema() -> String {
-    let mut root = section(&TOP);
+    of_file(&TOP, "llm-proxy config")
+}
+
+/// The same of the file that `prices.file` names.
+pub fn prices_schema() -> String {
+    of_file(&PRICE_LIST, "llm-proxy prices")
+}
+
+fn of_file(known: &Section, title: &str) -> String {
+    let mut root = section(known);
     if let Value::Object(members) = &mut root {
         members.insert(
             "$schema".to_owned(),
             json!("https://json-schema.org/draft/2020-12/schema"),
         );
-        members.insert("title".to_owned(), json!("llm-proxy config"));
+        members.insert("title".to_owned(), json!(title));
     }
     format!("{root:#}\n")
 }
@@ -57,7 +67,7 @@ fn described(field: &Field) -> Value {
 fn default(field: &Field) -> Option<Value> {
     match field.default {
         Default::Value(text) => Some(match field.kind {
-            Kind::Bool | Kind::Int(..) | Kind::Share | Kind::Positive => text.parse().ok()?,
+            Kind::Bool | Kind::Int(..) | Kind::Share | Kind::Positive | Kind::Amount => text.parse().ok()?,
             _ => json!(text),
         }),
         Default::List(items) => Some(json!(items)),
@@ -71,6 +81,7 @@ fn of_kind(kind: &Kind) -> Value {
         Kind::Int(min, max) => or_variable(&whole(*min, *max)),
         Kind::Share => or_variable(&json!({"type": "number", "minimum": 0, "maximum": 1})),
         Kind::Positive => or_variable(&json!({"type": "number", "exclusiveMinimum": 0})),
+        Kind::Amount => or_variable(&json!({"type": "number", "minimum": 0})),
         Kind::Text(_) | Kind::Secret(_) | Kind::Hidden(_) => json!({"type": ["string", "number", "boolean"]}),
         Kind::Duration => {
             or_variable(&json!({"anyOf": [{"const": 0}, {"type": "string", "pattern": DURATION}]}))
@@ -138,6 +149,7 @@ mod tests {
     #[test]
     fn the_checked_in_schema_is_the_one_that_the_tables_make() {
         stale::check("schema/config.schema.json", &schema());
+        stale::check("schema/prices.schema.json", &prices_schema());
     }
 
     /// Every pair of a section's name and a key in the tables.

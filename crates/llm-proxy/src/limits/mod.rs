@@ -1,7 +1,8 @@
-//! How much may be asked: rates of requests and tokens, and who may be served at once. Pure: `now` is an argument.
+//! How much may be asked: rates of requests and tokens, who may be served at once, and what may be spent. Pure: `now` is an argument.
 
 pub mod gcra;
 mod guesses;
+mod purse;
 pub mod queue;
 pub mod rates;
 pub mod service;
@@ -10,6 +11,7 @@ pub mod who;
 
 pub use gcra::{Bucket, Quota, Standing};
 pub use guesses::Guesses;
+pub use purse::{Allowance, Balance, Purse, Short, Span};
 pub use queue::Queue;
 pub use rates::{Buckets, Quotas, Unit};
 pub use table::Table;

@@ -3,23 +3,32 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use llm_dialect::Dialect;
+use http::HeaderValue;
 use llm_dialect::usage::Usage;
+use llm_dialect::{Api, Dialect};
 
+use super::finished::{Finished, Outbox};
 use super::line::Line;
 use super::log::Form;
 use super::meters::{AliasMeters, BackendMeters, Totals};
 use super::recent::Recent;
+use super::series::Series;
+use super::trace::Trace;
 use super::{Bodies, Logs};
 use crate::base::gauge::{Gauge, GaugeGuard};
-use crate::base::{Class, clock};
+use crate::base::trace::SpanId;
+use crate::base::{Class, Cost, clock};
 use crate::config::types::{self, Logging};
 use crate::health::Scope;
+use crate::prices::Price;
 
 /// The status of a request whose handling panicked.
 const BROKEN: u16 = 500;
+
+/// How many of those that were passed over are told.
+pub const MAX_SKIPPED: usize = 8;
 
 /// One attempt of a request.
 #[derive(Clone, Debug)]
@@ -30,6 +39,12 @@ pub struct Attempt {
     pub key: Arc<str>,
     /// The backend's model.
     pub model: Arc<str>,
+    /// The backend's call: another one than the client's where the request was converted.
+    pub api: Api,
+    /// Its span; none where the request has no trace.
+    pub span: Option<SpanId>,
+    /// How long after the request's arrival it began.
+    pub after: Duration,
     /// What it came to; none where it answered.
     pub class: Option<Class>,
     /// What of the backend is used up, by its name in logs; none where that is not told.
@@ -47,6 +62,37 @@ impl Attempt {
     pub fn outcome(&self) -> &'static str {
         self.class.map_or("ok", Class::name)
     }
+}
+
+/// A candidate that was passed over, since it could not be asked.
+#[derive(Clone, Debug)]
+pub struct Skipped {
+    /// The backend.
+    pub backend: Arc<BackendMeters>,
+    /// The name of the backend's key: never the key.
+    pub key: Arc<str>,
+    /// The backend's model.
+    pub model: Arc<str>,
+    /// Why.
+    pub why: Obstacle,
+}
+
+impl Skipped {
+    /// Whether it is the one with this key, whose name has the backend's in it, and this model.
+    fn is_of(&self, key: &str, model: &str) -> bool {
+        (&*self.key, &*self.model) == (key, model)
+    }
+}
+
+/// Why a candidate could not be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// It cooled for that, and so long from then on.
+    Cooling(Class, Duration),
+    /// Another request was finding out whether it is well again.
+    Probed(Class),
+    /// It had no place free.
+    Full,
 }
 
 /// What happens to a request's record.
@@ -70,6 +116,8 @@ pub struct Access {
     finished: AtomicU64,
     totals: Totals,
     recent: Recent,
+    outbox: Outbox,
+    series: Series,
 }
 
 impl Access {
@@ -81,6 +129,8 @@ impl Access {
             finished: AtomicU64::new(0),
             totals: Totals::default(),
             recent: Recent::default(),
+            outbox: Outbox::default(),
+            series: Series::default(),
         })
     }
 
@@ -109,6 +159,16 @@ impl Access {
         &self.recent
     }
 
+    /// Where records wait that become spans.
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// The last quarter of an hour in numbers.
+    pub fn series(&self) -> &Series {
+        &self.series
+    }
+
     /// Begins the record of a request.
     pub fn begin(self: &Arc<Self>, record: Record, kind: Kind) -> Entry {
         let counted = self.in_flight.enter();
@@ -124,12 +184,19 @@ impl Access {
 }
 
 impl Access {
-    fn count(&self, record: &Record, status: u16) {
+    fn count(&self, record: &Record, (status, failed): (u16, bool), at: SystemTime) {
+        self.series.note(record, (status, failed), self.in_flight.count());
         let alias = record.alias.as_deref().unwrap_or(&self.totals.other);
         alias.request(record.dialect, status);
-        alias.used(&record.usage);
+        alias.used(&record.usage, record.cost);
+        if let (Some(cost), Some(last)) = (record.cost, record.attempts.last()) {
+            last.backend.spent(cost);
+        }
         let queued = record.queued.unwrap_or_default();
         self.totals.attempts(&record.attempts, record.first_byte, queued);
+        for attempt in &record.attempts {
+            attempt.backend.lately.attempt(attempt, at);
+        }
     }
 }
 
@@ -144,6 +211,12 @@ pub struct Record {
     pub ip: Option<IpAddr>,
     /// Its dialect.
     pub dialect: Dialect,
+    /// Its place in a trace; none where there are no traces.
+    pub trace: Option<Box<Trace>>,
+    /// Which call it is; none as long as that is not sure.
+    pub api: Option<Api>,
+    /// Whether it wants a stream.
+    pub stream: bool,
     /// The alias that it asked for; none as long as that is not sure.
     pub alias: Option<Arc<AliasMeters>>,
     /// The model that it named, where that is not the alias' own name.
@@ -156,12 +229,18 @@ pub struct Record {
     pub class: Option<Class>,
     /// Its attempts, in order.
     pub attempts: Vec<Attempt>,
+    /// Who was passed over and not asked later, at most [`MAX_SKIPPED`] of them.
+    pub skipped: Vec<Skipped>,
     /// How long it waited for a place; none where it did not.
     pub queued: Option<Duration>,
     /// From its arrival to the first byte of the answer.
     pub first_byte: Option<Duration>,
     /// Tokens.
     pub usage: Usage,
+    /// What the model that answered costs; none where nobody knows.
+    pub price: Option<Arc<Price>>,
+    /// What those tokens cost; none where there are none, or nobody knows their price.
+    pub cost: Option<Cost>,
     /// What a conversion could not carry.
     pub warnings: Vec<String>,
     /// Whether the answer is whole: set with the last byte.
@@ -171,10 +250,42 @@ pub struct Record {
 }
 
 impl Record {
+    /// So many tokens were used, and that is what they cost.
+    pub fn used(&mut self, usage: Usage) {
+        self.usage = usage;
+        self.cost = self.price.as_ref().and_then(|price| price.of(&usage));
+    }
+
+    /// A candidate is passed over. The first reason stays.
+    pub fn skip(&mut self, skipped: Skipped) {
+        let known = self
+            .skipped
+            .iter()
+            .any(|own| own.is_of(&skipped.key, &skipped.model));
+        if !known && self.skipped.len() < MAX_SKIPPED {
+            self.skipped.push(skipped);
+        }
+    }
+
+    /// An attempt begins: its candidate was not passed over after all.
+    pub fn attempt(&mut self, attempt: Attempt) {
+        self.skipped
+            .retain(|own| !own.is_of(&attempt.key, &attempt.model));
+        // Most requests need one: a vector that grows by itself makes room for four.
+        self.attempts.reserve_exact(1);
+        self.attempts.push(attempt);
+    }
+
     /// The model that it asked for, as long as that is an alias.
     pub fn alias(&self) -> Option<&str> {
         let own = self.alias.as_ref().map(|alias| &*alias.name);
         self.asked.as_deref().or(own)
+    }
+
+    /// What the backend of the last attempt is told of the trace; none where there is no trace of ours.
+    pub fn traceparent(&self) -> Option<HeaderValue> {
+        let span = self.attempts.last()?.span?;
+        self.trace.as_ref()?.below(span).header()
     }
 }
 
@@ -234,7 +345,8 @@ impl Drop for Entry {
         let at = clock::wall();
         let line = Line::of(&self.record, elapsed, at);
         // Counted first: whoever has read the line finds it in the numbers.
-        self.access.count(&self.record, line.status());
+        let told = (line.status(), line.is_failure());
+        self.access.count(&self.record, told, at);
         let logs = &self.access.logs;
         if self.kind == Kind::Logged {
             logs.line(|form| match form {
@@ -244,6 +356,11 @@ impl Drop for Entry {
         }
         if let Some(bodies) = self.bodies.take() {
             logs.bodies().take(*bodies, || line.value(), line.is_failure());
+        }
+        if self.record.trace.is_some() {
+            self.access
+                .outbox
+                .put(Finished::of(&self.record, &line, elapsed, at));
         }
         self.access
             .recent

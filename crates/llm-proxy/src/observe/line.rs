@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::access::{Attempt, Record};
+use super::access::{Attempt, Obstacle, Record, Skipped};
 use super::escape::{self, one_line};
 use super::log::{clock_time, push_timestamp};
-use crate::base::Class;
+use crate::base::{Class, Cost};
 
 /// The status that stands for a client that left before its answer was whole.
 const CLIENT_GONE: u16 = 499;
@@ -67,6 +67,11 @@ impl<'a> Line<'a> {
         self.status
     }
 
+    /// Why it failed, in a word.
+    pub(super) fn class(&self) -> Option<&'static str> {
+        self.class
+    }
+
     /// Whether the client did not get what it asked for, through no doing of its own leaving.
     pub(super) fn is_failure(&self) -> bool {
         let of_its_own = Some(Class::ClientGone.name());
@@ -88,6 +93,9 @@ impl<'a> Line<'a> {
         push_timestamp(&mut out.text, self.at);
         out.text.push_str("\",\"level\":\"info\",\"msg\":\"request\"");
         out.string(name!("request_id"), Some(&record.request_id));
+        if let Some(trace) = &record.trace {
+            out.string(name!("trace_id"), Some(&trace.id.hex()));
+        }
         out.string(name!("key"), record.key.as_deref());
         out.address(name!("ip"), record.ip);
         out.string(name!("dialect"), Some(record.dialect.name()));
@@ -98,6 +106,9 @@ impl<'a> Line<'a> {
         out.number(name!("status"), Some(u64::from(self.status)));
         out.string(name!("class"), self.class);
         out.attempts(&record.attempts);
+        if !record.skipped.is_empty() {
+            out.skipped(&record.skipped);
+        }
         if record.queued.is_some() {
             out.milliseconds(name!("queue_ms"), record.queued);
         }
@@ -116,8 +127,7 @@ impl<'a> Line<'a> {
         if !record.warnings.is_empty() {
             out.strings(",\"warnings\":[", &record.warnings);
         }
-        // Prices come with the ledger.
-        out.number(name!("cost_usd"), None);
+        out.money(name!("cost_usd"), record.cost);
         out.text.push_str(if self.cancelled {
             ",\"cancelled\":true"
         } else {
@@ -171,6 +181,9 @@ impl<'a> Line<'a> {
         }
         if let (Some(input), Some(output)) = (record.usage.input, record.usage.output) {
             let _ = write!(line, " \x1b[2m{input}+{output} tokens\x1b[0m");
+        }
+        if let Some(cost) = record.cost {
+            let _ = write!(line, " \x1b[2m${cost}\x1b[0m");
         }
         if let Some(class) = self.class {
             let _ = write!(line, " \x1b[31m{class}\x1b[0m");
@@ -243,6 +256,14 @@ impl Json {
         }
     }
 
+    fn money(&mut self, name: &str, value: Option<Cost>) {
+        self.text.push_str(name);
+        let _ = match value {
+            Some(cost) => cost.write(&mut self.text),
+            None => self.text.write_str("null"),
+        };
+    }
+
     /// In milliseconds, to the microsecond.
     fn milliseconds(&mut self, name: &str, value: Option<Duration>) {
         self.text.push_str(name);
@@ -288,6 +309,34 @@ impl Json {
     }
 }
 
+impl Json {
+    fn skipped(&mut self, skipped: &[Skipped]) {
+        self.text.push_str(",\"skipped\":[");
+        for (n, one) in skipped.iter().enumerate() {
+            self.string(
+                if n == 0 { "{\"backend\":" } else { ",{\"backend\":" },
+                Some(&one.backend.name),
+            );
+            self.string(name!("key"), Some(&one.key));
+            self.string(name!("model"), Some(&one.model));
+            let (why, class) = match one.why {
+                Obstacle::Cooling(class, _) => ("cooling", Some(class)),
+                Obstacle::Probed(class) => ("probed", Some(class)),
+                Obstacle::Full => ("full", None),
+            };
+            self.string(name!("why"), Some(why));
+            if let Some(class) = class {
+                self.string(name!("class"), Some(class.name()));
+            }
+            if let Obstacle::Cooling(_, left) = one.why {
+                self.milliseconds(name!("ms_left"), Some(left));
+            }
+            self.text.push('}');
+        }
+        self.text.push(']');
+    }
+}
+
 /// Whether a text needs no escaping. Whatever is beyond plain ASCII is left to the JSON writer.
 fn is_plain(text: &str) -> bool {
     let (words, rest) = text.as_bytes().as_chunks::<8>();
@@ -314,6 +363,8 @@ mod tests {
 
     use super::*;
     use crate::health::Scope;
+    use llm_dialect::Api;
+
     use crate::observe::BackendMeters;
 
     #[test]
@@ -331,12 +382,34 @@ mod tests {
     }
 
     #[test]
+    fn a_cost_is_a_number_of_dollars_for_programs_and_an_amount_for_eyes() {
+        for (nanos, json, pretty) in [
+            (Some(12_500_000), json!(0.0125), Some("$0.0125")),
+            (Some(0), json!(0), Some("$0")),
+            (None, Value::Null, None),
+        ] {
+            let record = Record {
+                cost: nanos.map(Cost::from_nanos),
+                ..Record::default()
+            };
+            let line = Line::of(&record, Duration::ZERO, SystemTime::UNIX_EPOCH);
+            assert_eq!(line.value()["cost_usd"], json);
+            let told = line.pretty().contains('$');
+            assert_eq!(told, pretty.is_some());
+            assert!(pretty.is_none_or(|pretty| line.pretty().contains(pretty)));
+        }
+    }
+
+    #[test]
     fn a15_a_line_is_one_json_object_whatever_is_in_it() {
         let hostile = "m\n{\"level\":\"fatal\"}\u{1b}[31m\u{202e}\"\\";
         let attempt = |status: Option<u16>| Attempt {
             backend: Arc::new(BackendMeters::new("a")),
             key: Arc::from("a#1"),
             model: Arc::from(hostile),
+            api: Api::Chat,
+            span: None,
+            after: Duration::ZERO,
             class: Some(Class::Server),
             kind: status.map(|_| "tokens"),
             status,
@@ -376,5 +449,35 @@ mod tests {
             (&Value::from(499), &Value::from("client_gone"))
         );
         assert_eq!(line["cancelled"], true);
+    }
+    #[test]
+    fn whom_a_request_passed_over_is_told_with_the_reason() {
+        let skipped = |key: &str, why| Skipped {
+            backend: Arc::new(BackendMeters::new("b")),
+            key: Arc::from(key),
+            model: Arc::from("\u{202e}m"),
+            why,
+        };
+        let cooling = Obstacle::Cooling(Class::Rate, Duration::from_millis(2_500));
+        let record = Record {
+            skipped: vec![
+                skipped("b#1", cooling),
+                skipped("b#2", Obstacle::Probed(Class::Server)),
+                skipped("b#3", Obstacle::Full),
+            ],
+            ..Record::default()
+        };
+        let json = Line::of(&record, Duration::ZERO, SystemTime::UNIX_EPOCH).json();
+        assert!(!String::from_utf8_lossy(&json).contains('\u{202e}'));
+        let line: Value = serde_json::from_slice(&json).unwrap();
+        let model = "\u{202e}m";
+        assert_eq!(
+            line["skipped"],
+            json!([
+                {"backend": "b", "key": "b#1", "model": model, "why": "cooling", "class": "rate", "ms_left": 2_500.0},
+                {"backend": "b", "key": "b#2", "model": model, "why": "probed", "class": "server"},
+                {"backend": "b", "key": "b#3", "model": model, "why": "full"},
+            ])
+        );
     }
 }

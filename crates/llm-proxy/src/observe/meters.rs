@@ -12,7 +12,9 @@ use llm_dialect::Dialect;
 use llm_dialect::usage::Usage;
 
 use super::access::Attempt;
-use crate::base::Class;
+use super::lately::Lately;
+use crate::base::{Class, Cost};
+use crate::config::types::Protocol;
 
 /// The name that stands for everything which is no alias.
 pub const OTHER: &str = "other";
@@ -150,6 +152,10 @@ pub struct AliasMeters {
     /// By dialect and status; the last status: any other.
     requests: [[Count; 23]; 3],
     tokens: [Count; 5],
+    /// In billionths of a dollar.
+    cost: Count,
+    /// Answers whose tokens are known, and whose price is not.
+    unpriced: Count,
 }
 
 impl AliasMeters {
@@ -159,6 +165,8 @@ impl AliasMeters {
             name: Arc::from(name),
             requests: Default::default(),
             tokens: Default::default(),
+            cost: Count::default(),
+            unpriced: Count::default(),
         }
     }
 
@@ -171,8 +179,13 @@ impl AliasMeters {
         }
     }
 
-    /// Its tokens.
-    pub(super) fn used(&self, usage: &Usage) {
+    /// Its tokens, and what they cost.
+    pub(super) fn used(&self, usage: &Usage, cost: Option<Cost>) {
+        match cost {
+            Some(cost) => self.cost.add(cost.nanos()),
+            None if !usage.is_unknown() => self.unpriced.add(1),
+            None => {}
+        }
         let used = [
             usage.input,
             usage.output,
@@ -202,6 +215,27 @@ impl AliasMeters {
     pub fn tokens(&self) -> impl Iterator<Item = (&'static str, u64)> {
         KINDS.into_iter().zip(self.tokens.iter().map(Count::get))
     }
+
+    /// What its answers cost, as far as their price is known.
+    pub fn cost(&self) -> Cost {
+        Cost::from_nanos(self.cost.get())
+    }
+
+    /// How many answers had tokens and no known price.
+    pub fn unpriced(&self) -> u64 {
+        self.unpriced.get()
+    }
+}
+
+/// Where a backend is, and what it speaks.
+#[derive(Clone, Debug, Default)]
+pub struct Server {
+    /// Its host name or IP literal.
+    pub host: Box<str>,
+    /// Its port.
+    pub port: u16,
+    /// Its protocol family.
+    pub protocol: Protocol,
 }
 
 /// The numbers of a backend.
@@ -209,21 +243,35 @@ impl AliasMeters {
 pub struct BackendMeters {
     /// Its name.
     pub name: Arc<str>,
+    /// Where it is.
+    pub server: Server,
     /// By class; the last: those that answered.
     attempts: [Count; Class::ALL.len() + 1],
     cooldowns: [Count; Class::ALL.len()],
     /// From the beginning of an attempt to its first real content.
     pub first_byte: Histogram,
+    /// In billionths of a dollar.
+    cost: Count,
+    /// How it went in the last quarter of an hour.
+    pub lately: Lately,
 }
 
 impl BackendMeters {
-    /// Nothing has been counted.
+    /// Nothing has been counted of one that is nowhere.
     pub fn new(name: &str) -> Self {
+        Self::at(name, Server::default())
+    }
+
+    /// Nothing has been counted of the one that is there.
+    pub fn at(name: &str, server: Server) -> Self {
         Self {
             name: Arc::from(name),
+            server,
             attempts: Default::default(),
             cooldowns: Default::default(),
             first_byte: Histogram::new(&FIRST_BYTE),
+            cost: Count::default(),
+            lately: Lately::default(),
         }
     }
 
@@ -236,6 +284,16 @@ impl BackendMeters {
         if class.is_none() {
             self.first_byte.note(took);
         }
+    }
+
+    /// An answer of it cost so much.
+    pub(super) fn spent(&self, cost: Cost) {
+        self.cost.add(cost.nanos());
+    }
+
+    /// What its answers cost, as far as their price is known.
+    pub fn cost(&self) -> Cost {
+        Cost::from_nanos(self.cost.get())
     }
 
     /// Something of it begins to cool.

@@ -55,6 +55,7 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
     }
     let is_crossed = crossing.is_some();
     ctx.entry.record.status = Some(status.as_u16());
+    ctx.entry.record.price = candidate.price(&ctx.snapshot);
     let body = match body {
         Committed::Whole {
             body,
@@ -94,7 +95,7 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
 
 /// An answer that is there to its end speaks for the backend's cache, and for where its conversation is.
 fn known(ctx: &mut Context, candidate: &Candidate, usage: Usage) {
-    ctx.entry.record.usage = usage;
+    ctx.entry.record.used(usage);
     affinity::read(candidate, &usage);
     affinity::answered(&ctx.live, ctx.conversation.as_ref(), candidate, &usage);
 }

@@ -16,6 +16,7 @@ use super::cross::Crossing;
 use super::deadline;
 use super::failure::Relay;
 use super::outgoing::Outgoing;
+use super::pace::Pace;
 use super::plan::Candidate;
 use super::relay;
 use super::scrub::Hidden;
@@ -55,12 +56,14 @@ pub(super) struct Lost {
     pub rests: Option<Duration>,
 }
 
-/// Makes one attempt, from `started` on, which is now, until `deadline` at the latest.
+/// Makes one attempt, from `started` on, which is now, until `deadline` at the latest. What it brings has to keep that
+/// `pace`.
 pub(super) async fn run(
     ctx: &Context,
     ask: &Ask,
     (candidate, outgoing): (&Candidate, Outgoing),
     (started, deadline): (Instant, Instant),
+    pace: Option<Pace>,
 ) -> Result<Spoken, Lost> {
     let judge = Judge {
         ctx,
@@ -69,7 +72,7 @@ pub(super) async fn run(
         spoken: candidate.api.dialect(),
     };
     // Pinned where it is made: it is large, and the timeout would move it.
-    let answered = pin!(exchange(ctx, ask, (candidate, started), outgoing));
+    let answered = pin!(exchange(ctx, ask, (candidate, started), outgoing, pace));
     match timeout_at(deadline.into(), answered).await {
         Ok(Ok(spoken)) => judge.disguised(spoken),
         Ok(Err(trouble)) => Err(judge.trouble(trouble)),
@@ -97,6 +100,7 @@ async fn exchange(
     ask: &Ask,
     (candidate, started): (&Candidate, Instant),
     outgoing: Outgoing,
+    pace: Option<Pace>,
 ) -> Result<Spoken, Trouble> {
     let (Some(target), Some(key)) = (outgoing.target(ctx, ask, candidate), candidate.key()) else {
         return Err(Trouble::Pathless);
@@ -135,6 +139,7 @@ async fn exchange(
             crossing: crossing.as_ref().map(|crossing| &crossing.terms),
             model: &candidate.model,
         },
+        pace,
     };
     let committed = match commit::commit(&headers, body, terms).await {
         Ok(body) => match &mut crossing {
@@ -173,6 +178,11 @@ impl Judge<'_> {
             Trouble::Pathless => self.bad("its paths make no valid request", &[], None),
             Trouble::Status(status, headers, body) => self.status(status, &headers, body),
             Trouble::Unfit(status, Unfit::Broken(fault)) => self.fault(&fault, Some(status)),
+            Trouble::Unfit(status, Unfit::Slow) => self.lost(
+                &Evidence::FirstByteTimeout,
+                Some(status),
+                "it comes more slowly than `timeout.min_rate`".to_owned(),
+            ),
             Trouble::Unfit(status, Unfit::Bad(what, raw)) => self.bad(what, &raw, Some(status)),
             Trouble::Unfit(status, Unfit::Error(error, raw)) => self.in_band(status, *error, &raw),
         }
@@ -312,7 +322,10 @@ fn out_of_time() -> Lost {
     }
 }
 
-/// How long an attempt may take from now: to the commit point, and never beyond the request's own end.
-pub(super) fn deadline(ctx: &Context, candidate: &Candidate, now: Instant) -> Instant {
-    (now + candidate.route.timeouts.first_byte).min(deadline::end(ctx, &candidate.route))
+/// How long an attempt may take from now: to the commit point, which is a window later for what has yet to show its pace,
+/// and never beyond the request's own end.
+pub(super) fn deadline(ctx: &Context, candidate: &Candidate, pace: Option<&Pace>, now: Instant) -> Instant {
+    let trial = pace.map_or(Duration::ZERO, Pace::window);
+    let last = now + candidate.route.timeouts.first_byte.saturating_add(trial);
+    last.min(deadline::end(ctx, &candidate.route))
 }

@@ -11,9 +11,11 @@ use super::attempt::{self, Lost, Spoken};
 use super::deadline;
 use super::failure::Failure;
 use super::outgoing::{self, Outgoing};
+use super::pace::Pace;
 use super::plan::{Bound, Candidate, Plan};
 use super::verdict;
 use super::walk::{Chosen, Walk, Walker};
+use crate::base::trace::SpanId;
 use crate::base::{Class, clock};
 use crate::health::{self, Sole, Spent};
 use crate::observe::Attempt;
@@ -70,7 +72,9 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
         if !trail.pay(began) {
             return Err(trail.told());
         }
-        match attempt(ctx, ask, (chosen, outgoing), sole).await {
+        let pace = Pace::of(&chosen.candidate.route.timeouts)
+            .filter(|_| trail.may_go_on(ctx, began) && walker.has_another(ctx, began));
+        match attempt(ctx, ask, (chosen, outgoing, pace), sole).await {
             Ok(won) => return Ok(won),
             Err((candidate, lost)) => {
                 let class = lost.verdict.class;
@@ -105,7 +109,7 @@ async fn rest(pause: Duration) {
 async fn attempt(
     ctx: &mut Context,
     ask: &Ask,
-    (chosen, outgoing): (Chosen, Outgoing),
+    (chosen, outgoing, pace): (Chosen, Outgoing, Option<Pace>),
     sole: Sole,
 ) -> Result<Won, (Candidate, Lost)> {
     let Chosen {
@@ -114,13 +118,13 @@ async fn attempt(
         mut probe,
         at: started,
     } = chosen;
-    begin(ctx, &candidate);
-    let deadline = attempt::deadline(ctx, &candidate, started);
+    begin(ctx, &candidate, started);
+    let deadline = attempt::deadline(ctx, &candidate, pace.as_ref(), started);
     let alone = ctx.alone.clone().filter(|_| candidate.route.backend.is_drained());
     if let Some(alone) = &alone {
         alone.begin(ctx.held.place.take());
     }
-    let done = attempt::run(ctx, ask, (&candidate, outgoing), (started, deadline)).await;
+    let done = attempt::run(ctx, ask, (&candidate, outgoing), (started, deadline), pace).await;
     if let Some(alone) = &alone {
         ctx.held.place = alone.end();
     }
@@ -167,17 +171,17 @@ async fn attempt(
     }
 }
 
-fn begin(ctx: &mut Context, candidate: &Candidate) {
-    let backend = &candidate.route.backend;
+fn begin(ctx: &mut Context, candidate: &Candidate, started: Instant) {
+    let after = started.saturating_duration_since(ctx.entry.started());
     let record = &mut ctx.entry.record;
-    // Most requests need one: a vector that grows by itself makes room for four.
-    record.attempts.reserve_exact(1);
-    record.attempts.push(Attempt {
-        backend: Arc::clone(&backend.meters),
-        key: candidate
-            .key()
-            .map_or_else(|| Arc::clone(&backend.name), |key| Arc::clone(&key.name)),
+    let span = record.trace.as_ref().map(|_| SpanId::of(fastrand::u64(..)));
+    record.attempt(Attempt {
+        backend: Arc::clone(&candidate.route.backend.meters),
+        key: candidate.key_name(),
         model: Arc::clone(&candidate.model),
+        api: candidate.api,
+        span,
+        after,
         class: Some(Class::ClientGone),
         kind: None,
         status: None,
@@ -271,6 +275,13 @@ impl Trail {
             );
         }
         next
+    }
+
+    /// Whether there may be another attempt after the one that begins now, should it fail.
+    fn may_go_on(&self, ctx: &Context, now: Instant) -> bool {
+        let attempts = u32::try_from(self.lost.len() + 1).unwrap_or(u32::MAX);
+        let left = attempts < ctx.snapshot.config.fallback.max_attempts;
+        left && !self.pinned && self.alias.budget.lock().has_left(now)
     }
 
     /// An attempt begins. Only one that is made is paid for: where nothing is left to try, nothing is spent.

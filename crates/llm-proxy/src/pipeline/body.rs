@@ -106,9 +106,9 @@ impl AnswerBody {
 
     /// The request is over, and its record says all that will be known of it.
     fn release(&mut self) {
-        let held = std::mem::take(&mut self.held);
-        if let (Some(mut rated), Some(entry)) = (held.rated, &self.entry) {
-            rates::settle(&mut rated, &entry.record);
+        let mut held = std::mem::take(&mut self.held);
+        if let Some(entry) = &self.entry {
+            rates::settle(&mut held, &entry.record);
         }
         self.entry = None;
     }
@@ -117,7 +117,7 @@ impl AnswerBody {
     fn complete(&mut self, class: Option<Class>) {
         if let Some(entry) = &mut self.entry {
             if let Kind::Stream(stream) = &self.kind {
-                entry.record.usage = stream.usage();
+                entry.record.used(stream.usage());
             }
             entry.record.complete = true;
             entry.record.class = entry.record.class.or(class);
@@ -232,13 +232,14 @@ impl AnswerBody {
             stream.remember();
         }
         if let Some(entry) = &mut self.entry {
-            entry.record.usage = stream.usage();
+            entry.record.used(stream.usage());
             entry.record.complete = stream.is_whole();
         }
         if stream.reads_on_alone() {
             // Its place is free at once: whoever waits for it does not care for exact usage.
-            let rated = self.held.rated.take();
-            tokio::spawn(stream.drain(self.entry.take(), rated));
+            self.held.place = None;
+            let held = std::mem::take(&mut self.held);
+            tokio::spawn(stream.drain(self.entry.take(), held));
         }
     }
 }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
+use super::pace::{self, Pace};
 use super::{apart, decode};
 use crate::base::clock;
 use crate::config::types::Limits;
@@ -87,6 +88,8 @@ pub(super) enum Unfit {
     Bad(&'static str, Bytes),
     /// It broke off.
     Broken(Fault),
+    /// It comes more slowly than `timeout.min_rate`.
+    Slow,
 }
 
 /// What is asked of an answer.
@@ -102,6 +105,8 @@ pub(super) struct Terms<'a> {
     pub limits: Limits,
     /// What becomes of a stream though none was asked for.
     pub gathering: Gathering<'a>,
+    /// The pace that it has to keep.
+    pub pace: Option<Pace>,
 }
 
 /// How a stream is gathered into one answer.
@@ -156,15 +161,15 @@ pub(super) async fn commit(
 
 /// A stream though none was asked for: gathered into the answer that was, in the client's dialect.
 async fn gathered(mut body: UpstreamBody, terms: Terms<'_>) -> Result<Committed, Unfit> {
-    let (limits, gathering) = (terms.limits, terms.gathering);
+    let (limits, gathering, mut pace) = (terms.limits, terms.gathering, terms.pace);
     if !terms.api.is_conversation() {
         return Err(Unfit::Bad("a stream, though none was asked for", Bytes::new()));
     }
     let answers = gathering.answers();
     let mut gatherer = Gatherer::new(terms.api.dialect(), &answers, limits.max_event);
     let mut size = 0;
-    while let Some(piece) = body.next().await {
-        let piece = piece.map_err(Unfit::Broken)?;
+    while let Some(piece) = pace::next(&mut body, &mut pace).await? {
+        note(&mut pace, &piece);
         size += piece.len();
         if size > limits.max_response {
             return Err(Unfit::Bad("an answer above `limits.max_response`", Bytes::new()));
@@ -203,7 +208,7 @@ async fn whole(headers: &HeaderMap, mut body: UpstreamBody, terms: Terms<'_>) ->
     if announced.is_some_and(|length| length > limit) {
         return Err(Unfit::Bad("an answer above `limits.max_response`", Bytes::new()));
     }
-    let body = collect(&mut body, announced, limit).await?;
+    let body = collect(&mut body, announced, (limit, terms.pace)).await?;
     let body = match headers.get(CONTENT_ENCODING) {
         None => body,
         Some(encoding) => decode::decode(encoding, body, limit)
@@ -225,10 +230,21 @@ fn announced(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn collect(body: &mut UpstreamBody, announced: Option<usize>, limit: usize) -> Result<Bytes, Unfit> {
+/// Notes a piece of an answer. White space is what some hosts send as signs of life, before the JSON.
+fn note(pace: &mut Option<Pace>, piece: &[u8]) {
+    if let Some(pace) = pace {
+        pace.heard(piece.trim_ascii().len(), clock::now());
+    }
+}
+
+async fn collect(
+    body: &mut UpstreamBody,
+    announced: Option<usize>,
+    (limit, mut pace): (usize, Option<Pace>),
+) -> Result<Bytes, Unfit> {
     let mut all = BytesMut::new();
-    while let Some(piece) = body.next().await {
-        let piece = piece.map_err(Unfit::Broken)?;
+    while let Some(piece) = pace::next(body, &mut pace).await? {
+        note(&mut pace, &piece);
         if all.is_empty() && announced == Some(piece.len()) {
             // All in one piece; the next look only takes the connection back to its pool.
             return match body.next().await {
@@ -260,8 +276,9 @@ fn response_id(api: Api, body: &[u8]) -> Option<String> {
         .map(Cow::into_owned)
 }
 
-/// A stream, up to its first real content.
+/// A stream, up to its first real content; where it has to keep a pace, until it has shown that it does.
 async fn stream(mut body: UpstreamBody, terms: Terms<'_>) -> Result<Committed, Unfit> {
+    let mut pace = terms.pace;
     let limits = WatchLimits {
         max_event: terms.limits.max_event,
         hold_events: HOLD_EVENTS,
@@ -270,7 +287,7 @@ async fn stream(mut body: UpstreamBody, terms: Terms<'_>) -> Result<Committed, U
     let mut watch = Box::new(Watch::new(terms.api, limits, terms.strip_usage));
     let mut held = Vec::new();
     loop {
-        let Some(piece) = body.next().await else {
+        let Some(piece) = pace::next(&mut body, &mut pace).await? else {
             return match watch.finish(&mut held) {
                 End::Complete => Ok(Committed::Stream {
                     watch,
@@ -281,15 +298,15 @@ async fn stream(mut body: UpstreamBody, terms: Terms<'_>) -> Result<Committed, U
                 }),
                 End::Fault(error) => Err(Unfit::Error(error.into(), Bytes::new())),
                 End::Truncated | End::Empty => Err(Unfit::Bad(
-                    "a stream that ended before it said anything",
+                    "a stream that ended before anything of it was passed on",
                     Bytes::new(),
                 )),
             };
         };
-        let known = held.len();
-        let sight = watch.feed(piece.map_err(Unfit::Broken)?, &mut held);
+        let (known, events, size) = (held.len(), watch.events(), piece.len());
+        let sight = watch.feed(piece, &mut held);
         // What came with the first content comes after it: how the bytes were cut must not decide who answers.
-        if watch.committed() {
+        if watch.committed() && !is_on_trial(&mut pace, (&watch, &sight, &held), (events, size)) {
             return Ok(Committed::Stream {
                 watch,
                 held,
@@ -305,6 +322,21 @@ async fn stream(mut body: UpstreamBody, terms: Terms<'_>) -> Result<Committed, U
             Sight::TooLarge => return Err(Unfit::Bad("an event above `limits.max_event`", Bytes::new())),
         }
     }
+}
+
+/// Whether a stream that has begun to speak has yet to show its pace: nobody has heard of it, whatever becomes of it. What
+/// has ended or filled the room for what is held back is on trial no longer.
+fn is_on_trial(
+    pace: &mut Option<Pace>,
+    (watch, sight, held): (&Watch, &Sight, &[Bytes]),
+    (events, size): (usize, usize),
+) -> bool {
+    let Some(pace) = pace else { return false };
+    let is_progress = watch.events() > events;
+    pace.heard(if is_progress { size } else { 0 }, clock::now());
+    let is_full =
+        || watch.events() >= HOLD_EVENTS || held.iter().map(Bytes::len).sum::<usize>() >= HOLD_BYTES;
+    *sight != Sight::Ended && !pace.is_kept() && !is_full()
 }
 
 /// The body of an error answer, or its beginning. Reading it to its end lets the connection serve again.

@@ -1,12 +1,12 @@
 //! Steps 5 to 9 of a request's journey (contract, section 3). Steps 1 to 4 are in `server::stack`.
 
 use http::Response;
-use hyper::body::Incoming;
 use llm_dialect::Api;
 
 use super::body::AnswerBody;
 use super::failure::Failure;
-use super::{answer, ask, attempts, early, estimate, plan, prompts, rates};
+use super::incoming::RequestBody;
+use super::{answer, ask, attempts, budget, early, estimate, plan, prompts, rates};
 use crate::state::Context;
 
 /// Takes a request to the backend that answers it. Dropping the future cancels whatever is being done for it, in any
@@ -14,9 +14,14 @@ use crate::state::Context;
 ///
 /// # Errors
 /// What the client is told instead of an answer. Nothing has been sent yet.
-pub async fn journey(ctx: &mut Context, call: Call, body: Incoming) -> Result<Response<AnswerBody>, Failure> {
+pub async fn journey(
+    ctx: &mut Context,
+    call: Call,
+    body: RequestBody,
+) -> Result<Response<AnswerBody>, Failure> {
     let mut ask = ask::read(ctx, call, body).await?; // 5: the body, bounded; its envelope
     let plan = plan::draw(ctx, &ask)?; // 7: candidates in order, by pure decisions
+    budget::reserve(ctx, &ask, &plan)?; // 5: what its key may spend
     rates::reserve(ctx, &ask, &plan.alias)?; // 5: the rates of its key and of the alias, which is sure by now
     prompts::put(ctx, &mut ask, &plan)?; // 6: the operator's texts, the same for all of a conversation
     early::allow(ctx, &ask); // signs of life may go out while an answer is looked for

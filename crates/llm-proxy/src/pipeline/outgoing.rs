@@ -110,6 +110,9 @@ fn all_headers(ctx: &Context, ask: &Ask, candidate: &Candidate, key: &BackendKey
     let backend = &candidate.route.backend;
     let same = ask.api.dialect() == candidate.api.dialect();
     let mut headers = headers::onwards(&ctx.headers, backend, key, same);
+    if let Some(parent) = ctx.entry.record.traceparent() {
+        headers.insert(headers::TRACEPARENT, parent);
+    }
     if candidate.api.dialect() == Dialect::Messages {
         headers.entry("anthropic-version").or_insert(ANTHROPIC_VERSION);
     }
@@ -208,6 +211,7 @@ fn model_value(ask: &Ask, candidate: &Candidate) -> Option<Bytes> {
 /// Whether we ask for the usage of a stream whose client did not.
 fn wants_usage(ctx: &Context, ask: &Ask, candidate: &Candidate) -> bool {
     let unasked = matches!(&ask.shape, Shape::Json(envelope) if !envelope.include_usage());
-    let needed = ctx.snapshot.needs_usage || candidate.route.backend.is_drained();
+    let for_its_key = || ctx.client.as_ref().is_some_and(|client| client.needs_usage);
+    let needed = ctx.snapshot.needs_usage || for_its_key() || candidate.route.backend.is_drained();
     needed && ask.api == Api::Chat && ask.stream && unasked
 }

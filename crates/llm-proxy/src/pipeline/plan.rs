@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::fit;
 use crate::base::{Class, clock};
 use crate::health::{Gate, Sole, Target};
+use crate::prices::Price;
 use crate::routing::{self, Signals};
 use crate::state::{Alias, BackendKey, Context, Live, Pin, Route, Snapshot, Tier};
 
@@ -32,12 +33,24 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// The name of its key in records; the backend's own where it has none.
+    pub fn key_name(&self) -> Arc<str> {
+        let backend = &self.route.backend;
+        self.key()
+            .map_or_else(|| Arc::clone(&backend.name), |key| Arc::clone(&key.name))
+    }
+
     /// What a response of it is remembered by.
     pub fn pin(&self) -> Pin {
         Pin {
             backend: self.target.backend,
             key: self.target.key,
         }
+    }
+
+    /// What its model costs; none where nobody knows.
+    pub fn price(&self, snapshot: &Snapshot) -> Option<Arc<Price>> {
+        snapshot.price(&self.route, &self.alias, &self.model)
     }
 
     /// Its key.

@@ -7,16 +7,17 @@ use llm_dialect::wire_error::ErrorKind;
 use llm_dialect::{Api, estimate};
 
 use super::ask::{Ask, Shape};
+use super::budget;
 use super::failure::Failure;
 use super::fit;
 use super::standing;
 use crate::base::{Address, clock};
 use crate::limits::{Nanos, Unit};
 use crate::observe::Record;
-use crate::state::{self, Alias, Context, Counter, Level, Over, Rated};
+use crate::state::{self, Alias, Context, Counter, Held, Level, Over, Rated};
 
 /// What an answer is taken to be long where nobody says how long it may be.
-const USUAL_ANSWER: f64 = 1_000.0;
+pub(super) const USUAL_ANSWER: f64 = 1_000.0;
 /// How many levels of limits may count for one request.
 const LEVELS: usize = 4;
 const ONE: (Unit, f64) = (Unit::Requests, 1.0);
@@ -86,8 +87,12 @@ pub fn announce(ctx: &Context, headers: &mut http::HeaderMap) {
     }
 }
 
-/// Settles a request that is over.
-pub(super) fn settle(rated: &mut Rated, record: &Record) {
+/// Settles what a request holds of limits and budgets, when it is over.
+pub(super) fn settle(held: &mut Held, record: &Record) {
+    budget::settle(held, record);
+    let Some(mut rated) = held.rated.take() else {
+        return;
+    };
     let usage = &record.usage;
     let answered = record.first_byte.is_some() && record.status.is_some_and(|status| status < 400);
     match (usage.input, usage.output) {

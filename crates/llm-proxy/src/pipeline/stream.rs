@@ -24,7 +24,7 @@ use crate::base::{Class, clock};
 use crate::health::{self, Sole};
 use crate::observe::Entry;
 use crate::prompts::Rendered;
-use crate::state::{Context, Conversation, Follower, InFlight, Live, Origin, Rated};
+use crate::state::{Context, Conversation, Follower, Held, InFlight, Live, Origin};
 use crate::upstream::{Fault, UpstreamBody};
 
 /// After the terminal marker the backend has this long to close the body; the answer is whole all the same.
@@ -432,7 +432,7 @@ impl Stream {
     }
 
     /// Reads on to the end for the sake of exact usage. Bounded by the flow's own clocks.
-    pub(super) async fn drain(mut self: Box<Self>, mut entry: Option<Entry>, rated: Option<Rated>) {
+    pub(super) async fn drain(mut self: Box<Self>, mut entry: Option<Entry>, mut held: Held) {
         self.flow.clocks.beat(None);
         loop {
             self.ready.clear();
@@ -442,10 +442,8 @@ impl Stream {
             }
         }
         let Some(entry) = &mut entry else { return };
-        entry.record.usage = self.usage();
-        if let Some(mut rated) = rated {
-            rates::settle(&mut rated, &entry.record);
-        }
+        entry.record.used(self.usage());
+        rates::settle(&mut held, &entry.record);
     }
 }
 

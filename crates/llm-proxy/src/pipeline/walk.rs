@@ -15,6 +15,7 @@ use super::verdict;
 use crate::base::{Class, clock};
 use crate::config::types::WhenAllCooling;
 use crate::health::{self, Gate, Probe, Sole, Target};
+use crate::observe::{Obstacle, Skipped};
 use crate::state::{Alias, Context, InFlight, Live};
 
 /// How long a request waits for a cooling backend to recover (contract 4, `when_all_cooling`).
@@ -48,6 +49,16 @@ pub(super) struct Cooling {
     class: Class,
     /// When it may be probed; none while another request does.
     until: Option<Instant>,
+}
+
+impl Cooling {
+    /// The same for the record.
+    fn obstacle(&self, now: Instant) -> Obstacle {
+        match self.until {
+            Some(until) => Obstacle::Cooling(self.class, until.saturating_duration_since(now)),
+            None => Obstacle::Probed(self.class),
+        }
+    }
 }
 
 /// The candidates that have not been tried.
@@ -124,7 +135,18 @@ impl Walker {
         }
     }
 
-    fn look_around(&mut self, ctx: &Context) -> Walk {
+    /// Whether there is another candidate that could be tried now: without one a slow answer is better than none.
+    pub(super) fn has_another(&self, ctx: &Context, now: Instant) -> bool {
+        let health = ctx.live.health.lock();
+        let is_free = |candidate: &Candidate| {
+            let gate = health.gate(&candidate.target, self.sole, now);
+            matches!(gate, Gate::Open { .. } | Gate::Due) && candidate.route.backend.has_room()
+        };
+        // Whoever stays at home has all others still to draw.
+        self.home.is_some() || self.left.iter().any(is_free)
+    }
+
+    fn look_around(&mut self, ctx: &mut Context) -> Walk {
         if self.left.is_empty() {
             return Walk::Exhausted;
         }
@@ -133,16 +155,32 @@ impl Walker {
         let mut full = false;
         for at in 0..self.left.len() {
             match self.look(ctx, at, now) {
-                Look::Free(probe) => match self.take(at, probe, now) {
-                    Some(chosen) => return Walk::Go(chosen),
-                    None => full = true,
-                },
+                Look::Free(probe) => {
+                    if let Some(chosen) = self.take(at, probe, now) {
+                        return Walk::Go(chosen);
+                    }
+                    full = true;
+                    self.passed(ctx, at, Obstacle::Full);
+                }
                 Look::Cooling(cooling) => {
+                    self.passed(ctx, at, cooling.obstacle(now));
                     soonest = Some(soonest.map_or(cooling, |best| sooner(best, cooling)));
                 }
             }
         }
         soonest.filter(|_| !full).map_or(Walk::Full, Walk::Cooling)
+    }
+
+    /// Who looks for the reason afterwards finds it in the record.
+    fn passed(&self, ctx: &mut Context, at: usize, why: Obstacle) {
+        if let Some(candidate) = self.left.get(at) {
+            ctx.entry.record.skip(Skipped {
+                backend: Arc::clone(&candidate.route.backend.meters),
+                key: candidate.key_name(),
+                model: Arc::clone(&candidate.model),
+                why,
+            });
+        }
     }
 
     fn look(&self, ctx: &Context, at: usize, now: Instant) -> Look {

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName};
 use subtle::ConstantTimeEq;
 
 use super::rates::{Level, Rates};
+use super::spending::{Budget, Spendings};
 use crate::base::glob::Glob;
 use crate::base::identity::identity;
 use crate::base::secret::digest;
@@ -39,20 +40,28 @@ pub struct Client {
     pub max_concurrent: Option<u32>,
     /// Its place in the queue: higher goes first.
     pub priority: i32,
+    /// Whether usage must be known of its streams, for its limit of tokens or its budget.
+    pub needs_usage: bool,
+    /// What it may spend.
+    pub budget: Option<Budget>,
     enabled: bool,
     expires: Option<SystemTime>,
 }
 
 impl Client {
-    fn new(key: &ApiKey, rates: &Rates) -> Self {
+    fn new(key: &ApiKey, (rates, spendings): (&Rates, &Spendings)) -> Self {
         let own = |rate| rates.shared((Level::Key, &key.name), rate);
+        let id = identity(&[b"client", key.name.as_bytes(), &key.digest]);
+        let budget = |budget| spendings.budget(id, &key.name, budget);
         Self {
-            id: identity(&[b"client", key.name.as_bytes(), &key.digest]),
+            id,
             name: Arc::from(key.name.as_str()),
             models: key.models.clone(),
             rates: key.rate_limit.as_ref().map(own),
             max_concurrent: key.max_concurrent,
             priority: key.priority,
+            needs_usage: key.budget.is_some() || key.rate_limit.is_some_and(|rate| rate.tpm.is_some()),
+            budget: key.budget.map(budget),
             enabled: key.enabled,
             expires: key.expires,
         }
@@ -81,9 +90,9 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// The keys of a config, with their buckets among `rates`.
-    pub fn new(keys: &[ApiKey], rates: &Rates) -> Self {
-        let client = |key: &ApiKey| (key.digest, Arc::new(Client::new(key, rates)));
+    /// The keys of a config, with their buckets among `rates`, and what they have spent.
+    pub fn new(keys: &[ApiKey], (rates, spendings): (&Rates, &Spendings)) -> Self {
+        let client = |key: &ApiKey| (key.digest, Arc::new(Client::new(key, (rates, spendings))));
         Self {
             by_digest: keys.iter().map(client).collect(),
         }
@@ -163,6 +172,11 @@ mod tests {
     const OFF: &str = "switched-off-0123456789";
     const OVER: &str = "has-ended-0123456789";
 
+    fn nothing_used() -> (&'static Rates, &'static Spendings) {
+        let nothing: &'static (Rates, Spendings) = Box::leak(Box::default());
+        (&nothing.0, &nothing.1)
+    }
+
     fn now() -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_hours(500_000)
     }
@@ -199,7 +213,7 @@ mod tests {
     fn keys() -> Keys {
         Keys::new(
             &[key("one", ONE), key("two", TWO), off(), until(now())],
-            &Rates::default(),
+            nothing_used(),
         )
     }
 
@@ -269,7 +283,7 @@ mod tests {
     fn a_key_is_taken_up_to_its_end_and_not_at_it() {
         let (before, keys) = (
             now() - Duration::from_nanos(100),
-            Keys::new(&[until(now())], &Rates::default()),
+            Keys::new(&[until(now())], nothing_used()),
         );
         let presented = headers(&[("x-api-key", OVER)]);
         assert!(keys.identify(&presented, before).is_ok());
@@ -279,17 +293,17 @@ mod tests {
     #[test]
     fn a_config_whose_keys_are_all_over_lets_nobody_in_and_one_without_keys_anybody() {
         for keys in [vec![off()], vec![until(now())], vec![off(), until(now())]] {
-            let keys = Keys::new(&keys, &Rates::default());
+            let keys = Keys::new(&keys, nothing_used());
             assert!(keys.identify(&HeaderMap::new(), now()).is_err());
             assert!(keys.identify(&headers(&[("x-api-key", OFF)]), now()).is_err());
         }
-        let open = Keys::new(&[], &Rates::default());
+        let open = Keys::new(&[], nothing_used());
         assert!(matches!(open.identify(&HeaderMap::new(), now()), Ok(None)));
     }
 
     #[test]
     fn a_key_keeps_its_identity_over_a_reload_and_another_under_its_name_does_not_inherit_it() {
-        let id = |keys: &[ApiKey]| Keys::new(keys, &Rates::default()).named("one").unwrap().id;
+        let id = |keys: &[ApiKey]| Keys::new(keys, nothing_used()).named("one").unwrap().id;
         let before = id(&[key("one", ONE)]);
         let kept = id(&[
             key("two", TWO),
@@ -306,7 +320,7 @@ mod tests {
     #[test]
     fn a05_a_guess_is_looked_up_by_its_digest_which_is_as_far_off_for_a_near_one_as_for_any() {
         let right = "0123456789abcdef0123456789abcdef";
-        let keys = Keys::new(&[key("right", right)], &Rates::default());
+        let keys = Keys::new(&[key("right", right)], nothing_used());
         let alike = |guess: &str| {
             let pairs = digest(guess.as_bytes()).into_iter().zip(digest(right.as_bytes()));
             pairs.take_while(|(ours, theirs)| ours == theirs).count()

@@ -15,6 +15,7 @@ use crate::base::Secret;
 use crate::base::hasher::Mixing;
 use crate::config::types;
 use crate::observe::BackendMeters;
+use crate::prices::Seller;
 use crate::upstream::Endpoint;
 
 /// A backend of the running config.
@@ -64,6 +65,14 @@ pub struct BackendKey {
 }
 
 impl Backend {
+    /// It, as whose prices those of its models are.
+    pub fn seller(&self) -> Seller<'_> {
+        Seller {
+            backend: &self.name,
+            host: self.authority.host(),
+        }
+    }
+
     /// Whether its answers are read to their end where the client leaves.
     pub fn is_drained(&self) -> bool {
         self.config.on_disconnect == types::OnDisconnect::Drain
@@ -181,6 +190,13 @@ impl Vitals {
         });
         known.milliseconds += (milliseconds - known.milliseconds) * NEW_LATENCY;
         known.noted = now;
+    }
+
+    /// How long first bytes of the model that answered last take, in milliseconds, and when it did.
+    pub fn last_latency(&self) -> Option<(f64, Instant)> {
+        let latency = self.latency.lock();
+        let last = latency.values().max_by_key(|known| known.noted)?;
+        Some((last.milliseconds, last.noted))
     }
 
     /// How long first bytes take in milliseconds, if that was seen lately.

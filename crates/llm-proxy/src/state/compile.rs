@@ -23,6 +23,8 @@ use crate::config::types::{self, Auth, ClientTls, Config, OnDisconnect, Protocol
 use crate::health::RetryBudget;
 use crate::limits::Buckets;
 use crate::observe::AliasMeters;
+use crate::observe::meters::Server;
+use crate::prices::{Price, Prices};
 use crate::prompts::Prompts;
 use crate::routing::{Aliases, Room, Smooth};
 use crate::upstream::{Address, Tls};
@@ -42,9 +44,11 @@ pub struct Snapshot {
     pub names: Aliases,
     /// Aliases by name, globs among them.
     pub aliases: HashMap<String, Arc<Alias>, Mixing>,
+    /// What models cost.
+    pub prices: Prices,
     /// The prompts that are put into requests.
     pub prompts: Arc<Prompts>,
-    /// Whether usage must be known of streams that did not ask for it.
+    /// Whether usage must be known of streams that did not ask for it, whoever sends them.
     pub needs_usage: bool,
     /// Whether a backend is read to its end where its client leaves.
     pub drains: bool,
@@ -107,6 +111,8 @@ pub struct Route {
     pub room: Room,
     /// Its clocks.
     pub timeouts: Timeouts,
+    /// What its model costs, where that is the same for all requests; none: nobody knows.
+    price: Option<Arc<Price>>,
 }
 
 /// The model of a route, with all that is made of its name.
@@ -143,6 +149,14 @@ impl Snapshot {
     /// The alias that a model name means, enabled or not.
     pub fn alias(&self, model: &str) -> Option<&Arc<Alias>> {
         self.aliases.get(self.names.find(model)?)
+    }
+
+    /// What `model` costs on a route of `alias`. Only where the client chooses the model is it looked for now.
+    pub fn price(&self, route: &Route, alias: &Alias, model: &str) -> Option<Arc<Price>> {
+        if route.model.is_some() || *alias.name == *model {
+            return route.price.clone();
+        }
+        self.prices.find(route.backend.seller(), model, &alias.name)
     }
 
     /// Whether a backend of that identity is in it, with that key if one is asked for.
@@ -182,15 +196,17 @@ pub fn compile(config: Config, generation: u64, live: &Live) -> Result<Snapshot,
         .map(|backend| (backend.config.name.as_str(), backend))
         .collect();
     let rates = config.rate_limit.as_ref();
+    let prices = Prices::new(&config.prices);
     let alias = |(name, model): (&String, &types::Model)| {
-        let mut alias = compile_alias(name, model, &by_name, &config, live);
+        let mut alias = compile_alias((name, model), &by_name, (&config, &prices), live);
         let own = rates.and_then(|rates| rates.per_model.get(name));
         alias.rates = own.map(|rate| live.rates.shared((Level::Model, name), rate));
         (name.clone(), Arc::new(alias))
     };
     let aliases = config.models.iter().map(alias).collect();
+    // The one place that decides it for all requests; what a key alone needs is the client's own.
     let needs_usage = config.ledger.is_some() || limits_tokens(&config);
-    let keys = Keys::new(&config.api_keys, &live.rates);
+    let keys = Keys::new(&config.api_keys, (&live.rates, &live.spendings));
     let global = rates.and_then(|rates| rates.global.as_ref());
     let global_rates = global.map(|rate| live.rates.shared((Level::Global, ""), rate));
     let per_ip = rates.and_then(|rates| rates.per_ip.as_ref());
@@ -209,6 +225,7 @@ pub fn compile(config: Config, generation: u64, live: &Live) -> Result<Snapshot,
         backends,
         names,
         aliases,
+        prices,
         prompts,
         needs_usage,
         drains,
@@ -219,22 +236,18 @@ pub fn compile(config: Config, generation: u64, live: &Live) -> Result<Snapshot,
 }
 
 fn limits_tokens(config: &Config) -> bool {
-    let rates = config.rate_limit.as_ref();
-    let of_key =
-        |key: &types::ApiKey| key.budget.is_some() || key.rate_limit.is_some_and(|rate| rate.tpm.is_some());
-    rates.is_some_and(|rates| {
+    config.rate_limit.as_ref().is_some_and(|rates| {
         let levels = rates.global.iter().chain(&rates.per_ip);
         levels
             .chain(rates.per_model.values())
             .any(|rate| rate.tpm.is_some())
-    }) || config.api_keys.iter().any(of_key)
+    })
 }
 
 fn compile_alias(
-    name: &str,
-    model: &types::Model,
+    (name, model): (&str, &types::Model),
     backends: &HashMap<&str, &Arc<Backend>>,
-    config: &Config,
+    (config, prices): (&Config, &Prices),
     live: &Live,
 ) -> Alias {
     let mut tiers: BTreeMap<i32, Vec<Arc<Route>>> = BTreeMap::new();
@@ -256,6 +269,7 @@ fn compile_alias(
                 lacks: route.lacks.clone(),
             },
             timeouts: config.timeout.with(backend.config.timeout).with(model.timeout),
+            price: prices.find(backend.seller(), route.model.as_deref().unwrap_or(name), name),
         };
         tiers.entry(route.priority).or_default().push(Arc::new(compiled));
     }
@@ -327,6 +341,11 @@ fn compile_backend(config: &types::Backend, live: &Live) -> Result<Backend, Stri
     let endpoint = live
         .pools
         .endpoint(address(config, &scheme, &authority).map_err(|why| unusable(&why))?);
+    let server = Server {
+        host: authority.host().trim_matches(['[', ']']).into(),
+        port: port(&scheme, &authority),
+        protocol: config.protocol,
+    };
     let header = |text: &str| {
         HeaderValue::from_bytes(text.as_bytes()).map_err(|_why| unusable("its name is not a header value"))
     };
@@ -338,7 +357,7 @@ fn compile_backend(config: &types::Backend, live: &Live) -> Result<Backend, Stri
         endpoint,
         keys: keys(config, id).ok_or_else(|| unusable("a key of it is not a header value"))?,
         vitals: live.vitals(id),
-        meters: live.meters.backend(id, &config.name),
+        meters: live.meters.backend(id, &config.name, server),
         host: header(authority.as_str())?,
         scheme,
         targets: targets(config).ok_or_else(|| unusable("its url and paths make no valid path"))?,
@@ -367,12 +386,17 @@ fn is_openai(host: &str) -> bool {
     })
 }
 
+fn port(scheme: &Scheme, authority: &Authority) -> u16 {
+    let usual = if *scheme == Scheme::HTTPS { 443 } else { 80 };
+    authority.port_u16().unwrap_or(usual)
+}
+
 fn address(config: &types::Backend, scheme: &Scheme, authority: &Authority) -> Result<Address, String> {
     let secure = *scheme == Scheme::HTTPS;
     Ok(Address {
         host: authority.host().trim_matches(['[', ']']).to_owned(),
-        port: authority.port_u16().unwrap_or(if secure { 443 } else { 80 }),
-        tls: secure.then(|| tls(&config.tls)).transpose()?,
+        port: port(scheme, authority),
+        tls: secure.then(|| client_tls(&config.tls)).transpose()?,
         http: config.http,
         proxy: config.http_proxy.clone(),
         allow_metadata: config.allow_metadata,
@@ -380,7 +404,11 @@ fn address(config: &types::Backend, scheme: &Scheme, authority: &Authority) -> R
 }
 
 /// Reads the file of authorities at each reload: it may have been replaced under the same name.
-fn tls(config: &ClientTls) -> Result<Tls, String> {
+/// TLS towards a server, with its file read.
+///
+/// # Errors
+/// A sentence: the file cannot be read.
+pub fn client_tls(config: &ClientTls) -> Result<Tls, String> {
     let read =
         |path: &PathBuf| std::fs::read(path).map_err(|error| format!("its `tls.ca` cannot be read: {error}"));
     Ok(Tls {

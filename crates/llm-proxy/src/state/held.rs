@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::places::Place;
 use super::rates::{self, Counter, Level};
+use super::spending::Reserved;
 use crate::base::clock;
 use crate::limits::Unit;
 
@@ -14,6 +15,8 @@ pub struct Held {
     pub place: Option<Place>,
     /// What it has taken from the rate limits; none where no limit counts for it.
     pub rated: Option<Rated>,
+    /// What was put aside of its key's budget; none where it has none.
+    pub reserved: Option<Box<Reserved>>,
 }
 
 /// What a request has taken from the limits that count for it.

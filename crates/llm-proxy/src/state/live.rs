@@ -16,12 +16,14 @@ use super::meters::Meters;
 use super::pins::Pins;
 use super::places::Places;
 use super::rates::Rates;
+use super::spending::Spendings;
 use super::told::Told;
 use crate::base::clock;
 use crate::config::types::Config;
 use crate::health::{Policy, Registry, RetryBudget};
 use crate::limits::Guesses;
 use crate::observe::access::Access;
+use crate::observe::lately;
 use crate::routing::Smooth;
 use crate::upstream::Pools;
 
@@ -74,6 +76,8 @@ pub struct Live {
     pub places: Arc<Places>,
     /// What has been taken from the rate limits.
     pub rates: Rates,
+    /// What keys have spent of their budgets.
+    pub spendings: Spendings,
     /// What is counted of aliases and backends.
     pub meters: Meters,
     /// Access records, and the count of requests in flight.
@@ -102,6 +106,7 @@ impl Live {
             told: Told::default(),
             places: Places::new(config.concurrency),
             rates: Rates::default(),
+            spendings: Spendings::default(),
             meters: Meters::default(),
             access,
             lifecycle: Lifecycle::default(),
@@ -164,9 +169,22 @@ impl Live {
         )
     }
 
+    /// A point of the last quarter of an hour is over.
+    pub fn close_point(&self) {
+        let waiting = self.places.view().now.waiting;
+        let ended = self
+            .access
+            .series()
+            .close(self.access.in_flight().count(), waiting);
+        if ended.is_multiple_of(lately::POINTS as u64) {
+            self.meters.close_cells();
+        }
+    }
+
     /// Forgets the state of backends, aliases and limits that no config holds any longer, and conversations that are over.
     pub fn forget_unused(&self) {
         self.rates.forget_unused();
+        self.spendings.forget_unused();
         self.meters.forget_unused();
         self.told.sweep(clock::now());
         self.vitals

@@ -506,7 +506,7 @@ async fn x10_a_backend_that_is_read_to_its_end_is_still_bounded() {
     let hand = Hand::start().await;
     let twist = Twist {
         a: ", on_disconnect: drain",
-        top: "timeout: {idle: 300ms}\n",
+        top: "timeout: {idle: 2s}\n",
     };
     let tongue = Tongue::Messages;
     let proxy = Proxy::start(&rig::config(tongue, (&hand.url(), &hand.url()), twist)).await;

@@ -116,7 +116,7 @@ fn wrong_usage_ends_with_2_and_says_so_on_standard_error() {
 #[test]
 fn k01_check_tells_every_error_at_once_each_with_its_place_and_exits_with_2() {
     let bad =
-        format!("{LEAST}lisen: x\nwatch: maybe\ntimeout: {{idle: soon}}\ntelemetry: {{otlp: 'http://x'}}\n");
+        format!("{LEAST}lisen: x\nwatch: maybe\ntimeout: {{idle: soon}}\ncluster: {{redis: 'redis://x'}}\n");
     let folder = Folder::new().with("config.yaml", &bad);
     let output = folder.run(&["check"]);
     let text = err(&output);
@@ -144,7 +144,7 @@ fn k01_check_tells_every_error_at_once_each_with_its_place_and_exits_with_2() {
 fn check_of_a_good_file_says_what_it_holds_and_exits_with_0() {
     let folder = Folder::new()
         .with("config.yaml", LEAST)
-        .with("other.yaml", &format!("{LEAST}telemetry: {{otlp: 'http://x'}}\n"));
+        .with("other.yaml", &format!("{LEAST}cluster: {{redis: 'redis://x'}}\n"));
     let good = folder.run(&["check"]);
     assert_eq!((good.status.code(), err(&good).as_str()), (Some(0), ""));
     assert!(
@@ -222,6 +222,15 @@ models:
 ";
     let folder = Folder::new().with("config.yaml", yaml);
     let explain = |args: &[&str]| folder.run(&[&["explain"], args].concat());
+    let priced = Folder::new()
+        .with("config.yaml", &yaml.replace("real-1", "gpt-5-2025-08-07"))
+        .run(&["explain", "--model", "m", "--key", "all"]);
+    let priced = out(&priced);
+    assert!(
+        priced.contains("price: $1.25 in, $0.125 cached, $10 out a million tokens (OpenAI, 20"),
+        "{priced}"
+    );
+    assert_eq!(priced.matches("price: unknown").count(), 1, "{priced}");
     let plan = explain(&["--model", "m", "--key", "all", "--dialect", "chat"]);
     let text = out(&plan);
     assert_eq!(plan.status.code(), Some(0), "{}", err(&plan));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llm_sim::{Answer, Newline, Sim, Speaks};
+use llm_sim::{Answer, Gate, Newline, Sim, Speaks};
 
 use crate::client::{Client, DIALECTS, Dialect, Ended, ask};
 
@@ -83,6 +83,24 @@ async fn events_come_in_their_time() {
     let took = sim.seen()[0].arrived.elapsed();
     assert_eq!(reply.events().len(), 4);
     assert!(took >= ms(70), "20 + 20 + 3 x 10, not {took:?}");
+}
+
+#[tokio::test]
+async fn an_answer_waits_behind_a_gate_and_nobody_else_does() {
+    let (sim, gate) = (Sim::start(Speaks::Chat).await.unwrap(), Gate::default());
+    sim.next(Answer::events(["data: late\n\n"]).behind(&gate))
+        .next(Answer::events(["data: early\n\n"]));
+    let mut late = std::pin::pin!(ask(&sim, Dialect::Chat, true));
+    let others = async {
+        sim.wait_seen(1).await;
+        ask(&sim, Dialect::Chat, true).await.text()
+    };
+    tokio::select! {
+        _ = &mut late => panic!("the gate is closed"),
+        text = others => assert_eq!(text, "data: early\n\n"),
+    }
+    gate.open();
+    assert_eq!(late.await.text(), "data: late\n\n");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use super::configs;
 use super::process::Process;
 use super::rows::{Ask, Target};
+use super::sink;
 
 /// Where the load and the backend run, and where the target runs.
 const CORES: (usize, usize) = (0, 1);
@@ -69,6 +70,7 @@ pub(super) struct Rig {
     prompted: (Process, SocketAddr),
     silent: (Process, SocketAddr),
     filed: (Process, SocketAddr),
+    traced: (Process, SocketAddr),
 }
 
 impl Rig {
@@ -81,6 +83,7 @@ impl Rig {
         let prompted = start(Target::Prompted, &yard)?;
         let silent = start(Target::Silent, &yard)?;
         let filed = start(Target::Filed, &yard)?;
+        let traced = start(Target::Traced, &yard)?;
         Ok(Self {
             yard,
             nginx,
@@ -89,6 +92,7 @@ impl Rig {
             prompted,
             silent,
             filed,
+            traced,
         })
     }
 
@@ -102,6 +106,7 @@ impl Rig {
             Target::Prompted => self.prompted.1,
             Target::Silent => self.silent.1,
             Target::Filed => self.filed.1,
+            Target::Traced => self.traced.1,
         }
     }
 
@@ -115,6 +120,7 @@ impl Rig {
             Target::Prompted => &self.prompted.0,
             Target::Silent => &self.silent.0,
             Target::Filed => &self.filed.0,
+            Target::Traced => &self.traced.0,
         }
     }
 
@@ -152,6 +158,10 @@ fn launch(target: Target, yard: &Yard, dir: &Path) -> Result<(Process, SocketAdd
             let text = configs::proxy(listen, backend, configs::LIMITED);
             (text.replace(configs::LOG, log), ours())
         }
+        Target::Traced => (
+            configs::proxy(listen, backend, configs::LIMITED) + &configs::telemetry(sink::start()?),
+            ours(),
+        ),
     };
     Ok((run(words, &text, target.name(), dir)?, listen))
 }

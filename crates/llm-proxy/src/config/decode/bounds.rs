@@ -14,6 +14,8 @@ pub(super) fn timeouts(top: &View<'_>) -> Timeouts {
         first_byte: timeout.duration("first_byte"),
         idle: timeout.duration("idle"),
         total: timeout.duration("total"),
+        min_rate: timeout.int("min_rate").unwrap_or(0),
+        min_rate_window: timeout.duration("min_rate_window"),
     }
 }
 
@@ -25,6 +27,8 @@ pub(super) fn overrides(item: &View<'_>) -> TimeoutOverrides {
         first_byte: timeout.maybe_duration("first_byte"),
         idle: timeout.maybe_duration("idle"),
         total: timeout.maybe_duration("total"),
+        min_rate: timeout.int("min_rate"),
+        min_rate_window: timeout.maybe_duration("min_rate_window"),
     }
 }
 

@@ -6,22 +6,25 @@ mod clients;
 mod failure;
 mod logging;
 mod models;
+mod prices;
 mod prompts;
+mod telemetry;
 
 use std::path::Path;
 
 pub(crate) use backends::of_protocol;
+pub(crate) use prices::price_list;
 pub(crate) use prompts::prompt;
 
 use super::fields::{self, logging as log_fields};
 use super::formats;
 use super::tree::Node;
-use super::types::{Config, Prompt};
+use super::types::{Config, FileSource, Prices, Prompt};
 use super::view::View;
 use crate::base::Secret;
 
-/// The config that the file says, with the prompts that it names. Paths in it are relative to `dir`.
-pub(crate) fn config(root: &Node, dir: &Path, system_prompts: Vec<Prompt>) -> Config {
+/// The config that the file says, with the prompts and prices that it names. Paths in it are relative to `dir`.
+pub(crate) fn config(root: &Node, dir: &Path, system_prompts: Vec<Prompt>, prices: Prices) -> Config {
     let top = View::top(root);
     Config {
         listen: top.list("listen", |text| formats::listen(text, dir)),
@@ -42,7 +45,7 @@ pub(crate) fn config(root: &Node, dir: &Path, system_prompts: Vec<Prompt>) -> Co
         rate_limit: bounds::rate_limits(&top),
         concurrency: bounds::concurrency(&top),
         system_prompts,
-        prompt_sources: prompts::sources(&top, dir),
+        sources: sources(&top, dir, &prices),
         limits: bounds::limits(&top),
         expose_headers: bounds::expose_headers(&top),
         stream: bounds::stream(&top),
@@ -51,11 +54,16 @@ pub(crate) fn config(root: &Node, dir: &Path, system_prompts: Vec<Prompt>) -> Co
         logging: logging::logging(&top, dir),
         ledger: ledger(&top),
         cluster: cluster(&top),
-        telemetry: top
-            .maybe_section("telemetry", &log_fields::TELEMETRY)
-            .and_then(|s| s.text("otlp")),
-        prices: prices(&top, dir),
+        telemetry: telemetry::telemetry(&top, dir),
+        prices,
     }
+}
+
+/// Where prompts and prices come from that stand in files.
+fn sources(top: &View<'_>, dir: &Path, prices: &Prices) -> Vec<FileSource> {
+    let mut sources = prompts::sources(top, dir);
+    sources.extend(prices.file.clone().map(FileSource::File));
+    sources
 }
 
 fn ledger(top: &View<'_>) -> Option<Secret> {
@@ -66,9 +74,4 @@ fn ledger(top: &View<'_>) -> Option<Secret> {
 fn cluster(top: &View<'_>) -> Option<Secret> {
     let cluster = top.maybe_section("cluster", &log_fields::CLUSTER)?;
     cluster.read("redis", |url| Some(Secret::new(url)))
-}
-
-fn prices(top: &View<'_>, dir: &Path) -> Option<std::path::PathBuf> {
-    let prices = top.maybe_section("prices", &log_fields::PRICES)?;
-    prices.read("file", |text| Some(formats::path(text, dir)))
 }

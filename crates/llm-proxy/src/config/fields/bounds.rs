@@ -8,6 +8,13 @@ const CONNECT_ABOUT: &str = "To connect to a backend.";
 const FIRST_BYTE_ABOUT: &str = "From the request to the first real content of the answer (the commit point).";
 const IDLE_ABOUT: &str = "Silence inside a stream.";
 const TOTAL_ABOUT: &str = "The whole request with all its attempts.";
+const RATE_ABOUT: &str = "The slowest that an answer may come, in bytes a second, while it is held back and somebody else \
+                          could still give it: JSON until it is all there, a stream for `min_rate_window` from its first \
+                          content on, unless it has kept the pace before. What is slower counts as silence. 0: any pace \
+                          will do.";
+const RATE_WINDOW_ABOUT: &str = "Over how long `min_rate` is measured.";
+/// A rate in bytes a second; 0: none.
+const RATE_KIND: Kind = Kind::Int(0, u32::MAX as i64);
 
 /// `timeout`
 pub(crate) static TIMEOUT: Section = Section {
@@ -24,6 +31,8 @@ pub(crate) static TIMEOUT: Section = Section {
         field("first_byte", Kind::Timeout, Value("120s"), FIRST_BYTE_ABOUT),
         field("idle", Kind::Timeout, Value("90s"), IDLE_ABOUT),
         field("total", Kind::Timeout, Value("30m"), TOTAL_ABOUT),
+        field("min_rate", RATE_KIND, Value("0"), RATE_ABOUT),
+        field("min_rate_window", Kind::Timeout, Value("5s"), RATE_WINDOW_ABOUT),
     ],
 };
 
@@ -36,6 +45,8 @@ pub(crate) static OVERRIDES: Section = Section {
         field("first_byte", Kind::Timeout, Nothing, FIRST_BYTE_ABOUT),
         field("idle", Kind::Timeout, Nothing, IDLE_ABOUT),
         field("total", Kind::Timeout, Nothing, TOTAL_ABOUT),
+        field("min_rate", RATE_KIND, Nothing, RATE_ABOUT),
+        field("min_rate_window", Kind::Timeout, Nothing, RATE_WINDOW_ABOUT),
     ],
 };
 

@@ -10,7 +10,9 @@ pub(crate) mod clients;
 pub(crate) mod failure;
 pub(crate) mod logging;
 pub(crate) mod models;
+pub(crate) mod prices;
 pub(crate) mod prompts;
+pub(crate) mod telemetry;
 pub(crate) mod top;
 
 use super::formats::{self, Format};
@@ -76,6 +78,8 @@ pub(crate) enum Kind {
     Share,
     /// A number above 0.
     Positive,
+    /// A number from 0.
+    Amount,
     /// A text of a form.
     Text(&'static Format),
     /// A key or password: never shown, and better not in the file itself.

@@ -2,7 +2,7 @@
 
 use super::Default::{List, Nothing, Required, Value};
 use super::{Field, Keys, Kind, Section, field};
-use super::{backends, bounds, clients, failure, logging, models, prompts};
+use super::{backends, bounds, clients, failure, logging, models, prompts, telemetry};
 use crate::config::formats;
 
 /// The whole file.
@@ -44,7 +44,7 @@ const FIELDS: &[Field] = &[
         "admin",
         Kind::Section(&clients::ADMIN),
         Nothing,
-        "The admin listener: a status page at `/`, the same as JSON at `/api/status`.",
+        "The admin listener: the dashboard at `/`, the same as JSON at `/api/status`, `/metrics`.",
     ),
     field(
         "api_keys",
@@ -149,7 +149,7 @@ const FIELDS: &[Field] = &[
     ),
     field(
         "telemetry",
-        Kind::Section(&logging::TELEMETRY),
+        Kind::Section(&telemetry::TELEMETRY),
         Nothing,
         "Traces and metrics over OTLP.",
     ),

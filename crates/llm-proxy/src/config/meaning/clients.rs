@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::Once;
 use crate::config::fields::clients::{ADMIN, API_KEY};
+use crate::config::fields::logging::LEDGER;
 use crate::config::findings::Findings;
 use crate::config::formats;
 use crate::config::tree::Node;
@@ -30,6 +31,7 @@ pub(super) fn check(top: &View<'_>, now: SystemTime, findings: &mut Findings<'_>
     admin(top, findings);
     keys(top, findings);
     expired(top, now, findings);
+    forgetful(top, findings);
     if top.truth("proxy_protocol") && top.items("trusted_proxies").is_empty() {
         let message = "without `trusted_proxies` nobody is believed: name the proxies that speak it";
         findings.error(top.span("proxy_protocol"), message);
@@ -42,6 +44,20 @@ pub(super) fn check(top: &View<'_>, now: SystemTime, findings: &mut Findings<'_>
         {
             findings.warn(network.span, "this believes anybody's `X-Forwarded-For`");
         }
+    }
+}
+
+/// What is spent is remembered by the ledger alone.
+fn forgetful(top: &View<'_>, findings: &mut Findings<'_>) {
+    let url = top.section("ledger", &LEDGER).text("url");
+    if url.is_some_and(|url| url != "off") {
+        return;
+    }
+    let keys = top.sections("api_keys", &API_KEY);
+    if let Some(budget) = keys.iter().find_map(|key| key.get("budget")) {
+        let help = "set `ledger.url`".to_owned();
+        let message = "without a ledger, what was spent of a budget is forgotten at a restart";
+        findings.warn_with(budget.span, message, help);
     }
 }
 

@@ -19,9 +19,10 @@ use super::fields::prompts::PROMPT;
 use super::findings::Findings;
 use super::formats;
 use super::meaning::Audience;
+use super::prices;
 use super::source;
 use super::tree::Node;
-use super::types::{Prompt, PromptSource};
+use super::types::{FileSource, Prompt};
 use super::vars::World;
 use super::view::View;
 use crate::base::secret::digest;
@@ -111,7 +112,7 @@ fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
-impl PromptSource {
+impl FileSource {
     /// The folder in which a change of it can be seen.
     pub fn folder(&self) -> &Path {
         match self {
@@ -128,7 +129,7 @@ impl PromptSource {
         };
         let each = files.iter().flat_map(|file| {
             let name = digest(file.as_os_str().as_encoded_bytes());
-            let text = source::bytes(file, file::LARGEST);
+            let text = source::bytes(file, prices::LARGEST);
             [name, text.map_or([0; 32], |bytes| digest(&bytes))]
         });
         digest(&each.flatten().collect::<Vec<u8>>())

@@ -98,7 +98,7 @@ fn folders_files_and_texts_are_read() {
             "team.md: Be kind.",
         ]
     );
-    assert_eq!(config.prompt_sources.len(), 2);
+    assert_eq!(config.sources.len(), 2);
 }
 
 #[test]
@@ -271,8 +271,8 @@ fn an_error_in_a_file_is_shown_as_one_of_the_config_and_without_the_values_of_va
 fn a_change_of_a_prompt_file_can_be_seen() {
     let folder = Folder::new("prompts-changed", &[("p/a.md", "A"), ("team.md", "A")]);
     let config = folder.config("[{dir: p}, {file: team.md}]");
-    let [dir, file] = &config.prompt_sources[..] else {
-        panic!("{:?}", config.prompt_sources);
+    let [dir, file] = &config.sources[..] else {
+        panic!("{:?}", config.sources);
     };
     assert_eq!((dir.folder(), file.folder()), (&*folder.0.join("p"), &*folder.0));
     let state = || (dir.fingerprint(), file.fingerprint());

@@ -16,6 +16,10 @@ pub struct Timeouts {
     pub idle: Duration,
     /// All of it.
     pub total: Duration,
+    /// The slowest that an answer may come while it is held back, in bytes a second; 0: at any pace.
+    pub min_rate: u32,
+    /// Over how long that is measured.
+    pub min_rate_window: Duration,
 }
 
 /// Clocks that a backend or a model sets for itself.
@@ -29,6 +33,10 @@ pub struct TimeoutOverrides {
     pub idle: Option<Duration>,
     /// All of it.
     pub total: Option<Duration>,
+    /// The slowest that an answer may come while it is held back.
+    pub min_rate: Option<u32>,
+    /// Over how long that is measured.
+    pub min_rate_window: Option<Duration>,
 }
 
 impl Timeouts {
@@ -41,6 +49,8 @@ impl Timeouts {
             first_byte: over.first_byte.unwrap_or(self.first_byte),
             idle: over.idle.unwrap_or(self.idle),
             total: over.total.unwrap_or(self.total),
+            min_rate: over.min_rate.unwrap_or(self.min_rate),
+            min_rate_window: over.min_rate_window.unwrap_or(self.min_rate_window),
         }
     }
 }

@@ -6,11 +6,12 @@ mod clients;
 mod failure;
 mod logging;
 mod models;
+mod prices;
 mod prompts;
 mod secrets;
+mod telemetry;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -23,7 +24,9 @@ pub use clients::{Admin, ApiKey, Budget, Listen, Period, ServerTls};
 pub use failure::{Detection, ErrorMap, Fallback, StatusPattern, TextPattern, Trip, WhenAllCooling};
 pub use logging::{Bodies, LogFile, LogFormat, Logging, Mask, Rotate};
 pub use models::{Model, Route, Strategy};
-pub use prompts::{Prompt, PromptPosition, PromptSettings, PromptSource};
+pub use prices::{ModelPrice, PriceList, Prices, Rates};
+pub use prompts::{FileSource, Prompt, PromptPosition, PromptSettings};
+pub use telemetry::{OtlpProtocol, Telemetry};
 
 /// The whole config.
 #[derive(Clone, Debug)]
@@ -56,8 +59,8 @@ pub struct Config {
     pub concurrency: Concurrency,
     /// Prompts that are injected, in the file's order, a folder's by their names.
     pub system_prompts: Vec<Prompt>,
-    /// Where those come from that stand in files.
-    pub prompt_sources: Vec<PromptSource>,
+    /// What else is read with the config's own file.
+    pub sources: Vec<FileSource>,
     /// Sizes.
     pub limits: Limits,
     /// Whether answers carry the `x-llm-proxy-*` headers.
@@ -74,8 +77,8 @@ pub struct Config {
     pub ledger: Option<Secret>,
     /// Redis of the cluster; none: this node alone.
     pub cluster: Option<Secret>,
-    /// OTLP endpoint; none: off.
-    pub telemetry: Option<String>,
-    /// A price table that overrides the built-in one.
-    pub prices: Option<PathBuf>,
+    /// Traces and metrics over OTLP; none: off.
+    pub telemetry: Option<Telemetry>,
+    /// Prices beside the built-in ones.
+    pub prices: Prices,
 }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use crate::base::glob::Glob;
 use crate::config::Template;
 
-/// Where prompts come from that are not in the config file itself.
+/// What belongs to the config beside its own file, prompts and prices: when it changes, the config has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PromptSource {
+pub enum FileSource {
     /// All `*.md` of a folder.
     Dir(PathBuf),
     /// One file.

@@ -1,9 +1,7 @@
 //! How a cooldown ends: by one real request that probes, never by time alone.
 
-use std::time::Duration;
-
-use futures_util::future::join_all;
-use llm_sim::{Answer, Sim};
+use futures_util::future::{join, join_all};
+use llm_sim::{Answer, Gate, Sim};
 
 use super::setting::{
     Tongue, answered_by, answers, backend_of, backends, cooldowns, cooled, count, due, in_turn, in_turn_of,
@@ -24,23 +22,23 @@ async fn probe_is_due(a: &Sim, b: &Sim) -> Proxy {
 
 #[tokio::test]
 async fn c01_of_fifty_requests_at_expiry_one_probes_and_its_success_brings_the_traffic_back() {
-    const SLOW: Duration = Duration::from_secs(1);
-    let [a, b] = sims().await;
+    let ([a, b], gate) = (sims().await, Gate::default());
     let proxy = probe_is_due(&a, &b).await;
-    a.always(Answer::healthy().head_delay(SLOW));
+    a.always(Answer::healthy().behind(&gate));
     let clients: Vec<_> = (0..50).map(|_| proxy.client()).collect();
-    let replies = join_all(clients.iter().map(|client| client.chat("m", false))).await;
+    let asked = join_all(clients.iter().map(|client| client.chat("m", false)));
+    let all_but_the_probe = async {
+        proxy.recorded(1 + 49).await;
+        assert_eq!(a.seen().len(), 2, "the failure, and one probe");
+        gate.open();
+    };
+    let (replies, ()) = join(asked, all_but_the_probe).await;
     let names: Vec<String> = replies.iter().map(backend_of).collect();
-    let seen = a.seen();
-    assert!(count(&names, "a") >= 1, "the probe itself is answered");
-    assert!(count(&names, "b") >= 1, "others do not wait for the probe");
-    let probe = &seen[1];
-    for later in &seen[2..] {
-        assert!(
-            later.arrived >= probe.arrived + SLOW,
-            "a second request came to a before the probe had succeeded"
-        );
-    }
+    assert_eq!(
+        (count(&names, "a"), count(&names, "b")),
+        (1, 49),
+        "nobody waits for the probe, and the probe itself is answered"
+    );
     a.always(Answer::healthy());
     assert_eq!(answers(&proxy, 3).await, ["a"; 3]);
     assert!(cooldowns(&proxy, "a").await.is_empty());

@@ -114,7 +114,7 @@ async fn opened(proxy: &Proxy, model: &str, streams: usize) -> Vec<Streaming> {
 #[tokio::test]
 async fn fastest_looks_at_each_once_and_then_stays_with_the_quick_one() {
     let [a, b] = sims().await;
-    a.always(Answer::healthy().head_delay(Duration::from_millis(700)));
+    a.always(Answer::healthy().head_delay(Duration::from_millis(1_500)));
     let proxy = Proxy::start(&one_tier(&[&a, &b], &[1, 1], "fastest")).await;
     let names = answers(&proxy, 12).await;
     assert_eq!((count(&names, "a"), count(&names, "b")), (1, 11), "{names:?}");

@@ -116,8 +116,10 @@ async fn the_settings_of_trip_say_when() {
 async fn silence_counts_double() {
     let [a, b] = sims().await;
     a.always(Answer::hang());
-    let settings = "fallback: {trip: {consecutive: 4}}\ntimeout: {first_byte: 200ms}\n";
-    let proxy = Proxy::start(&(in_turn(&[&a, &b]) + settings)).await;
+    let silent = format!("url: \"{}\",", a.url());
+    let config = in_turn(&[&a, &b]).replace(&silent, &format!("{silent} timeout: {{first_byte: 200ms}},"));
+    assert!(config.contains("first_byte"), "{config}");
+    let proxy = Proxy::start(&(config + "fallback: {trip: {consecutive: 4}}\n")).await;
     answered_by(&proxy).await;
     assert!(cooldowns(&proxy, "a").await.is_empty());
     answered_by(&proxy).await;

@@ -122,8 +122,6 @@ async fn f17_what_is_used_up_is_told_to_the_operator() {
             assert!(until > Timestamp::now(), "{cooldown}");
             let attempt = &bench.proxy.recorded(1).await[0]["attempts"][0];
             assert_eq!(told(&attempt["kind"]), kind, "{attempt}");
-            let page = bench.proxy.status_page().await;
-            assert!(page.contains(&format!("{class}, {reason}, ")), "{page}");
             bench.finish().await;
         }
     }

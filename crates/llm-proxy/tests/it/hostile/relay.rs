@@ -18,10 +18,10 @@ models: {{m: {{backend: h, model: real}}}}\n"
     .await
 }
 
-/// Whether anything was said before the flood.
-async fn poured(tongue: Tongue, words: usize) {
+/// So many words are said before the flood, which these clocks end.
+async fn poured(tongue: Tongue, words: usize, clocks: &str) {
     let hand = Hand::start().await;
-    let proxy = before(&hand, tongue, "first_byte: 500ms, total: 700ms").await;
+    let proxy = before(&hand, tongue, clocks).await;
     let start = proxy.memory("VmRSS");
     let request = tongue.request("m", true).to_string();
     let mut asked = proxy
@@ -61,13 +61,13 @@ async fn poured(tongue: Tongue, words: usize) {
 #[tokio::test]
 async fn a22_comments_without_end_take_no_room_and_end_with_the_first_byte_timeout() {
     for tongue in Tongue::ALL {
-        poured(tongue, 0).await;
+        poured(tongue, 0, "first_byte: 500ms").await;
     }
 }
 
 #[tokio::test]
 async fn a22_comments_without_end_behind_the_first_words_end_with_the_total_timeout() {
     for tongue in Tongue::ALL {
-        poured(tongue, 2).await;
+        poured(tongue, 2, "total: 1500ms").await;
     }
 }

@@ -302,7 +302,7 @@ async fn a_key_over_its_own_bound_waits_and_holds_up_nobody_else() {
 #[tokio::test]
 async fn l13_a_place_comes_free_however_a_request_ends() {
     for tongue in Tongue::ALL {
-        let top = "concurrency: {max_requests: 1, queue_size: 0}\ntimeout: {first_byte: 200ms}\nfallback: {max_attempts: 1, trip: {consecutive: 100, min_requests: 100}}";
+        let top = "concurrency: {max_requests: 1, queue_size: 0}\ntimeout: {first_byte: 1s}\nfallback: {max_attempts: 1, trip: {consecutive: 100, min_requests: 100}}";
         let rig = Rig::top(tongue, top).await;
         for answer in [
             Answer::healthy(),

@@ -155,7 +155,7 @@ async fn s10_silence_inside_a_stream_ends_it_at_the_idle_timeout() {
 #[tokio::test]
 async fn s10_the_total_timeout_ends_a_stream_that_never_falls_silent() {
     for tongue in Tongue::ALL {
-        let rig = Rig::top(tongue, "timeout: {total: 500ms}\n").await;
+        let rig = Rig::top(tongue, "timeout: {total: 1500ms}\n").await;
         let words = Answer::events(tongue.begun(4_000)).delay(Duration::from_millis(5));
         rig.a.next(words);
         let mut streaming = rig.open().await;

@@ -4,6 +4,7 @@ use llm_sim::{Answer, Cut};
 use serde_json::json;
 use std::time::Duration;
 
+use crate::support::rig::Twist;
 use crate::support::{Reply, Rig, Tongue};
 
 /// A stream that `b` gave, whole and clean.
@@ -107,7 +108,11 @@ async fn s05_an_empty_stream_is_no_answer() {
 #[tokio::test]
 async fn s06_pings_are_not_progress() {
     for tongue in Tongue::ALL {
-        let rig = Rig::top(tongue, "timeout: {first_byte: 300ms}\n").await;
+        let twist = Twist {
+            a: ", timeout: {first_byte: 300ms}",
+            top: "",
+        };
+        let rig = Rig::with(tongue, twist).await;
         let pings = vec![tongue.ping(); 4_000];
         rig.a.next(Answer::events(pings).delay(Duration::from_millis(10)));
         assert_clean(tongue, &rig.ask(true).await, "b");

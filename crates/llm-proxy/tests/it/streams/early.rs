@@ -1,12 +1,10 @@
 //! Signs of life before there is an answer: `stream.early_heartbeat_after` (S23).
 
-use std::time::Duration;
-
-use llm_sim::Answer;
+use llm_sim::{Answer, Gate};
 use serde_json::json;
 
 use super::flow::{by_hand, open};
-use crate::support::{Rig, Tongue, promptly, until, within};
+use crate::support::{Hand, Proxy, Rig, Tongue, promptly, rig, until, within};
 
 /// Soon, and again and again.
 const SOON: &str = "stream: {early_heartbeat_after: 50ms, heartbeat: 50ms}\n";
@@ -69,10 +67,13 @@ async fn s23_signs_of_life_come_before_the_answer_and_another_backend_still_take
 async fn s23_where_everything_fails_after_all_the_client_gets_its_dialects_error_event() {
     for tongue in Tongue::ALL {
         let rig = Rig::top(tongue, SOON).await;
-        let late = || Answer::status(500).head_delay(Duration::from_millis(150));
+        let gate = Gate::default();
+        let late = || Answer::status(500).behind(&gate);
         rig.a.next(late());
         rig.b.next(late());
         let mut asked = rig.open().await;
+        asked.until(sign(tongue)).await;
+        gate.open();
         let reply = within("the end", asked.until_closed()).await.expect(200);
         let text = answer(tongue, &reply.text());
         assert!(
@@ -100,12 +101,11 @@ async fn s23_the_callers_own_fault_is_told_in_the_backends_words() {
     for tongue in Tongue::ALL {
         let rig = Rig::top(tongue, SOON).await;
         let error = json!({"error": {"type": "invalid_request_error", "message": "The Words Of A"}});
-        rig.a.next(
-            Answer::status(400)
-                .body(error)
-                .head_delay(Duration::from_millis(150)),
-        );
+        let gate = Gate::default();
+        rig.a.next(Answer::status(400).body(error).behind(&gate));
         let mut asked = rig.open().await;
+        asked.until(sign(tongue)).await;
+        gate.open();
         let reply = within("the end", asked.until_closed()).await.expect(200);
         let text = answer(tongue, &reply.text());
         assert!(text.contains("The Words Of A"), "{text}");
@@ -119,9 +119,11 @@ async fn s23_the_callers_own_fault_is_told_in_the_backends_words() {
 async fn s23_a_whole_answer_in_place_of_a_stream_becomes_one_where_the_head_is_out() {
     for tongue in Tongue::ALL {
         let rig = Rig::top(tongue, SOON).await;
-        let late = Answer::healthy().text("word for word").as_json();
-        rig.a.next(late.head_delay(Duration::from_millis(150)));
+        let (late, gate) = (Answer::healthy().text("word for word").as_json(), Gate::default());
+        rig.a.next(late.behind(&gate));
         let mut asked = rig.open().await;
+        asked.until(sign(tongue)).await;
+        gate.open();
         let reply = within("the end", asked.rest()).await.expect(200);
         let text = reply.text();
         assert!(text.starts_with(sign(tongue)), "{text}");
@@ -161,7 +163,8 @@ async fn s23_leaving_while_only_signs_have_come_frees_everything() {
 async fn s23_who_wants_no_stream_waits_for_the_answer() {
     for tongue in Tongue::ALL {
         let rig = Rig::top(tongue, SOON).await;
-        let late = || Answer::status(500).head_delay(Duration::from_millis(150));
+        // Longer than a stream would wait for its first sign.
+        let late = || Answer::status(500).head_delay(std::time::Duration::from_millis(150));
         rig.a.next(late());
         rig.b.next(late());
         rig.ask(false).await.expect(502);
@@ -205,9 +208,16 @@ async fn s23_a_drain_ends_a_response_that_has_only_begun_with_an_error_event() {
 #[tokio::test]
 async fn s06_a_flood_of_signs_before_the_first_word_is_no_answer_and_another_backend_gives_it() {
     for tongue in Tongue::ALL {
-        let (hand, proxy) = by_hand(tongue, "timeout: {first_byte: 500ms}\n").await;
+        let [flood, hand] = [Hand::start().await, Hand::start().await];
+        // The one that answers has all the time that it needs.
+        let twist = rig::Twist {
+            a: ", timeout: {first_byte: 500ms}",
+            top: "",
+        };
+        let config = rig::config(tongue, (&flood.url(), &hand.url()), twist);
+        let proxy = Proxy::start(&config).await;
         let mut asked = open(tongue, &proxy).await;
-        let mut first = hand.take().await;
+        let mut first = flood.take().await;
         first.begin().await;
         // Far more than is held back, of events and of bytes.
         let poured = first.pour(tongue.ping().repeat(1000), 1 << 40, String::new());

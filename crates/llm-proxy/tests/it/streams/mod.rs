@@ -5,5 +5,6 @@ mod bytes;
 mod commit;
 mod early;
 mod flow;
+mod pace;
 mod sizes;
 mod stalled;

@@ -190,11 +190,6 @@ impl Proxy {
         serde_json::from_slice(&reply.body).unwrap()
     }
 
-    /// The same as a page of text.
-    pub async fn status_page(&self) -> String {
-        Client::plain(&self.admin).get("/").await.text()
-    }
-
     /// One backend of the status.
     pub async fn backend(&self, name: &str) -> Value {
         let status = self.status().await;
