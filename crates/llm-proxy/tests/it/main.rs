@@ -38,5 +38,7 @@ mod page;
 mod prompts;
 mod records;
 mod streams;
+mod telemetry;
+mod top;
 mod upgrade;
 mod upstream_h2;
