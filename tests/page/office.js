@@ -4,7 +4,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 import { startBackend, startProxy } from './world.js';
 
-const KEYS = ['web-app', 'coding-agents', 'research', 'nightly-jobs'];
+const BUDGETS = { 'web-app': 20, 'coding-agents': 30, research: 10, 'nightly-jobs': 5 };
+const KEYS = Object.keys(BUDGETS);
 const keyOf = (name) => `${name}-key-0123456789abcdef`;
 
 /** A number around `middle`, rarely far above it. */
@@ -21,7 +22,7 @@ function healthy(first, gap, words) {
 
 const config = (ports) => `
 api_keys:
-${KEYS.map((name) => `  - {name: ${name}, key: ${keyOf(name)}, rate_limit: {rpm: 600, tpm: 900000}}`).join('\n')}
+${KEYS.map((name) => `  - {name: ${name}, key: ${keyOf(name)}, rate_limit: {rpm: 600, tpm: 900000}, budget: {usd: ${BUDGETS[name]}, per: day}}`).join('\n')}
 backends:
   - {name: anthropic, protocol: anthropic, url: "http://127.0.0.1:${ports.anthropic}", api_keys: [sk-ant-simulated-1, sk-ant-simulated-2]}
   - {name: openai, protocol: openai, url: "http://127.0.0.1:${ports.openai}/v1", api_key: sk-simulated-openai, max_concurrent: 100}

@@ -7,14 +7,11 @@ import { after, afterEach, before, test } from 'node:test';
 
 import { chromium } from 'playwright-core';
 
+import { FLAGS } from './browser.js';
 import { freePort, startBackend, startBinary, startProxy, until } from './world.js';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const ADMIN_KEY = 'admin-key-0123456789abcdef';
-const FLAGS = [
-  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync',
-];
 /** What an attacker would call a model. */
 const HOSTILE = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>\u202e${_HOME}';
 
@@ -335,6 +332,43 @@ test('the theme is the system’s until one is chosen, and that is kept', async 
   assert.notEqual(light, dark);
   await tab.page.reload();
   assert.equal(await back(), light);
+  clean(tab, proxy);
+});
+
+const BACKEND = { name: 'b', enabled: true, disabled_by: null, cooldowns: [], keys: ['b#1', 'b#2'], models: [{ name: 'x' }, { name: 'y' }], lately: { cells: [[9, 0]], failed_in_a_row: 0, last_failure: null } };
+const cooling = (scope, more) => ({ scope, key: null, model: null, class: 'server', kind: null, seconds_left: 12, times: 1, probing: false, ...more });
+const failing = (cells, row, more = {}) => ({ lately: { cells, failed_in_a_row: row, last_failure: { class: 'server', status: 500, at: 1000, ...more } } });
+
+/** How a backend is, by what the status says of it: level, word, why. */
+const STATES = [
+  ['it answers', {}, ['ok', 'healthy', 'answers']],
+  ['nobody asks it', { lately: { cells: [[0, 0]], failed_in_a_row: 0, last_failure: null } }, ['ok', 'idle', 'has not been asked lately']],
+  ['the config disables it', { enabled: false, disabled_by: 'config' }, ['off', 'disabled', 'is disabled by the config']],
+  ['an operator did', { enabled: false, disabled_by: 'operator' }, ['off', 'disabled', 'was disabled by an operator']],
+  ['all of it cools', { cooldowns: [cooling('backend', { class: 'connect' })] }, ['down', 'cooling', 'cannot be reached']],
+  ['one of two keys cools', { cooldowns: [cooling('key', { key: 'b#2', class: 'auth' })] }, ['partial', 'cooling', 'refuses its key (key b#2)']],
+  ['both keys cool', { cooldowns: [cooling('key', { key: 'b#1', class: 'auth' }), cooling('key', { key: 'b#2', class: 'auth' })] }, ['down', 'cooling', 'refuses its key']],
+  ['one of two models cools', { cooldowns: [cooling('backend_model', { model: 'x' })] }, ['partial', 'cooling', 'fails by itself (model x)']],
+  ['a model cools, and a key for the other', { cooldowns: [cooling('backend_model', { model: 'x' }), cooling('key_model', { key: 'b#1', model: 'y', class: 'rate' })] }, ['partial', 'cooling', 'fails by itself (model x and key b#1 for y)']],
+  ['both models cool', { cooldowns: [cooling('backend_model', { model: 'x' }), cooling('backend_model', { model: 'y', seconds_left: 3 })], ...failing([[0, 4]], 4) }, ['down', 'cooling', 'answers 500']],
+  ['its cooldown is over', { cooldowns: [cooling('backend', { seconds_left: 0 })] }, ['down', 'due for a try', 'fails by itself']],
+  ['it is being tried', { cooldowns: [cooling('backend', { seconds_left: 0, probing: true })] }, ['down', 'probing', 'fails by itself']],
+  ['it cannot be spared, and fails', failing([[0, 7]], 7), ['down', 'failing', 'answers 500, 7 times in a row']],
+  ['its last attempt failed', failing([[9, 1]], 1), ['partial', 'unsteady', 'answers 500 at times']],
+  ['that is long ago', failing([[9, 0]], 1, { at: 1 }), ['ok', 'healthy', 'answers']],
+  ['a fifth fails', failing([[8, 2]], 0), ['partial', 'unsteady', 'answers 500 at times: 20 % of its attempts fail']],
+  ['one of many failed', failing([[99, 1]], 0), ['ok', 'healthy', 'answers']],
+];
+
+test('a state has one word, by what the status says', async () => {
+  const { proxy } = await start();
+  const tab = await open(proxy);
+  const cases = STATES.map(([, more]) => ({ ...BACKEND, ...more }));
+  const told = await tab.page.evaluate(async (backends) => {
+    const { judge } = await import('/page/health.js');
+    return backends.map((backend) => judge(backend, 1010)).map(({ level, word, why }) => [level, word, why]);
+  }, cases);
+  assert.deepEqual(told.map((own, n) => [STATES[n][0], own]), STATES.map(([what, , own]) => [what, own]));
   clean(tab, proxy);
 });
 

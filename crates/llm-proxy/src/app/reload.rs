@@ -11,6 +11,7 @@ use crate::observe::log::LevelHandle;
 use crate::observe::logs::{self, Mask};
 use crate::server::{self, Acceptor, Bound, Entrance, Inherited, Listeners, Role};
 use crate::state::{Snapshot, compile};
+use crate::telemetry::{self, Telemetry};
 
 /// Addresses as the config names them, with their sockets.
 pub(super) type Opened = Vec<(Listen, Bound)>;
@@ -38,6 +39,7 @@ pub(super) struct Reloader {
     pub(super) listeners: Listeners,
     pub(super) admin_listeners: Listeners,
     pub(super) level: LevelHandle,
+    pub(super) telemetry: Telemetry,
     /// Those that were last read, good or bad.
     pub(super) files: Files,
 }
@@ -65,6 +67,7 @@ impl Files {
 struct Prepared {
     snapshot: Snapshot,
     mask: Mask,
+    telemetry: Option<telemetry::Settings>,
     tls: Acceptor,
     main: Opened,
     admin: Opened,
@@ -128,6 +131,7 @@ impl Reloader {
         say_warnings(&warnings, &config);
         let tls = server::acceptor(config.tls.as_ref())?;
         let mask = logs::mask(&config)?;
+        let telemetry = telemetry::Settings::of(&config)?;
         let missing = self.listeners.missing(&config.listen);
         let missing_admin = self.admin_listeners.missing(&admin_of(&config));
         self.must_be_free(missing.iter().chain(&missing_admin))?;
@@ -139,6 +143,7 @@ impl Reloader {
         Ok(Prepared {
             snapshot,
             mask,
+            telemetry,
             tls,
             main,
             admin,
@@ -165,6 +170,7 @@ impl Reloader {
         let Prepared {
             snapshot,
             mask,
+            telemetry,
             tls,
             main,
             admin,
@@ -180,6 +186,7 @@ impl Reloader {
         self.listeners.keep(&wanted);
         self.admin_listeners.keep(&wanted_admin);
         self.front.live.adopt(&self.front.snapshot.load());
+        self.telemetry.adopt(telemetry);
         tracing::info!("reloaded: generation {generation} is in force");
         generation
     }

@@ -27,11 +27,14 @@ use crate::observe::{Logs, log, logs, panics, series};
 use crate::prices;
 use crate::server::{self, Entrance, Inherited, Listeners, Role};
 use crate::state::{Live, compile};
+use crate::telemetry::{self, Telemetry};
 
 /// How often idle connections and forgotten state are swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// How many may wait for a reload at once; the next waits for room.
 const ORDERS: usize = 8;
+/// How long the collector gets to take the last spans.
+const LAST_SPANS: Duration = Duration::from_secs(3);
 /// How long the log gets to be written at the end.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -109,6 +112,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     let admin_bound = opened(&admin_at, Role::Admin, &mut inherited).map_err(Fatal::Runtime)?;
     let addresses: Vec<Listen> = bound.iter().map(|(_, bound)| bound.address()).collect();
     let admin_address = admin_bound.first().map(|(_, bound)| bound.address());
+    let collector = telemetry::Settings::of(&config).map_err(Fatal::Runtime)?;
     let snapshot = compile(config, 1, &live).map_err(Fatal::Runtime)?;
     say_serving(&snapshot.config, &addresses, admin_address.as_ref());
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
@@ -123,6 +127,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
         tls: Arc::new(ArcSwap::from_pointee(tls)),
         connections: connections.clone(),
         room: Some(Arc::new(room)),
+        behind_proxies: true,
     };
     let (orders, mut ordered) = mpsc::channel(ORDERS);
     let admin = Admin::new(Arc::clone(&snapshot), Arc::clone(&live), orders);
@@ -134,6 +139,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
         listeners: Listeners::default(),
         admin_listeners: Listeners::default(),
         level,
+        telemetry: Telemetry::start(snapshot, Arc::clone(&live), collector),
     };
     reloader.start(bound, admin_bound);
     (options.ready)(&addresses, admin_address.as_ref());
@@ -144,8 +150,16 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
         Told::End => drain(&mut reloader, &mut signals, &live, &connections).await,
         Told::HandedOver => see_out(&mut reloader, &mut signals, &live, &connections).await,
     };
-    logs.flush(LAST_LINES);
+    last_words(&mut reloader, &end, &logs).await;
     end
+}
+
+/// What has not been sent or written yet is. Who told the program twice to end waits for no collector.
+async fn last_words(reloader: &mut Reloader, end: &Result<(), Fatal>, logs: &Logs) {
+    if end.is_ok() {
+        reloader.telemetry.end(LAST_SPANS).await;
+    }
+    logs.flush(LAST_LINES);
 }
 
 /// Whoever waits for this program to serve is told so.
@@ -211,7 +225,7 @@ async fn serve_until_told(
     let mut watch = watch(reloader, &changed);
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     // Ticks that a slow reload delays come all the same: every point stands for its own time.
-    let mut point = tokio::time::interval_at(tokio::time::Instant::now() + series::STEP, series::STEP);
+    let mut point = tokio::time::interval_at((clock::now() + series::STEP).into(), series::STEP);
     loop {
         tokio::select! {
             _ = signals.hangup.recv() => {

@@ -1,8 +1,7 @@
-//! What every layer may use: the clock, the environment, addresses, secrets, money, units, patterns, the classes of failure, and
-//! whose conversation a request belongs to.
+//! What every layer may use: the clock, the environment, addresses, secrets, money, units, patterns, the classes of failure,
+//! whose conversation a request belongs to, and whose trace.
 
 pub mod address;
-pub(crate) mod chunks;
 pub mod class;
 pub mod clock;
 pub mod conversation;
@@ -12,10 +11,10 @@ pub mod glob;
 pub mod hasher;
 pub mod identity;
 pub mod money;
-pub mod muffle;
 pub mod rarely;
 pub mod recent;
 pub mod secret;
+pub mod trace;
 pub mod units;
 
 pub use address::Address;

@@ -107,12 +107,12 @@ mod tests {
 
     #[test]
     fn warnings_do_not_fail() {
-        let outcome = check(&format!("{GOOD}telemetry: {{otlp: 'http://x'}}\n"));
+        let outcome = check(&format!("{GOOD}cluster: {{redis: 'redis://x'}}\n"));
         assert_eq!(outcome.code, 0);
         assert_eq!(
             outcome.err,
-            "warning: the section `telemetry` is read and checked, but has no effect in this version\n \
-             --> config.yaml:3:1\n  |\n3 | telemetry: {otlp: 'http://x'}\n  | ^^^^^^^^^\n\n"
+            "warning: the section `cluster` is read and checked, but has no effect in this version\n \
+             --> config.yaml:3:1\n  |\n3 | cluster: {redis: 'redis://x'}\n  | ^^^^^^^\n\n"
         );
     }
 

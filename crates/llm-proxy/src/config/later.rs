@@ -4,7 +4,7 @@ use super::findings::Findings;
 use super::tree::{Node, Span, Value};
 
 /// Whole sections of the file.
-const SECTIONS: [&[&str]; 2] = [&["cluster"], &["telemetry"]];
+const SECTIONS: [&[&str]; 1] = [&["cluster"]];
 /// Single keys; `*` stands for the items of a list or the entries of a map. Only what the file says is warned of.
 const KEYS: [&[&str]; 1] = [&["ledger", "url"]];
 /// Values that ask for nothing: so it is without the key's effect.

@@ -5,16 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use llm_dialect::Dialect;
+use http::HeaderValue;
 use llm_dialect::usage::Usage;
+use llm_dialect::{Api, Dialect};
 
+use super::finished::{Finished, Outbox};
 use super::line::Line;
 use super::log::Form;
 use super::meters::{AliasMeters, BackendMeters, Totals};
 use super::recent::Recent;
 use super::series::Series;
+use super::trace::Trace;
 use super::{Bodies, Logs};
 use crate::base::gauge::{Gauge, GaugeGuard};
+use crate::base::trace::SpanId;
 use crate::base::{Class, Cost, clock};
 use crate::config::types::{self, Logging};
 use crate::health::Scope;
@@ -35,6 +39,12 @@ pub struct Attempt {
     pub key: Arc<str>,
     /// The backend's model.
     pub model: Arc<str>,
+    /// The backend's call: another one than the client's where the request was converted.
+    pub api: Api,
+    /// Its span; none where the request has no trace.
+    pub span: Option<SpanId>,
+    /// How long after the request's arrival it began.
+    pub after: Duration,
     /// What it came to; none where it answered.
     pub class: Option<Class>,
     /// What of the backend is used up, by its name in logs; none where that is not told.
@@ -106,6 +116,7 @@ pub struct Access {
     finished: AtomicU64,
     totals: Totals,
     recent: Recent,
+    outbox: Outbox,
     series: Series,
 }
 
@@ -118,6 +129,7 @@ impl Access {
             finished: AtomicU64::new(0),
             totals: Totals::default(),
             recent: Recent::default(),
+            outbox: Outbox::default(),
             series: Series::default(),
         })
     }
@@ -145,6 +157,11 @@ impl Access {
     /// The requests that ended last.
     pub fn recent(&self) -> &Recent {
         &self.recent
+    }
+
+    /// Where records wait that become spans.
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
     }
 
     /// The last quarter of an hour in numbers.
@@ -194,6 +211,12 @@ pub struct Record {
     pub ip: Option<IpAddr>,
     /// Its dialect.
     pub dialect: Dialect,
+    /// Its place in a trace; none where there are no traces.
+    pub trace: Option<Box<Trace>>,
+    /// Which call it is; none as long as that is not sure.
+    pub api: Option<Api>,
+    /// Whether it wants a stream.
+    pub stream: bool,
     /// The alias that it asked for; none as long as that is not sure.
     pub alias: Option<Arc<AliasMeters>>,
     /// The model that it named, where that is not the alias' own name.
@@ -257,6 +280,12 @@ impl Record {
     pub fn alias(&self) -> Option<&str> {
         let own = self.alias.as_ref().map(|alias| &*alias.name);
         self.asked.as_deref().or(own)
+    }
+
+    /// What the backend of the last attempt is told of the trace; none where there is no trace of ours.
+    pub fn traceparent(&self) -> Option<HeaderValue> {
+        let span = self.attempts.last()?.span?;
+        self.trace.as_ref()?.below(span).header()
     }
 }
 
@@ -327,6 +356,11 @@ impl Drop for Entry {
         }
         if let Some(bodies) = self.bodies.take() {
             logs.bodies().take(*bodies, || line.value(), line.is_failure());
+        }
+        if self.record.trace.is_some() {
+            self.access
+                .outbox
+                .put(Finished::of(&self.record, &line, elapsed, at));
         }
         self.access
             .recent

@@ -170,16 +170,16 @@ function plot(chart) {
   const top = (own) => (chart.kind === 'bars' ? own.reduce((all, value) => all + value, 0) : Math.max(0, ...own.filter((value) => value !== null)));
   const highest = nice(Math.max(chart.least ?? 0, ...values.map(top)));
   const y = (value) => HEIGHT - (value / highest) * (HEIGHT - HEAD);
-  const grid = [highest, highest / 2].map((value) => el('g', { class: 'grid' },
-    el('line', { x1: 0, x2: width, y1: round(y(value)), y2: round(y(value)) }),
-    el('text', { x: 0, y: round(y(value)) - 4 }, chart.format(value))));
+  const nothing = groups.every((all) => all.requests === 0 && all.in_flight === 0);
+  const marks = nothing ? [] : [highest, highest / 2];
+  const grid = marks.map((value) => el('line', { class: 'grid', x1: 0, x2: width, y1: round(y(value)), y2: round(y(value)) }));
+  const labels = marks.map((value) => el('text', { class: 'mark-label', x: 0, y: round(y(value)) - 4 }, chart.format(value)));
   const drawing = { bars, lines, steps }[chart.kind](chart, { x, y, step, values });
   const own = group();
   const cross = own === minute ? null : el('rect', { class: 'cross', x: round(x(own.number)), width: round(step), y: 0, height: HEIGHT });
-  const nothing = groups.every((all) => all.requests === 0 && all.in_flight === 0);
   const note = nothing ? el('text', { class: 'nothing', x: width / 2, y: HEIGHT / 2 + 14 }, 'nothing in this time') : null;
   return el('svg', { viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, 'aria-hidden': 'true' },
-    cross, grid, el('line', { class: 'floor', x1: 0, x2: width, y1: HEIGHT - 0.5, y2: HEIGHT - 0.5 }), drawing, note);
+    cross, grid, el('line', { class: 'floor', x1: 0, x2: width, y1: HEIGHT - 0.5, y2: HEIGHT - 0.5 }), drawing, labels, note);
 }
 
 function bars(chart, { x, y, step, values }) {

@@ -104,3 +104,9 @@ export function icon(name) {
 }
 
 export const at = (id) => document.getElementById(id);
+
+/** Sets a text if it is another one: who listens to a page is told of changes alone. */
+export function say(id, text) {
+  const node = at(id);
+  if (node.textContent !== text) node.textContent = text;
+}

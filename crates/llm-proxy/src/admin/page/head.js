@@ -1,7 +1,7 @@
 // The head: how all are in one sentence, what their clients notice of it, the config, and why it was not reloaded.
 
 import { window15 } from './chart.js';
-import { at, el, icon, show } from './dom.js';
+import { at, el, icon, say, show } from './dom.js';
 import { again, judge, overall } from './health.js';
 import { count, duration, moment, percent, plural } from './words.js';
 
@@ -15,11 +15,11 @@ export function draw(status, age) {
   const { level, icon: drawing, sentence, about } = overall(status, verdicts);
   at('verdict').dataset.level = level;
   show(at('verdict-icon'), icon(drawing));
-  at('verdict-sentence').textContent = sentence;
+  say('verdict-sentence', sentence);
   const named = about.slice(0, NAMED).map((backend) => reason(backend, verdicts[status.backends.indexOf(backend)], age));
   const more = about.length > NAMED ? el('p', { key: '+' }, `and ${about.length - NAMED} more`) : null;
   show(at('verdict-why'), named, more);
-  at('verdict-effect').textContent = effect();
+  say('verdict-effect', effect());
   facts(status, now);
   refusal(status.config);
   document.title = { ok: 'llm-proxy', partial: '! llm-proxy' }[level] ?? `✕ ${sentence} · llm-proxy`;
@@ -44,28 +44,26 @@ function effect() {
 }
 
 function facts(status, now) {
-  at('version').textContent = status.version;
-  at('uptime').textContent = `up ${duration(now - status.started)}`;
+  say('version', status.version);
+  say('uptime', `up ${duration(now - status.started)}`);
   const { generation, since } = status.config;
   show(at('config'), el('span', {}, 'Config ', el('b', {}, `#${generation}`)), el('span', {}, `in force since ${moment(since * 1000)}`),
     status.phase === 'serving' ? null : el('span', { class: 'then' }, status.phase.replaceAll('_', ' ')));
 }
 
+/** What was refused anew opens the box again, whoever had closed it. */
 function refusal(config) {
   const box = at('broken');
-  const error = config.last_reload_error;
-  if (Boolean(error) !== box.hidden) return error ? text(error, config) : undefined;
+  const error = config.last_reload_error ?? '';
   box.hidden = !error;
-  if (error) {
-    box.open = true;
-    text(error, config);
-  }
+  if (error && at('broken-text').textContent !== error) box.open = true;
+  text(error, config);
 }
 
 function text(error, config) {
   show(at('broken-icon'), icon('bad'));
   const number = Number(/(\d+) errors?\b/.exec(error)?.[1] ?? 0);
-  at('broken-title').textContent = number > 1 ? `The last reload was refused: ${number} errors` : 'The last reload was refused';
-  at('broken-note').textContent = `Config #${config.generation} stays in force. Mend the file and reload.`;
-  if (at('broken-text').textContent !== error) at('broken-text').textContent = error;
+  say('broken-title', number > 1 ? `The last reload was refused: ${number} errors` : 'The last reload was refused');
+  say('broken-note', `Config #${config.generation} stays in force. Mend the file and reload.`);
+  say('broken-text', error);
 }

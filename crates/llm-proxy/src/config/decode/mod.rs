@@ -8,6 +8,7 @@ mod logging;
 mod models;
 mod prices;
 mod prompts;
+mod telemetry;
 
 use std::path::Path;
 
@@ -29,6 +30,7 @@ pub(crate) fn config(root: &Node, dir: &Path, system_prompts: Vec<Prompt>, price
         listen: top.list("listen", |text| formats::listen(text, dir)),
         tls: clients::tls(&top, dir),
         trusted_proxies: top.list("trusted_proxies", formats::network),
+        proxy_protocol: top.truth("proxy_protocol"),
         admin: clients::admin(&top),
         api_keys: top
             .sections("api_keys", &fields::clients::API_KEY)
@@ -52,9 +54,7 @@ pub(crate) fn config(root: &Node, dir: &Path, system_prompts: Vec<Prompt>, price
         logging: logging::logging(&top, dir),
         ledger: ledger(&top),
         cluster: cluster(&top),
-        telemetry: top
-            .maybe_section("telemetry", &log_fields::TELEMETRY)
-            .and_then(|s| s.text("otlp")),
+        telemetry: telemetry::telemetry(&top, dir),
         prices,
     }
 }

@@ -24,7 +24,7 @@ pub(crate) static TLS: Section = Section {
 /// `admin`
 pub(crate) static ADMIN: Section = Section {
     name: "admin",
-    about: "The admin listener: a status page at `/`, the same as JSON at `/api/status`.",
+    about: "The admin listener: the dashboard at `/`, the same as JSON at `/api/status`, `/metrics`.",
     fields: &[
         field(
             "listen",

@@ -1,4 +1,4 @@
-//! Keys about what the program leaves behind: logs, ledger, telemetry; and the cluster and prices beside them.
+//! Keys about what the program leaves behind: logs and ledger; and the cluster and prices beside them.
 
 use super::Default::{Nothing, Required, Value};
 use super::{COUNT, FILLED, Field, Kind, Section, field};
@@ -96,18 +96,6 @@ pub(crate) static CLUSTER: Section = Section {
         Kind::Hidden(&formats::REDIS),
         Required,
         "The Redis that they share.",
-    )],
-};
-
-/// `telemetry`
-pub(crate) static TELEMETRY: Section = Section {
-    name: "telemetry",
-    about: "Traces and metrics, by OpenTelemetry's conventions for generative AI.",
-    fields: &[field(
-        "otlp",
-        Kind::Text(&formats::HTTP_URL),
-        Required,
-        "Where they are sent.",
     )],
 };
 

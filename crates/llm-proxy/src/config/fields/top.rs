@@ -2,7 +2,7 @@
 
 use super::Default::{List, Nothing, Required, Value};
 use super::{Field, Keys, Kind, Section, field};
-use super::{backends, bounds, clients, failure, logging, models, prompts};
+use super::{backends, bounds, clients, failure, logging, models, prompts, telemetry};
 use crate::config::formats;
 
 /// The whole file.
@@ -34,10 +34,17 @@ const FIELDS: &[Field] = &[
          where a request comes from is believed, read from right to left.",
     ),
     field(
+        "proxy_protocol",
+        Kind::Bool,
+        Value("false"),
+        "Whether the proxies of `trusted_proxies` say whose connection they pass on by the PROXY protocol, version 1 or \
+         2. Then each of their connections must begin with it, and nobody else's may.",
+    ),
+    field(
         "admin",
         Kind::Section(&clients::ADMIN),
         Nothing,
-        "The admin listener: a status page at `/`, the same as JSON at `/api/status`.",
+        "The admin listener: the dashboard at `/`, the same as JSON at `/api/status`, `/metrics`.",
     ),
     field(
         "api_keys",
@@ -142,7 +149,7 @@ const FIELDS: &[Field] = &[
     ),
     field(
         "telemetry",
-        Kind::Section(&logging::TELEMETRY),
+        Kind::Section(&telemetry::TELEMETRY),
         Nothing,
         "Traces and metrics over OTLP.",
     ),

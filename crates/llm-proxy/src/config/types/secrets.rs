@@ -1,5 +1,7 @@
 //! Every secret of a config, for whoever must keep them out of a text.
 
+use http::{HeaderName, HeaderValue};
+
 use super::{Backend, Config, OutboundProxy};
 use crate::base::Secret;
 
@@ -23,6 +25,9 @@ impl Config {
         let mut all: Vec<Secret> = self.admin.key.iter().cloned().collect();
         all.extend(self.api_keys.iter().filter_map(|key| key.key.clone()));
         all.extend(self.backends.iter().flat_map(Backend::secrets));
+        if let Some(telemetry) = &self.telemetry {
+            all.extend(in_headers(&telemetry.headers));
+        }
         all.extend(self.ledger.iter().chain(&self.cluster).filter_map(password));
         all
     }
@@ -33,17 +38,22 @@ impl Backend {
     /// proxy before it.
     pub fn secrets(&self) -> Vec<Secret> {
         let mut all = self.api_keys.clone();
-        let headers = self.headers.iter();
-        let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-        let query = self.query.iter();
-        let query = query.map(|(name, value)| (name.as_str(), value.as_str()));
-        let credentials = headers.chain(query).filter(|(name, _)| is_credential(name));
-        all.extend(credentials.map(|(_, value)| Secret::new(without_scheme(value))));
+        all.extend(in_headers(&self.headers));
+        let query = self.query.iter().filter(|(name, _)| is_credential(name));
+        all.extend(query.map(|(_, value)| Secret::new(without_scheme(value))));
         if let OutboundProxy::Url(url) = &self.http_proxy {
             all.extend(password(url));
         }
         all
     }
+}
+
+/// The credentials among headers.
+fn in_headers(headers: &[(HeaderName, HeaderValue)]) -> impl Iterator<Item = Secret> {
+    let texts = headers.iter();
+    let texts = texts.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let credentials = texts.filter(|(name, _)| is_credential(name));
+    credentials.map(|(_, value)| Secret::new(without_scheme(value)))
 }
 
 /// `Bearer abc` is `abc`: whoever repeats it may leave the first word out.
@@ -89,6 +99,7 @@ backends:
     query: {api-version: '2026-01-01', key: query-key, code: query-code}
     http_proxy: socks5://user:proxy-pass@127.0.0.1:1
 ledger: {url: 'postgres://me:ledger-pass@db/x'}
+telemetry: {otlp: 'http://c', headers: {x-scope: all, x-api-token: collector-token}}
 models: {m: {backend: a}}
 ";
         let loaded = config::parse(yaml, "test.yaml", Path::new("."), &|_| None);
@@ -103,6 +114,7 @@ models: {m: {backend: a}}
             "backend-one",
             "backend-two",
             "client-key-0123456789",
+            "collector-token",
             "header-bearer",
             "header-token",
             "ledger-pass",

@@ -7,10 +7,11 @@ use std::process::Command;
 
 use command_fds::{CommandFdExt, FdMapping};
 use llm_sim::{Sim, Speaks};
+use tokio::net::UnixStream;
 
-use super::scene::{Scene, config, health_over};
+use super::scene::{Scene, answer_on, config, health_over};
 use crate::support::proxy::fresh_dir;
-use crate::support::{Client, Hand, within};
+use crate::support::{Client, Hand, until, within};
 
 /// What systemd does: the sockets from 3 on, their names, and the id of the process that they are for (a shell knows its
 /// own, and keeps it).
@@ -29,6 +30,12 @@ fn activated(config: &Path, sockets: Vec<std::os::fd::OwnedFd>, names: &str, pro
         .map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd });
     command.fd_mappings(mappings.collect()).unwrap();
     command
+}
+
+/// An address that was free a moment ago.
+fn free_port() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
 }
 
 async fn backends() -> (Sim, Hand) {
@@ -81,6 +88,53 @@ async fn o04_sockets_of_systemd_serve_the_addresses_that_they_have_and_go_on_to_
     // Its folder goes with the scene.
     let file = std::fs::metadata(dir.join("systemd.sock"));
     assert!(file.is_ok(), "systemd's own file is left to it");
+    scene.finish().await;
+}
+
+/// The same by systemd itself: `systemd-socket-activate` is its own, opens the sockets, and becomes the program once
+/// somebody comes. Where there is none, this says so and passes.
+#[tokio::test]
+async fn o04_systemds_own_activation_starts_the_program_for_the_first_who_comes() {
+    if Command::new("systemd-socket-activate")
+        .arg("--version")
+        .output()
+        .is_err()
+    {
+        eprintln!("skipped: there is no systemd-socket-activate here");
+        return;
+    }
+    let (sim, hand) = backends().await;
+    let (dir, admin) = (fresh_dir(), free_port());
+    let socket = dir.join("systemd.sock");
+    let top = format!(
+        "listen: ['127.0.0.1:0', 'unix:{}']\nadmin: {{listen: '{admin}'}}\n",
+        socket.display()
+    );
+    std::fs::write(dir.join("config.yaml"), config(&dir, (&sim, &hand), &top)).unwrap();
+    let mut command = Command::new("systemd-socket-activate");
+    command
+        .arg(format!("--listen={}", socket.display()))
+        .arg(format!("--listen={admin}"))
+        .arg(env!("CARGO_BIN_EXE_llm-proxy"))
+        .arg("--config")
+        .arg(dir.join("config.yaml"));
+    let comes = async {
+        until("systemd to listen", async || {
+            UnixStream::connect(&socket).await.ok()
+        })
+        .await
+    };
+    let (mut scene, first) = tokio::join!(Scene::launch(command, (sim, hand), &dir), comes);
+    assert!(
+        answer_on(first).await.starts_with("HTTP/1.1 200"),
+        "whoever came first is answered"
+    );
+    assert_eq!(scene.proxy.admin(), admin);
+    scene.proxy.client().chat("m", false).await.expect(200);
+    // The next process has them from this one, and no longer from systemd.
+    scene.upgrade().await;
+    scene.proxy.client().chat("m", false).await.expect(200);
+    assert!(health_over(&socket).await.starts_with("HTTP/1.1 200"));
     scene.finish().await;
 }
 

@@ -155,7 +155,11 @@ models:
 
 /// What `/healthz` says over a Unix socket.
 pub async fn health_over(socket: &Path) -> String {
-    let mut stream = UnixStream::connect(socket).await.unwrap();
+    answer_on(UnixStream::connect(socket).await.unwrap()).await
+}
+
+/// The same over a connection that is there.
+pub async fn answer_on(mut stream: UnixStream) -> String {
     let request = b"GET /healthz HTTP/1.1\r\nhost: proxy\r\nconnection: close\r\n\r\n";
     stream.write_all(request).await.unwrap();
     let mut answer = String::new();
