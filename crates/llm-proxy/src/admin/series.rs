@@ -6,6 +6,9 @@ use crate::base::clock;
 use crate::observe::series::{Point, SMOOTHED, STEP};
 use crate::state::Live;
 
+/// A number of a point, with its name.
+type Counted = (&'static str, fn(&Point) -> u32);
+
 /// The lists, the oldest point first; the last point has not ended.
 pub(super) fn series(live: &Live) -> Value {
     let (points, ended) = live.access.series().points();
@@ -18,7 +21,7 @@ pub(super) fn series(live: &Live) -> Value {
     let places = live.places.view().now;
     let now = json!({"in_flight": live.access.in_flight().count(), "waiting": places.waiting});
     out.insert("current".to_owned(), now);
-    let counts: [(&str, fn(&Point) -> u32); 8] = [
+    let counts: [Counted; 8] = [
         ("requests", |point| point.requests),
         ("errors", |point| point.errors),
         ("refused", |point| point.refused),

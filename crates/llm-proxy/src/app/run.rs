@@ -127,6 +127,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
         tls: Arc::new(ArcSwap::from_pointee(tls)),
         connections: connections.clone(),
         room: Some(Arc::new(room)),
+        behind_proxies: true,
     };
     let (orders, mut ordered) = mpsc::channel(ORDERS);
     let admin = Admin::new(Arc::clone(&snapshot), Arc::clone(&live), orders);
@@ -224,7 +225,7 @@ async fn serve_until_told(
     let mut watch = watch(reloader, &changed);
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     // Ticks that a slow reload delays come all the same: every point stands for its own time.
-    let mut point = tokio::time::interval_at(tokio::time::Instant::now() + series::STEP, series::STEP);
+    let mut point = tokio::time::interval_at((clock::now() + series::STEP).into(), series::STEP);
     loop {
         tokio::select! {
             _ = signals.hangup.recv() => {

@@ -2,7 +2,6 @@
 //! whose conversation a request belongs to, and whose trace.
 
 pub mod address;
-pub(crate) mod chunks;
 pub mod class;
 pub mod clock;
 pub mod conversation;
@@ -12,7 +11,6 @@ pub mod glob;
 pub mod hasher;
 pub mod identity;
 pub mod money;
-pub mod muffle;
 pub mod rarely;
 pub mod recent;
 pub mod secret;

@@ -3,6 +3,9 @@
 //! Two halves, and no order within one: what is used is in the young half, and when that is full it becomes the old one,
 //! whose entries are forgotten. So nothing is forgotten before as many others as a half holds have been used since, and a
 //! look-up costs as little as in a plain map.
+//!
+//! The two change places, and keep their memory: once both have been full nothing is allocated any more, and no request
+//! pays for a table that grows again from nothing.
 
 use std::collections::HashMap;
 use std::mem;
@@ -40,7 +43,8 @@ impl<V> Recent<V> {
     pub fn insert(&mut self, key: u64, value: V) {
         self.old.remove(&key);
         if self.young.len() >= self.half && !self.young.contains_key(&key) {
-            self.old = mem::take(&mut self.young);
+            mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
         }
         self.young.insert(key, value);
     }
@@ -83,6 +87,20 @@ mod tests {
         recent.remove(1);
         assert_eq!(recent.get(1), None);
         assert!(!recent.is_empty());
+    }
+
+    #[test]
+    fn once_both_halves_have_been_full_their_memory_stays_as_it_is() {
+        const HALF: usize = 28;
+        let mut recent = Recent::new(HALF);
+        let room = |recent: &Recent<u64>| (recent.young.capacity(), recent.old.capacity());
+        (0..2 * HALF as u64).for_each(|key| recent.insert(key, key));
+        let full = room(&recent);
+        assert_eq!(full, (HALF, HALF), "a table of 32 is just full with 28");
+        for key in 1_000..2_000 {
+            recent.insert(key, key);
+            assert_eq!(room(&recent), full, "{key}");
+        }
     }
 
     proptest! {

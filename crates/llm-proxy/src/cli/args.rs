@@ -60,6 +60,8 @@ pub enum Command {
         #[arg(long)]
         prices: bool,
     },
+    /// Shows the running proxy in the terminal: its health, backends, pace and last requests.
+    Top(Watched),
     /// Runs only the simulated backends, for trying things out and for benchmarks.
     Sim {
         /// Where they listen.
@@ -93,6 +95,20 @@ impl ConfigAt {
             here
         }
     }
+}
+
+/// The proxy that `top` shows.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Watched {
+    /// The config file, which says where the admin listener is and which key it wants.
+    #[command(flatten)]
+    pub at: ConfigAt,
+    /// The admin listener, where it is another than the config says; the key is the config's, or `$ADMIN_KEY`.
+    #[arg(long, value_name = "URL")]
+    pub admin: Option<String>,
+    /// Prints one frame and ends.
+    #[arg(long)]
+    pub once: bool,
 }
 
 /// The request that `explain` explains.

@@ -11,6 +11,7 @@ mod explain;
 mod outcome;
 mod prompts;
 mod serve;
+mod top;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ pub fn main() -> ExitCode {
         Command::Explain(asked) => print(explain::explain(&asked, colour)),
         Command::Init => print(init::run(std::path::Path::new("config.yaml"))),
         Command::Schema { prices } => print(schema::run(prices)),
+        Command::Top(watched) => top::top(&watched, colour),
     }
 }
 

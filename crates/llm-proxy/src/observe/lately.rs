@@ -13,11 +13,11 @@ use crate::base::Class;
 use crate::health::Scope;
 
 /// So many points of the [series](super::series) make one cell: half a minute.
-pub const POINTS: u64 = 6;
+pub const POINTS: usize = 6;
 /// How many cells are kept: as long as the series is.
-pub const CELLS: usize = KEPT / POINTS as usize;
+pub const CELLS: usize = KEPT / POINTS;
 /// How long a cell is, in seconds.
-pub const SECONDS: u64 = STEP.as_secs() * POINTS;
+pub const SECONDS: u64 = STEP.as_secs() * POINTS as u64;
 
 /// What is kept of a backend.
 #[derive(Debug, Default)]

@@ -422,17 +422,6 @@ mod tests {
             warnings: vec!["seed".to_owned(), hostile.to_owned()],
             ip: Some("::1".parse().unwrap()),
             attempts: vec![attempt(Some(500)), attempt(None)],
-            skipped: [
-                Obstacle::Cooling(Class::Rate, Duration::from_millis(2_500)),
-                Obstacle::Full,
-            ]
-            .map(|why| Skipped {
-                backend: Arc::new(BackendMeters::new("b")),
-                key: Arc::from("b#1"),
-                model: Arc::from(hostile),
-                why,
-            })
-            .to_vec(),
             ..Record::default()
         };
         let line = Line::of(&record, Duration::from_millis(12), SystemTime::UNIX_EPOCH);
@@ -451,19 +440,6 @@ mod tests {
             line["attempts"][0]["cooldown"],
             json!({"scope": "backend_model", "ms": 15_000.0})
         );
-        let skipped = |rest: Value| {
-            let mut skipped = json!({"backend": "b", "key": "b#1", "model": hostile});
-            let members = skipped.as_object_mut().unwrap();
-            members.extend(rest.as_object().unwrap().clone());
-            skipped
-        };
-        assert_eq!(
-            line["skipped"],
-            json!([
-                skipped(json!({"why": "cooling", "class": "rate", "ms_left": 2_500.0})),
-                skipped(json!({"why": "full"}))
-            ])
-        );
         assert_eq!(line["warnings"], json!(["seed", hostile]));
         assert_eq!(line["attempts"][0]["kind"], "tokens");
         assert_eq!(line["attempts"][1].get("kind"), None, "only where it is told");
@@ -473,5 +449,35 @@ mod tests {
             (&Value::from(499), &Value::from("client_gone"))
         );
         assert_eq!(line["cancelled"], true);
+    }
+    #[test]
+    fn whom_a_request_passed_over_is_told_with_the_reason() {
+        let skipped = |key: &str, why| Skipped {
+            backend: Arc::new(BackendMeters::new("b")),
+            key: Arc::from(key),
+            model: Arc::from("\u{202e}m"),
+            why,
+        };
+        let cooling = Obstacle::Cooling(Class::Rate, Duration::from_millis(2_500));
+        let record = Record {
+            skipped: vec![
+                skipped("b#1", cooling),
+                skipped("b#2", Obstacle::Probed(Class::Server)),
+                skipped("b#3", Obstacle::Full),
+            ],
+            ..Record::default()
+        };
+        let json = Line::of(&record, Duration::ZERO, SystemTime::UNIX_EPOCH).json();
+        assert!(!String::from_utf8_lossy(&json).contains('\u{202e}'));
+        let line: Value = serde_json::from_slice(&json).unwrap();
+        let model = "\u{202e}m";
+        assert_eq!(
+            line["skipped"],
+            json!([
+                {"backend": "b", "key": "b#1", "model": model, "why": "cooling", "class": "rate", "ms_left": 2_500.0},
+                {"backend": "b", "key": "b#2", "model": model, "why": "probed", "class": "server"},
+                {"backend": "b", "key": "b#3", "model": model, "why": "full"},
+            ])
+        );
     }
 }

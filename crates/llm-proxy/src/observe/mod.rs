@@ -20,6 +20,7 @@ pub mod trace;
 
 pub use access::{Attempt, Entry, Obstacle, Record, Skipped};
 pub use bodies::Bodies;
+pub use escape::one_line;
 pub use logs::Logs;
 pub use meters::{AliasMeters, BackendMeters};
 pub use trace::Trace;

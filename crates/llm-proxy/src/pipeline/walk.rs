@@ -155,13 +155,13 @@ impl Walker {
         let mut full = false;
         for at in 0..self.left.len() {
             match self.look(ctx, at, now) {
-                Look::Free(probe) => match self.take(at, probe, now) {
-                    Some(chosen) => return Walk::Go(chosen),
-                    None => {
-                        full = true;
-                        self.passed(ctx, at, Obstacle::Full);
+                Look::Free(probe) => {
+                    if let Some(chosen) = self.take(at, probe, now) {
+                        return Walk::Go(chosen);
                     }
-                },
+                    full = true;
+                    self.passed(ctx, at, Obstacle::Full);
+                }
                 Look::Cooling(cooling) => {
                     self.passed(ctx, at, cooling.obstacle(now));
                     soonest = Some(soonest.map_or(cooling, |best| sooner(best, cooling)));

@@ -176,7 +176,7 @@ impl Live {
             .access
             .series()
             .close(self.access.in_flight().count(), waiting);
-        if ended.is_multiple_of(lately::POINTS) {
+        if ended.is_multiple_of(lately::POINTS as u64) {
             self.meters.close_cells();
         }
     }

@@ -34,6 +34,6 @@ pub use live::Live;
 pub use pins::{Origin, Pin, Pins};
 pub use places::{Place, Places, PlacesView};
 pub use rates::{Addresses, Counter, Level, Over, Rates, settle, take};
-pub use signals::{Doubt, Follower, Refusal, Signals};
+pub use signals::{Follower, Signals};
 pub use spending::{Budget, Reserved, Spendings, Wanted};
 pub use told::Told;

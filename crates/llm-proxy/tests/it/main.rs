@@ -39,5 +39,6 @@ mod prompts;
 mod records;
 mod streams;
 mod telemetry;
+mod top;
 mod upgrade;
 mod upstream_h2;

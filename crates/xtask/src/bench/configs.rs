@@ -125,7 +125,12 @@ fallback:
   trip: {{consecutive: 1000000000, error_rate: 1, min_requests: 1000000000}}
   retry_budget: 1
 {all}concurrency: {{max_requests: 20000, per_ip: 20000}}
-logging: {{format: json, access: true}}
-"
+{LOG}"
     )
 }
+
+/// The access log on standard error; in a file beside the config as well; not at all. A request is counted in any case.
+pub(super) const LOG: &str = "logging: {format: json, access: true}\n";
+pub(super) const FILED: &str =
+    "logging: {format: json, access: true, file: {dir: access-log, max_files: 2}}\n";
+pub(super) const SILENT: &str = "logging: {format: json, access: false}\n";

@@ -68,6 +68,8 @@ pub(super) struct Rig {
     proxy: (Process, SocketAddr),
     unlimited: (Process, SocketAddr),
     prompted: (Process, SocketAddr),
+    silent: (Process, SocketAddr),
+    filed: (Process, SocketAddr),
     traced: (Process, SocketAddr),
 }
 
@@ -79,6 +81,8 @@ impl Rig {
         let proxy = start(Target::Proxy, &yard)?;
         let unlimited = start(Target::Unlimited, &yard)?;
         let prompted = start(Target::Prompted, &yard)?;
+        let silent = start(Target::Silent, &yard)?;
+        let filed = start(Target::Filed, &yard)?;
         let traced = start(Target::Traced, &yard)?;
         Ok(Self {
             yard,
@@ -86,6 +90,8 @@ impl Rig {
             proxy,
             unlimited,
             prompted,
+            silent,
+            filed,
             traced,
         })
     }
@@ -98,6 +104,8 @@ impl Rig {
             Target::Proxy => self.proxy.1,
             Target::Unlimited => self.unlimited.1,
             Target::Prompted => self.prompted.1,
+            Target::Silent => self.silent.1,
+            Target::Filed => self.filed.1,
             Target::Traced => self.traced.1,
         }
     }
@@ -110,6 +118,8 @@ impl Rig {
             Target::Proxy => &self.proxy.0,
             Target::Unlimited => &self.unlimited.0,
             Target::Prompted => &self.prompted.0,
+            Target::Silent => &self.silent.0,
+            Target::Filed => &self.filed.0,
             Target::Traced => &self.traced.0,
         }
     }
@@ -139,6 +149,15 @@ fn launch(target: Target, yard: &Yard, dir: &Path) -> Result<(Process, SocketAdd
             configs::proxy(listen, backend, configs::LIMITED) + configs::PROMPT,
             ours(),
         ),
+        Target::Silent | Target::Filed => {
+            let log = if target == Target::Silent {
+                configs::SILENT
+            } else {
+                configs::FILED
+            };
+            let text = configs::proxy(listen, backend, configs::LIMITED);
+            (text.replace(configs::LOG, log), ours())
+        }
         Target::Traced => (
             configs::proxy(listen, backend, configs::LIMITED) + &configs::telemetry(sink::start()?),
             ours(),

@@ -46,6 +46,8 @@ const STREAMS: u64 = 200;
 const OTHERS: u64 = 30;
 /// How long a quick run is, in minutes.
 const QUICK: f64 = 0.6;
+/// How long the load lasts that comes before the one that is measured: long enough for everything to have happened once.
+const WARM_UP: Duration = Duration::from_mins(1);
 /// After that many violations a run ends early.
 const MOST_VIOLATIONS: u64 = 20;
 /// Longer than idle connections to backends are kept, and threads that wait for a blocking call.
@@ -57,7 +59,7 @@ const SETTLE: Duration = Duration::from_secs(30);
 pub(crate) struct Options {
     /// How long the load lasts.
     minutes: f64,
-    /// Without the rest at the end, and without what needs it.
+    /// Without rests and warm-up, and without what needs them.
     quick: bool,
     /// What all chance comes from.
     seed: u64,
@@ -125,27 +127,49 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     };
     let proxy = Proxy::start(&options.proxy, &options.dir, addresses.clone(), &ledger)?;
     let idle = Sample::of(proxy.pid(), 0.0)?;
-    let until = clock::now() + Duration::from_secs_f64(options.minutes * 60.0);
-    let world = World {
+    let world = |seed: u64, lasts: Duration| World {
         addr: addresses.proxy,
         ledger: &ledger,
-        seed: options.seed,
-        until,
+        seed,
+        until: clock::now() + lasts,
         most_violations: MOST_VIOLATIONS,
     };
-    let storm = Storm::weathered(&world, &proxy, &mut crew, idle)?;
-    let rested = settle(options, &proxy, &ledger)?;
+    let warmed = if options.quick {
+        None
+    } else {
+        // Requests of their own, so that nobody takes one for another.
+        let warm_up = |lasts| world(options.seed.wrapping_add(1), lasts);
+        Some(warmed(warm_up, &proxy, &mut crew)?)
+    };
+    let lasts = Duration::from_secs_f64(options.minutes * 60.0);
+    let storm = Storm::weathered(&world(options.seed, lasts), &proxy, &mut crew)?;
+    let rested = if options.quick {
+        settle(&proxy, &ledger).map(|()| None)
+    } else {
+        rest(&proxy, &ledger).map(Some)
+    }?;
     end(proxy, &ledger)?;
+    fs::write(options.dir.join("vitals.tsv"), storm.vitals.table())?;
     let report = Report {
         minutes: options.minutes,
         sums: ledger.close(),
         reloads: storm.reloads,
         restarts: storm.restarts,
         idle,
+        warmed,
         vitals: storm.vitals,
         rested,
     };
     Ok(tell(options, &report))
+}
+
+/// What the proxy may remember is full, all that happens has happened, and it has had its rest: from here on nothing has
+/// a reason to grow. What it is like then.
+fn warmed<'a>(world: impl Fn(Duration) -> World<'a>, proxy: &Proxy, crew: &mut Crew) -> Result<Sample> {
+    let filling = world(Duration::from_hours(1));
+    caller::fill(&filling);
+    Storm::weathered(&world(WARM_UP), proxy, crew)?;
+    rest(proxy, filling.ledger)
 }
 
 /// What happened while the load lasted.
@@ -157,12 +181,12 @@ struct Storm {
 
 impl Storm {
     /// All at once: clients, reloads, restarts, and somebody who looks on.
-    fn weathered(world: &World, proxy: &Proxy, crew: &mut Crew, idle: Sample) -> Result<Self> {
+    fn weathered(world: &World, proxy: &Proxy, crew: &mut Crew) -> Result<Self> {
         thread::scope(|scope| {
             for caller in 0..STREAMS + OTHERS {
                 scope.spawn(move || caller::call(world, caller, caller < STREAMS));
             }
-            let vitals = scope.spawn(|| watch(proxy.pid(), world, idle));
+            let vitals = scope.spawn(|| watch(proxy.pid(), world));
             let reloads = scope.spawn(|| weather::reload(proxy, world));
             let restarts = scope.spawn(|| weather::restart(crew, world));
             let joined = (vitals.join(), reloads.join(), restarts.join());
@@ -184,9 +208,9 @@ fn reloads_of(world: &World, reloads: Result<Reloads>) -> Reloads {
     })
 }
 
-fn watch(pid: u32, world: &World, idle: Sample) -> Result<Vitals> {
+fn watch(pid: u32, world: &World) -> Result<Vitals> {
     let start = clock::now();
-    let mut samples = vec![idle];
+    let mut samples = vec![Sample::of(pid, 0.0)?];
     while world.sleep(Duration::from_secs(1)) {
         let at = clock::now().duration_since(start).as_secs_f64();
         samples.push(Sample::of(pid, at).context("the proxy is gone")?);
@@ -194,8 +218,8 @@ fn watch(pid: u32, world: &World, idle: Sample) -> Result<Vitals> {
     Ok(Vitals(samples))
 }
 
-/// Waits until nothing is under way, tells what stays so, and lets the proxy rest.
-fn settle(options: &Options, proxy: &Proxy, ledger: &Ledger) -> Result<Option<Sample>> {
+/// Waits until nothing is under way, and tells what stays so.
+fn settle(proxy: &Proxy, ledger: &Ledger) -> Result<()> {
     let until = clock::now() + SETTLE;
     let unrest = loop {
         let unrest = proxy::unrest(&proxy.status()?);
@@ -208,11 +232,14 @@ fn settle(options: &Options, proxy: &Proxy, ledger: &Ledger) -> Result<Option<Sa
     for what in unrest {
         ledger.violate(format!("{SETTLE:?} after the last request, {what}"));
     }
-    if options.quick {
-        return Ok(None);
-    }
+    Ok(())
+}
+
+/// The same, and lets the proxy rest. What it is like then.
+fn rest(proxy: &Proxy, ledger: &Ledger) -> Result<Sample> {
+    settle(proxy, ledger)?;
     thread::sleep(REST);
-    Sample::of(proxy.pid(), 0.0).map(Some)
+    Sample::of(proxy.pid(), 0.0)
 }
 
 fn end(proxy: Proxy, ledger: &Ledger) -> Result<()> {

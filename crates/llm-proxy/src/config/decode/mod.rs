@@ -30,6 +30,7 @@ pub(crate) fn config(root: &Node, dir: &Path, system_prompts: Vec<Prompt>, price
         listen: top.list("listen", |text| formats::listen(text, dir)),
         tls: clients::tls(&top, dir),
         trusted_proxies: top.list("trusted_proxies", formats::network),
+        proxy_protocol: top.truth("proxy_protocol"),
         admin: clients::admin(&top),
         api_keys: top
             .sections("api_keys", &fields::clients::API_KEY)

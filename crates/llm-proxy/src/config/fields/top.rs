@@ -34,6 +34,13 @@ const FIELDS: &[Field] = &[
          where a request comes from is believed, read from right to left.",
     ),
     field(
+        "proxy_protocol",
+        Kind::Bool,
+        Value("false"),
+        "Whether the proxies of `trusted_proxies` say whose connection they pass on by the PROXY protocol, version 1 or \
+         2. Then each of their connections must begin with it, and nobody else's may.",
+    ),
+    field(
         "admin",
         Kind::Section(&clients::ADMIN),
         Nothing,

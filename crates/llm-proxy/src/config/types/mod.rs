@@ -37,6 +37,8 @@ pub struct Config {
     pub tls: Option<ServerTls>,
     /// Whose `X-Forwarded-For` and `Forwarded` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether those say first, by the PROXY protocol, whose connections they pass on.
+    pub proxy_protocol: bool,
     /// The admin listener.
     pub admin: Admin,
     /// Keys that clients present; none: anybody may come (loopback only).

@@ -42,6 +42,9 @@ impl Part {
         let Some(order) = Order::find(&seen.body) else {
             return Answer::status(400).body(json!({"error": {"message": "no order in it", "type": "soak"}}));
         };
+        if order.is_plain() {
+            return Answer::healthy().text(order.text());
+        }
         let name = self
             .member
             .name

@@ -19,6 +19,17 @@ use super::wire::{Heard, Leaves, Manner, Wire};
 /// Conversations that all clients share: proxies remember those.
 const CONVERSATIONS: u64 = 500;
 
+/// How long clients pause after they were refused, in milliseconds: who asks again at once only hears the same again, and
+/// a run would be about refusals.
+const PAUSE: std::ops::Range<u64> = 50..300;
+/// Clients that fill what the proxy remembers.
+const FILLERS: u64 = 16;
+/// How many requests each of them sends, all of other conversations: more than 57,344 together, which is the most that is
+/// remembered of conversations, and more than 20,000 in each dialect, which is the most of responses.
+const FILLS: u64 = 66_000 / FILLERS;
+/// Those conversations have numbers from here on.
+const FILLED: u64 = 1_000_000;
+
 /// How soon a sleeper notices that all is over.
 const STEP: Duration = Duration::from_millis(200);
 
@@ -58,11 +69,31 @@ pub(super) fn call(world: &World, caller: u64, streams: bool) {
         }
         let mut dice = dice::of(&[world.seed, caller, turn]);
         let nonce = dice::mixed(&[world.seed, caller, turn, 0x0dde]);
-        wire = Turn::roll(nonce, streams, &mut dice).take(world, wire);
-        if !streams {
+        let refused;
+        (wire, refused) = Turn::roll(nonce, streams, &mut dice).take(world, wire);
+        if refused {
+            thread::sleep(Duration::from_millis(dice.u64(PAUSE)));
+        } else if !streams {
             thread::sleep(Duration::from_millis(dice.u64(0..60)));
         }
     }
+}
+
+/// Fills what the proxy remembers of conversations and of their answers, to the brim: what grows after that has no bound.
+pub(super) fn fill(world: &World) {
+    thread::scope(|scope| {
+        for filler in 0..FILLERS {
+            scope.spawn(move || {
+                let mut wire = None;
+                for number in (0..FILLS).take_while(|_| !world.is_over()) {
+                    let nonce = dice::mixed(&[world.seed, filler, number, 0xf111]);
+                    wire = Turn::plain(nonce, FILLED + filler * FILLS + number)
+                        .take(world, wire)
+                        .0;
+                }
+            });
+        }
+    });
 }
 
 /// One request.
@@ -88,7 +119,7 @@ impl Turn {
         Self {
             asked: Asked {
                 dialect: *dice.choice(&[chat, messages, responses]).unwrap_or(&chat),
-                order: Order { nonce, words },
+                order: Order::of(nonce, words),
             },
             alias: dice.choice(&ALIASES).map_or("mixed", |alias| alias.0),
             streams,
@@ -102,8 +133,32 @@ impl Turn {
         }
     }
 
-    /// Sends it, judges what comes, and writes that down.
-    fn take(self, world: &World, wire: Option<Wire>) -> Option<Wire> {
+    /// A word for a conversation that nobody else has, in each dialect by turns.
+    fn plain(nonce: u64, conversation: u64) -> Self {
+        let (dialect, alias) = match conversation % 3 {
+            0 => (Dialect::Chat, "chat"),
+            1 => (Dialect::Messages, "messages"),
+            _ => (Dialect::Responses, "responses"),
+        };
+        Self {
+            asked: Asked {
+                dialect,
+                order: Order::plain(nonce),
+            },
+            alias,
+            streams: false,
+            history: 0,
+            conversation,
+            manner: Manner {
+                leaves: Leaves::Never,
+                nap: Duration::ZERO,
+            },
+        }
+    }
+
+    /// Sends it, judges what comes, and writes that down. The connection, if it serves for another, and whether it was
+    /// refused for now.
+    fn take(self, world: &World, wire: Option<Wire>) -> (Option<Wire>, bool) {
         let (what, id) = (self.what(), self.asked.order.id());
         let wire = match wire.map_or_else(|| Wire::open(world.addr), Ok) {
             Ok(wire) => wire,
@@ -111,7 +166,7 @@ impl Turn {
                 world
                     .ledger
                     .violate(format!("{id} ({what}): cannot connect: {error}"));
-                return None;
+                return (None, true);
             }
         };
         world.ledger.begin(self.asked.order.nonce);
@@ -119,7 +174,7 @@ impl Turn {
         match self.verdict(&heard, wire) {
             Ok((outcome, wire)) => {
                 world.ledger.end(self.asked.order.nonce, what, outcome);
-                wire
+                (wire, matches!(outcome, Outcome::Refused(429 | 503 | 529)))
             }
             Err(wrong) => {
                 let dialect = self.asked.dialect.name();
@@ -129,7 +184,7 @@ impl Turn {
                     self.asked.order.words,
                     told(&heard)
                 ));
-                None
+                (None, true)
             }
         }
     }

@@ -27,6 +27,8 @@ const REFUSALS: [u16; 7] = [400, 404, 429, 502, 503, 504, 529];
 
 /// How an error in a stream begins.
 const EVENT: &[u8] = b"event: error";
+/// The mark of the end of a chat stream.
+const DONE: &[u8] = b"data: [DONE]\n\n";
 
 /// What was asked.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +81,9 @@ impl Asked {
                 no_name(&text(answer)).map(|()| Outcome::Broken)
             }
             (Err(fault), _) => Err(format!("no client reads that stream: {fault}")),
+            (Ok(State::Open), None) if self.dialect == Dialect::Chat && is_finished(body) => {
+                self.whole(grammar::stream(self.dialect, &[body, DONE].concat()))
+            }
             (Ok(State::Open), _) => Err("a stream that ends with neither mark nor error".to_owned()),
             (Ok(State::Failed), _) => no_name(&text(answer)).map(|()| Outcome::Broken),
             (Ok(State::Whole), Some(why)) => Err(format!("a whole stream in a broken frame: {why}")),
@@ -144,6 +149,20 @@ impl Asked {
 
 fn text(answer: &Answer) -> String {
     String::from_utf8_lossy(&answer.body).into_owned()
+}
+
+/// Whether a chat stream has told why it stops, which is as good as its mark: many hosts never write that, so a proxy
+/// cannot know that one which dies at this very moment would have. Only a count of tokens may stand behind it.
+fn is_finished(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body);
+    let chunks = text.lines().rev().filter_map(|line| line.strip_prefix("data: "));
+    let mut choices = chunks.map(|data| {
+        let chunk: Value = serde_json::from_str(data).unwrap_or_default();
+        chunk.get("choices").and_then(Value::as_array).cloned()
+    });
+    let last = choices.find(|choices| choices.as_ref().is_none_or(|all| !all.is_empty()));
+    let told = |choice: &Value| choice.get("finish_reason").is_some_and(Value::is_string);
+    last.flatten().is_some_and(|choices| choices.iter().any(told))
 }
 
 /// Secrets have no place in an answer, whatever it is.
@@ -220,11 +239,18 @@ mod tests {
             "data: {\"error\":{\"message\":\"m\",\"type\":\"t\",\"param\":null,\"code\":\"c\"}}\n\n",
         );
         assert_eq!(stream(&format!("{one}{two}{end}{DONE}")), Ok(Outcome::Whole));
+        let count = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[],\
+                     \"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1,\"total_tokens\":2}}\n\n";
+        for body in [format!("{one}{two}{end}"), format!("{one}{two}{end}{count}")] {
+            assert_eq!(stream(&body), Ok(Outcome::Whole), "it has told why it stops");
+        }
         assert_eq!(stream(&format!("{one}{error}")), Ok(Outcome::Broken));
         for (body, wrong) in [
             (format!("{one}{end}{DONE}"), "looks whole"),
             (format!("{one}{one}{two}{end}{DONE}"), "should stand"),
             (format!("{one}{two}"), "neither mark nor error"),
+            (format!("{one}{end}"), "looks whole"),
+            (format!("{one}{two}{count}"), "no client reads"),
             (format!("{one}{error}{DONE}"), "no client reads"),
             (
                 format!("{}{end}{DONE}", one.replace("ab.", "ac.")),

@@ -17,7 +17,31 @@ pub(super) struct Order {
     pub(super) words: u32,
 }
 
+/// What the nonces of plain orders have, and no others.
+const PLAIN: u64 = 1 << 63;
+
 impl Order {
+    /// An order that every backend meets at once and in full.
+    pub(super) fn plain(nonce: u64) -> Self {
+        Self {
+            nonce: nonce | PLAIN,
+            words: 1,
+        }
+    }
+
+    /// An order that is met in any way.
+    pub(super) fn of(nonce: u64, words: u32) -> Self {
+        Self {
+            nonce: nonce & !PLAIN,
+            words,
+        }
+    }
+
+    /// Whether it is met at once and in full.
+    pub(super) fn is_plain(self) -> bool {
+        self.nonce & PLAIN != 0
+    }
+
     /// The text of the prompt.
     pub(super) fn prompt(self) -> String {
         format!("say {:016x} {:04}", self.nonce, self.words)
@@ -97,6 +121,13 @@ mod tests {
         let body = format!(r#"{{"content":"They say that. {}"}}"#, ORDER.prompt());
         assert_eq!(Order::find(body.as_bytes()), Some(ORDER));
         assert_eq!(Order::find(b"say nothing of the kind, whatever it is"), None);
+    }
+
+    #[test]
+    fn a_plain_order_is_known_as_such_in_any_body() {
+        let found = |order: Order| Order::find(order.prompt().as_bytes());
+        assert!(found(Order::plain(7)).is_some_and(Order::is_plain));
+        assert!(found(Order::of(u64::MAX, 9)).is_some_and(|order| !order.is_plain() && order.words == 9));
     }
 
     #[test]

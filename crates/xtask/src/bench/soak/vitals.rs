@@ -5,6 +5,10 @@ use std::fs;
 use anyhow::{Context, Result};
 
 use super::super::process::{read, resident};
+use super::super::table::float;
+
+/// Samples, and so seconds, of which the lowest counts.
+const FLOOR: usize = 30;
 
 /// One look.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,14 +53,35 @@ impl Vitals {
         figures.get(figures.len() / 2).copied()
     }
 
-    /// How resident memory grew in the second half, in KiB a minute: the slope of the line that fits best.
+    /// How resident memory grew in the second half, in KiB a minute: the slope of the line that fits its floor best, which
+    /// is the lowest of each half-minute.
+    ///
+    /// From one second to the next it goes up and down by a fifth, with what the requests of the moment hold and with what
+    /// the allocator has not given back yet: a line through all of it tells of chance. What is never given back
+    /// raises the floor like all the rest.
     pub(super) fn slope(&self) -> Option<f64> {
         let half = self.0.get(self.0.len() / 2..)?;
-        let points: Vec<(f64, f64)> = half
-            .iter()
-            .map(|sample| (sample.at / 60.0, super::super::table::float(sample.rss_kib)))
+        let floor = half
+            .chunks(FLOOR)
+            .filter_map(|some| some.iter().min_by_key(|one| one.rss_kib));
+        let points: Vec<(f64, f64)> = floor
+            .map(|sample| (sample.at / 60.0, float(sample.rss_kib)))
             .collect();
         slope(&points)
+    }
+
+    /// All of it, a line each: seconds, KiB, open files, threads.
+    pub(super) fn table(&self) -> String {
+        let line = |sample: &Sample| {
+            let Sample {
+                at,
+                rss_kib,
+                files,
+                threads,
+            } = sample;
+            format!("{at:.0}\t{rss_kib}\t{files}\t{threads}\n")
+        };
+        self.0.iter().map(line).collect()
     }
 }
 
@@ -90,7 +115,14 @@ mod tests {
         assert!(grows_then_rests.slope().expect("two samples").abs() < 1e-6);
         let grows = vitals(|second| 1000 + 50 * second);
         assert!((grows.slope().expect("two samples") - 3000.0).abs() < 1e-6);
+        let tosses = |second: u64| 4000 * (second * 7 % 10) / 10;
+        let noisy = vitals(|second| 30_000 + tosses(second) + if second > 100 { 2_000 } else { 0 });
+        assert!(
+            noisy.slope().expect("two samples").abs() < 1e-6,
+            "what comes and goes is no growth"
+        );
         assert_eq!(Vitals::default().slope(), None);
+        assert_eq!(grows.table().lines().nth(2), Some("2\t1100\t2\t4"));
     }
 
     #[test]
