@@ -64,7 +64,7 @@ pub(super) async fn client(io: &mut (impl AsyncRead + Unpin)) -> io::Result<Opti
         }
         let mut content = vec![0; length];
         io.read_exact(&mut content).await?;
-        return second(what, family, &content).ok_or_else(wrong);
+        return second(what, family, &content);
     }
     if !opening.starts_with(WORD) {
         return Err(wrong());
@@ -77,50 +77,70 @@ pub(super) async fn client(io: &mut (impl AsyncRead + Unpin)) -> io::Result<Opti
         }
         line.push(io.read_u8().await?);
     }
-    first(&line).ok_or_else(wrong)
+    first(&line)
 }
 
 fn wrong() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "no header of the PROXY protocol")
 }
 
-/// A line of version 1; none where it is none.
-fn first(line: &[u8]) -> Option<Option<IpAddr>> {
-    let line = std::str::from_utf8(line).ok()?.strip_suffix("\r\n")?;
-    let words: Vec<&str> = line.strip_prefix("PROXY ")?.split(' ').collect();
-    if words.first() == Some(&"UNKNOWN") {
-        return Some(None);
+/// A line of version 1.
+fn first(line: &[u8]) -> io::Result<Option<IpAddr>> {
+    let line = std::str::from_utf8(line)
+        .ok()
+        .and_then(|line| line.strip_suffix("\r\n"));
+    let words = line
+        .and_then(|line| line.strip_prefix("PROXY "))
+        .ok_or_else(wrong)?;
+    let words: Vec<&str> = words.split(' ').collect();
+    match words[..] {
+        ["UNKNOWN", ..] => Ok(None),
+        [family, from, to, from_port, to_port] if is_port(from_port) && is_port(to_port) => {
+            spelled(family, from, to).map(Some).ok_or_else(wrong)
+        }
+        _ => Err(wrong()),
     }
-    let [family, from, to, from_port, to_port] = words[..] else {
-        return None;
-    };
-    let port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok();
-    if !port(from_port) || !port(to_port) {
-        return None;
-    }
-    let ip = match family {
-        "TCP4" => to.parse::<Ipv4Addr>().and_then(|_| from.parse()).map(IpAddr::V4),
-        "TCP6" => to.parse::<Ipv6Addr>().and_then(|_| from.parse()).map(IpAddr::V6),
-        _ => return None,
-    };
-    ip.ok().map(|ip| Some(ip.to_canonical()))
 }
 
-/// A header of version 2 behind its signature; none where it is none. Families without an address of the internet are
-/// nobody's.
-fn second(what: u8, family: u8, content: &[u8]) -> Option<Option<IpAddr>> {
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
+}
+
+/// The client's address, where both are of the family.
+fn spelled(family: &str, from: &str, to: &str) -> Option<IpAddr> {
+    let ip: IpAddr = match family {
+        "TCP4" => to
+            .parse::<Ipv4Addr>()
+            .and_then(|_| from.parse::<Ipv4Addr>())
+            .ok()?
+            .into(),
+        "TCP6" => to
+            .parse::<Ipv6Addr>()
+            .and_then(|_| from.parse::<Ipv6Addr>())
+            .ok()?
+            .into(),
+        _ => return None,
+    };
+    Some(ip.to_canonical())
+}
+
+/// A header of version 2, from behind its signature on.
+fn second(what: u8, family: u8, content: &[u8]) -> io::Result<Option<IpAddr>> {
     match (what, family >> 4) {
-        // The proxy speaks for itself, whatever else it says.
-        (0x20, _) | (0x21, 0x0) => Some(None),
-        (0x21, 0x1) => {
-            let (ip, _) = content.get(..12)?.split_first_chunk::<4>()?;
-            Some(Some(Ipv4Addr::from(*ip).into()))
-        }
-        (0x21, 0x2) => {
-            let (ip, _) = content.get(..36)?.split_first_chunk::<16>()?;
-            Some(Some(IpAddr::from(*ip).to_canonical()))
-        }
-        (0x21, 0x3) => content.get(..216).map(|_| None),
+        // The proxy speaks for itself, whatever else it says; or of a family that is not told.
+        (0x20, _) | (0x21, 0x0) => Ok(None),
+        // Two paths of Unix sockets.
+        (0x21, 0x3) if content.len() >= 216 => Ok(None),
+        (0x21, family) => encoded(family, content).map(Some).ok_or_else(wrong),
+        _ => Err(wrong()),
+    }
+}
+
+/// The client's address, where both of the family and their ports are there.
+fn encoded(family: u8, content: &[u8]) -> Option<IpAddr> {
+    match family {
+        0x1 => Some(Ipv4Addr::from(*content.get(..12)?.first_chunk::<4>()?).into()),
+        0x2 => Some(IpAddr::from(*content.get(..36)?.first_chunk::<16>()?).to_canonical()),
         _ => None,
     }
 }

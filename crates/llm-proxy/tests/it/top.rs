@@ -1,7 +1,7 @@
 //! `llm-proxy top`: one frame for a pipe, and a live one in a terminal that is given back as it was.
 
 use std::io::{Read, Write};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
 use llm_sim::{Answer, Sim, Speaks};
@@ -134,74 +134,63 @@ async fn who_may_not_ask_or_has_nobody_to_ask_is_told_in_one_sentence() {
     ended(proxy).await;
 }
 
-/// A process that ends with its test.
-struct Ends(std::process::Child);
+/// A terminal with a command in it, which ends with its test. Its settings are told before and behind the command.
+struct Terminal {
+    script: Child,
+    shown: Arc<Mutex<String>>,
+}
 
-impl Drop for Ends {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+impl Terminal {
+    fn open(command: &Command) -> Self {
+        let words = format!(
+            "stty cols 120 rows 40; stty -a; echo begin; {command:?}; echo code=$?; stty -a; echo end"
+        );
+        let mut script = Command::new("script")
+            .args(["--quiet", "--flush", "--return", "--command", &words, "/dev/null"])
+            .env_remove("NO_COLOR")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let shown: Arc<Mutex<String>> = Arc::default();
+        let mut out = script.stdout.take().unwrap();
+        let screen = Arc::clone(&shown);
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(read @ 1..) = out.read(&mut bytes) {
+                screen
+                    .lock()
+                    .unwrap()
+                    .push_str(&String::from_utf8_lossy(&bytes[..read]));
+            }
+        });
+        Self { script, shown }
+    }
+
+    /// Waits for these words.
+    async fn seen(&self, words: &str) {
+        until(words, async || self.shown().contains(words).then_some(())).await;
+    }
+
+    /// All that was written so far.
+    fn shown(&self) -> String {
+        self.shown.lock().unwrap().clone()
+    }
+
+    fn press(&mut self, key: &[u8]) {
+        self.script.stdin.as_mut().unwrap().write_all(key).unwrap();
     }
 }
 
-/// In a terminal of its own: what is on it, live; another request; the loss of the proxy; and a terminal as it was.
-#[tokio::test]
-async fn in_a_terminal_it_is_refreshed_in_place_and_gives_the_terminal_back() {
-    let (_well, _refused, mut proxy) = scene().await;
-    let words = [
-        "stty cols 120 rows 40; stty -a; echo begin; ",
-        &format!("{:?}; echo code=$?; stty -a; echo end", top(&proxy, &[])),
-    ]
-    .concat();
-    let terminal = Command::new("script")
-        .args(["--quiet", "--flush", "--return", "--command", &words, "/dev/null"])
-        .env_remove("NO_COLOR")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut terminal = Ends(terminal);
-    let mut keys = terminal.0.stdin.take().unwrap();
-    let shown: Arc<Mutex<String>> = Arc::default();
-    let mut out = terminal.0.stdout.take().unwrap();
-    let screen = Arc::clone(&shown);
-    let reader = std::thread::spawn(move || {
-        let mut bytes = [0; 4096];
-        while let Ok(read @ 1..) = out.read(&mut bytes) {
-            screen
-                .lock()
-                .unwrap()
-                .push_str(&String::from_utf8_lossy(&bytes[..read]));
-        }
-    });
-    let seen = async |words: &str| {
-        until(words, async || {
-            shown.lock().unwrap().contains(words).then_some(())
-        })
-        .await;
-    };
-    seen("broken cools, 1 of 2 backends are well.").await;
-    assert!(
-        shown.lock().unwrap().contains("\x1b[31mcooling"),
-        "a terminal has colours"
-    );
-    let reset = Client::plain(proxy.admin()).header("authorization", &format!("Bearer {KEY}"));
-    reset
-        .send("POST", "/api/backends/broken/reset", b"")
-        .await
-        .expect(200);
-    seen("All 2 backends are well.").await;
-    proxy.signal("-KILL");
-    proxy.ended().await;
-    seen("No answer: ").await;
-    seen(" What follows is ").await;
-    keys.write_all(b"q").unwrap();
-    seen("end\r\n").await;
-    drop(keys);
-    assert!(terminal.0.wait().unwrap().success());
-    reader.join().unwrap();
-    let shown = shown.lock().unwrap().clone();
-    assert!(shown.contains("code=0"), "{shown}");
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.script.kill();
+        let _ = self.script.wait();
+    }
+}
+
+/// The terminal is as it was: its page, its cursor, its settings.
+fn given_back(shown: &str) {
     let (_, page) = shown.split_once("\x1b[?1049h").expect("a page of its own");
     let (page, after) = page.split_once("\x1b[?1049l").expect("which is left at the end");
     assert!(
@@ -213,23 +202,33 @@ async fn in_a_terminal_it_is_refreshed_in_place_and_gives_the_terminal_back() {
         "the cursor comes back"
     );
     let (before, _) = shown.split_once("begin").unwrap();
-    let settings = |text: &str| -> Vec<String> {
-        text.split_whitespace()
-            .map(str::to_owned)
-            .filter(|word| {
-                word.trim_start_matches('-')
-                    .chars()
-                    .all(|c| c.is_ascii_lowercase())
-            })
-            .collect()
-    };
-    let after = settings(after);
     for word in ["icanon", "echo", "isig", "opost"] {
-        assert!(
-            settings(before).iter().any(|own| own == word),
-            "{word} before: {before}"
-        );
-        assert!(after.iter().any(|own| own == word), "{word} after: {after:?}");
+        for text in [before, after] {
+            assert!(text.split_whitespace().any(|own| own == word), "{word}: {text}");
+        }
     }
+}
+
+/// What is on it, live; a change; the loss of the proxy; and a terminal as it was.
+#[tokio::test]
+async fn in_a_terminal_it_is_refreshed_in_place_and_gives_the_terminal_back() {
+    let (_well, _refused, mut proxy) = scene().await;
+    let mut terminal = Terminal::open(&top(&proxy, &[]));
+    terminal.seen("broken cools, 1 of 2 backends are well.").await;
+    terminal.seen("\x1b[31mcooling").await;
+    let admin = Client::plain(proxy.admin()).header("authorization", &format!("Bearer {KEY}"));
+    admin
+        .send("POST", "/api/backends/broken/reset", b"")
+        .await
+        .expect(200);
+    terminal.seen("All 2 backends are well.").await;
+    proxy.signal("-KILL");
+    proxy.ended().await;
+    terminal.seen("No answer: ").await;
+    terminal.seen(" What follows is ").await;
+    terminal.press(b"q");
+    terminal.seen("code=0").await;
+    terminal.seen("end\r\n").await;
+    given_back(&terminal.shown());
     proxy.finish_ended().await;
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// How far back the numbers go that are not of the moment.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 /// How far back those go that are.
 const MOMENT: Duration = Duration::from_secs(10);
 /// More pages than this are not kept, however often somebody looks.

@@ -10,20 +10,22 @@ use crossterm::terminal::{
 };
 
 /// The terminal while it is ours. Dropping it gives it back, whatever happened.
-pub(super) struct Screen(());
+pub(super) struct Screen {
+    out: io::Stdout,
+}
 
 impl Screen {
     /// Takes it over: a page of its own, keys without a line end, no cursor.
     pub(super) fn enter() -> io::Result<Self> {
         enable_raw_mode()?;
-        let screen = Self(());
-        execute!(io::stdout(), EnterAlternateScreen, Hide, DisableLineWrap)?;
+        let mut screen = Self { out: io::stdout() };
+        execute!(screen.out, EnterAlternateScreen, Hide, DisableLineWrap)?;
         Ok(screen)
     }
 
     /// Shows a frame in the place of the one before, in one write: nothing is cleared first, so nothing flickers.
     pub(super) fn show(&self, frame: &str) -> io::Result<()> {
-        let mut out = io::stdout().lock();
+        let mut out = self.out.lock();
         out.write_all(overwriting(frame).as_bytes())?;
         out.flush()
     }
@@ -31,7 +33,7 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        let _ = execute!(io::stdout(), EnableLineWrap, Show, LeaveAlternateScreen);
+        let _ = execute!(self.out, EnableLineWrap, Show, LeaveAlternateScreen);
         let _ = disable_raw_mode();
     }
 }

@@ -133,7 +133,7 @@ async fn a_header_may_be_cut_anywhere() {
 async fn a_trusted_proxy_that_says_nothing_of_the_kind_is_hung_up_on() {
     let (_sim, proxy) = proxy(TRUSTED).await;
     let long = format!("PROXY UNKNOWN {}\r\n", "x".repeat(200));
-    let huge = binary(0x21, 0x11, &[0; 60_000]);
+    let huge = binary(0x21, 0x11, &vec![0; 60_000]);
     for bytes in [
         request(""),
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),

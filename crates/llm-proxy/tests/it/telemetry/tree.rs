@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::super::support::client::chat;
 use super::super::support::collector::{Spans, attributes, hex, object};
 use super::super::support::until;
-use super::Scene;
+use super::{Scene, config};
 
 const INTERNAL: i32 = 1;
 const ERROR: i32 = 2;
@@ -292,8 +292,17 @@ async fn o08_the_wait_for_a_place_is_a_span_of_its_own_and_probes_have_none() {
 
 #[tokio::test]
 async fn o08_what_a_client_chose_goes_through_the_mask() {
-    let scene = Scene::with("", "logging: {mask: strict}\n").await;
+    let scene = Scene::start().await;
     scene.proxy.expects_masks();
+    // By a reload: a strict log does not tell where the proxy is.
+    let strict = format!(
+        "telemetry: {{otlp: '{}'}}\nlogging: {{mask: strict}}\n",
+        scene.collector.url()
+    );
+    scene
+        .proxy
+        .reload(&config(&scene.first, &scene.second, &strict))
+        .await;
     let keyed = scene.keyed.clone();
     let client = keyed.header("x-request-id", "sk-of-somebody-0123456789");
     client
