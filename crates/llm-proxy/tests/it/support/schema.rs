@@ -63,6 +63,9 @@ fn one(
             "maximum" => value
                 .as_f64()
                 .is_none_or(|number| number <= wanted.as_f64().unwrap()),
+            "maxItems" => value
+                .as_array()
+                .is_none_or(|items| items.len() as u64 <= wanted.as_u64().unwrap()),
             "required" => {
                 let mut names = wanted.as_array().unwrap().iter();
                 names.all(|name| value.get(name.as_str().unwrap()).is_some())
