@@ -17,7 +17,7 @@ pub use error::ScanError;
 pub(crate) use items::{items, tokens};
 use plain::plain_run;
 pub(crate) use plain::short;
-pub(crate) use string::{escape, inside, is_plain};
+pub(crate) use string::{escape, inside, is_plain, sound};
 
 /// The deepest nesting that can be asked for: one bit a level is kept in a `u128`.
 pub const DEEPEST: usize = 128;
@@ -123,6 +123,19 @@ pub fn object(bytes: &[u8], max_depth: usize) -> Result<Option<Object>, ScanErro
     })
 }
 
+/// The layout of an object that has been scanned before, as a part of something that is sound: what a look costs then is
+/// its length in quotes, not in bytes. None of any other value.
+pub(crate) fn known_object(bytes: &[u8]) -> Option<Object> {
+    let mut cursor = Cursor {
+        is_utf8: true,
+        is_sound: true,
+        ..Cursor::new(bytes, DEEPEST)
+    };
+    cursor.space();
+    let is_object = cursor.peek() == Some(b'{');
+    is_object.then(|| cursor.members().ok()).flatten()
+}
+
 /// Reads the one value of `bytes` by `look`.
 fn read<T>(
     bytes: &[u8],
@@ -148,6 +161,8 @@ struct Cursor<'a> {
     at: usize,
     /// Whether all of it is known to be UTF-8. Until a byte has come that is not ASCII, nobody need know.
     is_utf8: bool,
+    /// Whether all of it is known to be sound, from a scan before this one.
+    is_sound: bool,
     /// Whether a string has held an escape since somebody began to ask.
     has_escapes: bool,
     /// One bit for each open container, the innermost lowest: set for an object.
@@ -164,6 +179,7 @@ impl<'a> Cursor<'a> {
             bytes,
             at: 0,
             is_utf8: false,
+            is_sound: false,
             has_escapes: false,
             objects: 0,
             depth: 0,
@@ -324,6 +340,14 @@ impl<'a> Cursor<'a> {
     /// The same for any string, behind its opening quote. Out of the way: most strings are short.
     #[inline(never)]
     fn rest_of_string(&mut self) -> Step {
+        if self.is_sound
+            && let Some(length) = sound(self.bytes.get(self.at..).unwrap_or_default())
+        {
+            let inside = self.bytes.get(self.at..self.at + length).unwrap_or_default();
+            self.has_escapes |= memchr::memchr(b'\\', inside).is_some();
+            self.at += length + 1;
+            return Ok(());
+        }
         loop {
             let rest = self.bytes.get(self.at..).unwrap_or_default();
             self.at += if self.is_utf8 {
@@ -468,7 +492,7 @@ mod tests {
     use proptest::prelude::*;
     use serde::de::IgnoredAny;
 
-    use super::{DEEPEST, MOST_MEMBERS, ScanError, document, object};
+    use super::{DEEPEST, MOST_MEMBERS, ScanError, document, known_object, object};
 
     fn serde_accepts(bytes: &[u8]) -> bool {
         std::str::from_utf8(bytes).is_ok() && serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
@@ -580,6 +604,24 @@ mod tests {
     fn the_span_leaves_out_the_space_around() {
         let span = document(b"  [1, 2]\n", 9).unwrap();
         assert_eq!((span.start, span.end), (2, 8));
+    }
+
+    #[test]
+    fn a_known_object_is_laid_out_as_one_that_is_read_for_the_first_time() {
+        let long = "x\\n\\\"".repeat(40);
+        for text in [
+            r#"{"role":"user","content":"a \"quoted\" word"}"#,
+            r#" { "r\u006fle" : "user" , "a key of more than thirty-two plain bytes" : [1,{"b":"c\\"}] } "#,
+            r#"{"a key of more than thirty-two bytes with an \u0065scape":1}"#,
+            &format!(r#"{{"content":"{long}","role":"{long}"}}"#),
+            "{}",
+        ] {
+            let read = object(text.as_bytes(), DEEPEST).expect("sound");
+            assert_eq!(known_object(text.as_bytes()), read, "{text}");
+        }
+        for text in ["[]", "7", "\"{}\"", "", "{", "{\"a\""] {
+            assert_eq!(known_object(text.as_bytes()), None, "{text}");
+        }
     }
 
     #[test]

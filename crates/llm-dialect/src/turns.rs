@@ -74,7 +74,7 @@ fn turn(item: &[u8]) -> (Speaker, &[u8]) {
     {
         return (speaker(role), content.trim_ascii_start());
     }
-    let Ok(Some(object)) = scan::object(item, scan::DEEPEST) else {
+    let Some(object) = scan::known_object(item) else {
         return (Speaker::Operator, b"");
     };
     let value = |name| object.value(item, name).map(|value| value.of(item));
@@ -114,7 +114,7 @@ fn text_of(part: &[u8]) -> Option<&[u8]> {
     let kinds = ["\"text\"", "\"input_text\""];
     let quick = |kind| behind(part, &["{", "\"type\"", ":", kind, ",", "\"text\"", ":", "\""]);
     kinds.into_iter().find_map(quick).or_else(|| {
-        let object = scan::object(part, scan::DEEPEST).ok()??;
+        let object = scan::known_object(part)?;
         object.value(part, "text")?.of(part).strip_prefix(b"\"")
     })
 }
@@ -122,7 +122,7 @@ fn text_of(part: &[u8]) -> Option<&[u8]> {
 /// The beginning of the text whose first byte these bytes begin with.
 fn clipped(rest: &[u8]) -> &[u8] {
     let beginning = rest.get(..TOLD).unwrap_or(rest);
-    let length = scan::inside(beginning).unwrap_or(beginning.len());
+    let length = scan::sound(beginning).unwrap_or(beginning.len());
     beginning.get(..length).unwrap_or_default()
 }
 

@@ -16,4 +16,6 @@ pub mod prompts;
 pub mod routing;
 pub mod server;
 pub mod state;
+pub mod telemetry;
 pub mod upstream;
+mod wire;

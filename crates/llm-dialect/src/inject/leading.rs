@@ -47,7 +47,7 @@ fn texts(body: &[u8], array: Span) -> Vec<&str> {
 
 fn instructions(body: &[u8], span: Span) -> Option<Message<'_>> {
     let item = span.of(body);
-    let object = scan::object(item, scan::DEEPEST).ok()??;
+    let object = scan::known_object(item)?;
     let role = text::inside(item, object.value(item, "role")?)?;
     let is = |name| spelling::strip_prefix(role, name) == Some("");
     let content = object.value(item, "content").map(|content| Span {

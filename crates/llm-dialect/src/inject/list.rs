@@ -149,7 +149,7 @@ pub(super) fn entry(piece: &Piece<'_>) -> String {
 /// The spelling of an item's text; nothing if it is none.
 pub(super) fn text_of(body: &[u8], item: Span) -> Option<&str> {
     let item = item.of(body);
-    let object = scan::object(item, scan::DEEPEST).ok()??;
+    let object = scan::known_object(item)?;
     let kind = object.value(item, "type")?;
     if !matches!(text::inside(item, kind)?, "text" | "input_text") {
         return None;

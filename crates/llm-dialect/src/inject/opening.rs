@@ -71,13 +71,13 @@ pub fn opening<'b>(
 /// The words of a first message that is the user's and a string, without a look at the whole list.
 fn first_of_user(turns: &[u8]) -> Option<&[u8]> {
     let rest = scan::tokens(turns, &OF_USER)?;
-    rest.get(..scan::inside(rest)?)
+    rest.get(..scan::sound(rest)?)
 }
 
 /// Who speaks in a message, and where its content is.
 fn turn(body: &[u8], item: Span) -> (Speaker, Option<Span>) {
     let bytes = item.of(body);
-    let Ok(Some(object)) = scan::object(bytes, scan::DEEPEST) else {
+    let Some(object) = scan::known_object(bytes) else {
         return (Speaker::System, None);
     };
     let role = object

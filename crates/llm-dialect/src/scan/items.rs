@@ -14,6 +14,7 @@ pub(crate) fn items(bytes: &[u8], array: Span) -> Items<'_> {
     let cursor = Cursor {
         at: array.start,
         is_utf8: true,
+        is_sound: true,
         ..Cursor::new(bytes, DEEPEST)
     };
     Items { cursor, begun: false }

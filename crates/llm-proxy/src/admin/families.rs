@@ -3,7 +3,7 @@
 
 /// What a metric's numbers do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// They only grow, until the program ends.
     Counter,
     /// They go up and down.
@@ -14,12 +14,12 @@ pub(super) enum Kind {
 
 /// A metric.
 #[derive(Debug)]
-pub(super) struct Family {
-    pub name: &'static str,
-    pub kind: Kind,
-    pub labels: &'static [&'static str],
+pub(crate) struct Family {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) labels: &'static [&'static str],
     /// One sentence, without a full stop.
-    pub help: &'static str,
+    pub(crate) help: &'static str,
 }
 
 impl Kind {
@@ -87,5 +87,12 @@ families! {
     SINCE Gauge "config_since_seconds" [] "Since when the config in force has been, in Unix seconds"
     DROPPED Counter "log_dropped_total" ["outlet"]
         "Lines of the log that could not be written, or bodies: its reader was too slow, or its disk full"
+    LEDGER_PENDING Gauge "ledger_pending" [] "Rows of the ledger that are not written yet"
+    LEDGER_DROPPED Counter "ledger_dropped_total" []
+        "Rows of the ledger that were given up: too many waited for a database that could not take them"
+    LEDGER_FAILING Gauge "ledger_failing" [] "1 while the ledger cannot be written"
+    SPANS_SENT Counter "telemetry_spans_total" [] "Spans that the collector has taken"
+    SPANS_DROPPED Counter "telemetry_dropped_total" []
+        "Spans that it never got: it was away, too slow, or refused them"
     PANICS Counter "panics_total" [] "Bugs that ended one request each"
 }

@@ -1,4 +1,4 @@
-//! `GET /metrics`: the numbers in Prometheus' text format, version 0.0.4.
+//! The numbers, as whoever wants them takes them: `GET /metrics` in Prometheus' text format, version 0.0.4, and OTLP.
 //!
 //! Every label is a name of the config or one of ours, so there are never more series than those allow.
 
@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 
 use super::families::{self, Family};
-use crate::base::clock;
+use crate::base::{Cost, clock};
 use crate::health::{CoolingView, Scope};
 use crate::limits::{Buckets, Unit};
 use crate::observe::meters::Seen;
@@ -19,18 +19,52 @@ pub(super) const TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// The page.
 pub(super) fn metrics(snapshot: &Snapshot, live: &Live) -> String {
     let mut page = Page::default();
-    program(&mut page, live);
-    requests(&mut page, snapshot, live);
-    backends(&mut page, snapshot, live);
-    places(&mut page, live);
-    limits(&mut page, snapshot);
-    budgets(&mut page, snapshot);
-    config(&mut page, snapshot, live);
-    trouble(&mut page, live);
+    tell(&mut page, snapshot, live);
     page.text
 }
 
-fn budgets(page: &mut Page, snapshot: &Snapshot) {
+/// A number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Number {
+    /// A whole one.
+    Whole(u64),
+    /// Any other.
+    Real(f64),
+    /// An amount of dollars.
+    Money(Cost),
+}
+
+/// Who is told the numbers.
+pub(crate) trait Numbers {
+    /// What follows are samples of this metric.
+    fn family(&mut self, family: &'static Family);
+
+    /// A number, with the values of its labels in their order.
+    fn sample(&mut self, values: &[&str], value: impl Into<Number>);
+
+    /// What a histogram has seen.
+    fn histogram(&mut self, values: &[&str], seen: &Seen);
+
+    /// A metric of one number.
+    fn single(&mut self, family: &'static Family, value: impl Into<Number>) {
+        self.family(family);
+        self.sample(&[], value);
+    }
+}
+
+/// Tells all of them.
+pub(crate) fn tell(page: &mut impl Numbers, snapshot: &Snapshot, live: &Live) {
+    program(page, live);
+    requests(page, snapshot, live);
+    backends(page, snapshot, live);
+    places(page, live);
+    limits(page, snapshot);
+    budgets(page, snapshot);
+    config(page, snapshot, live);
+    trouble(page, live);
+}
+
+fn budgets(page: &mut impl Numbers, snapshot: &Snapshot) {
     let clients = || snapshot.keys.clients();
     let budgets = || clients().filter_map(|client| Some((&client.name, client.budget.as_ref()?)));
     page.family(&families::BUDGET);
@@ -43,7 +77,7 @@ fn budgets(page: &mut Page, snapshot: &Snapshot) {
     }
 }
 
-fn program(page: &mut Page, live: &Live) {
+fn program(page: &mut impl Numbers, live: &Live) {
     page.family(&families::INFO);
     page.sample(&[env!("CARGO_PKG_VERSION")], 1_u32);
     page.single(&families::STARTED, live.reloads.started);
@@ -51,7 +85,7 @@ fn program(page: &mut Page, live: &Live) {
     page.single(&families::DRAINING, u32::from(draining));
 }
 
-fn requests(page: &mut Page, snapshot: &Snapshot, live: &Live) {
+fn requests(page: &mut impl Numbers, snapshot: &Snapshot, live: &Live) {
     let totals = live.access.totals();
     let aliases = || {
         let own = snapshot.aliases.values().map(|alias| &*alias.meters);
@@ -82,7 +116,7 @@ fn requests(page: &mut Page, snapshot: &Snapshot, live: &Live) {
     }
 }
 
-fn backends(page: &mut Page, snapshot: &Snapshot, live: &Live) {
+fn backends(page: &mut impl Numbers, snapshot: &Snapshot, live: &Live) {
     let backends = &snapshot.backends;
     page.family(&families::ATTEMPTS);
     for backend in backends {
@@ -128,7 +162,7 @@ fn is_of(view: &CoolingView, backend: &Backend, scope: Scope) -> bool {
     view.backend == backend.id && view.scope == scope && view.key.is_none_or(is_there)
 }
 
-fn places(page: &mut Page, live: &Live) {
+fn places(page: &mut impl Numbers, live: &Live) {
     let view = live.places.view();
     page.single(&families::IN_SERVICE, view.now.in_service);
     page.single(&families::PLACES, view.now.max);
@@ -138,7 +172,7 @@ fn places(page: &mut Page, live: &Live) {
     page.sample(&["timeout"], view.timed_out);
 }
 
-fn limits(page: &mut Page, snapshot: &Snapshot) {
+fn limits(page: &mut impl Numbers, snapshot: &Snapshot) {
     let global = snapshot
         .global_rates
         .as_deref()
@@ -170,7 +204,7 @@ fn limits(page: &mut Page, snapshot: &Snapshot) {
     }
 }
 
-fn config(page: &mut Page, snapshot: &Snapshot, live: &Live) {
+fn config(page: &mut impl Numbers, snapshot: &Snapshot, live: &Live) {
     let reloads = &live.reloads;
     page.single(&families::GENERATION, snapshot.generation);
     page.family(&families::RELOADS);
@@ -181,12 +215,19 @@ fn config(page: &mut Page, snapshot: &Snapshot, live: &Live) {
     page.single(&families::SINCE, reloads.since.load(Ordering::Relaxed));
 }
 
-fn trouble(page: &mut Page, live: &Live) {
+fn trouble(page: &mut impl Numbers, live: &Live) {
     let dropped = live.access.logs().dropped();
     page.family(&families::DROPPED);
     page.sample(&["stderr"], dropped.stderr);
     page.sample(&["file"], dropped.file);
     page.sample(&["bodies"], dropped.bodies);
+    let ledger = live.access.ledger().state();
+    page.single(&families::LEDGER_PENDING, ledger.pending);
+    page.single(&families::LEDGER_DROPPED, ledger.dropped);
+    page.single(&families::LEDGER_FAILING, u32::from(ledger.error.is_some()));
+    let outbox = live.access.outbox();
+    page.single(&families::SPANS_SENT, outbox.sent());
+    page.single(&families::SPANS_DROPPED, outbox.dropped());
     page.single(&families::PANICS, panics::count());
 }
 
@@ -197,23 +238,15 @@ struct Page {
     family: Option<&'static Family>,
 }
 
-impl Page {
-    /// What follows are samples of this metric.
+impl Numbers for Page {
     fn family(&mut self, family: &'static Family) {
         let (name, kind) = (family.name, family.kind.name());
         let _ = writeln!(self.text, "# HELP {name} {}.\n# TYPE {name} {kind}", family.help);
         self.family = Some(family);
     }
 
-    /// A metric of one number.
-    fn single(&mut self, family: &'static Family, value: impl std::fmt::Display) {
-        self.family(family);
-        self.sample(&[], value);
-    }
-
-    /// A number, with the values of its labels in their order.
-    fn sample(&mut self, values: &[&str], value: impl std::fmt::Display) {
-        self.write("", values, None, value);
+    fn sample(&mut self, values: &[&str], value: impl Into<Number>) {
+        self.write("", values, None, value.into());
     }
 
     fn histogram(&mut self, values: &[&str], seen: &Seen) {
@@ -224,7 +257,9 @@ impl Page {
         self.write("_sum", values, None, seen.sum);
         self.write("_count", values, None, seen.count);
     }
+}
 
+impl Page {
     fn write(&mut self, ending: &str, values: &[&str], bound: Option<&str>, value: impl std::fmt::Display) {
         let Some(family) = self.family else { return };
         self.text.push_str(family.name);
@@ -239,6 +274,46 @@ impl Page {
             self.text.push('}');
         }
         let _ = writeln!(self.text, " {value}");
+    }
+}
+
+impl std::fmt::Display for Number {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Whole(number) => number.fmt(f),
+            Self::Real(number) => number.fmt(f),
+            Self::Money(cost) => cost.fmt(f),
+        }
+    }
+}
+
+impl From<u64> for Number {
+    fn from(number: u64) -> Self {
+        Self::Whole(number)
+    }
+}
+
+impl From<u32> for Number {
+    fn from(number: u32) -> Self {
+        Self::Whole(number.into())
+    }
+}
+
+impl From<usize> for Number {
+    fn from(number: usize) -> Self {
+        Self::Whole(number as u64)
+    }
+}
+
+impl From<Cost> for Number {
+    fn from(cost: Cost) -> Self {
+        Self::Money(cost)
+    }
+}
+
+impl From<f64> for Number {
+    fn from(number: f64) -> Self {
+        Self::Real(number)
     }
 }
 

@@ -3,19 +3,19 @@
 
 mod actions;
 mod detail;
-mod families;
+pub(crate) mod families;
 mod limits;
-mod metrics;
+pub(crate) mod metrics;
 mod page;
 mod series;
 mod status;
+mod usage;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 use serde_json::json;
 use subtle::ConstantTimeEq;
 use tokio::sync::mpsc;
@@ -26,7 +26,7 @@ use self::actions::Action;
 use crate::base::Secret;
 use crate::base::secret::digest;
 use crate::config::types::Config;
-use crate::pipeline::AnswerBody;
+use crate::pipeline::{AnswerBody, RequestBody};
 use crate::server::{Peer, Service, is_foreign};
 use crate::state::{Live, Snapshot, bearer};
 
@@ -51,7 +51,7 @@ impl Admin {
         }
     }
 
-    async fn answer(self, request: Request<Incoming>) -> Response<AnswerBody> {
+    async fn answer(self, request: Request<RequestBody>) -> Response<AnswerBody> {
         let snapshot = self.snapshot.load_full();
         if let Some(refused) = refused(&request, &snapshot.config) {
             return refused;
@@ -87,10 +87,11 @@ impl Admin {
             }
             "/api/requests" => self.requests(request.uri().query().unwrap_or_default()),
             "/api/series" => body(StatusCode::OK, &series::series(&self.live)),
+            "/api/usage" => self.usage(request.uri().query().unwrap_or_default()).await,
             "/api/status" => self.masked(&status::status(&snapshot, &self.live)),
             _ => told(
                 StatusCode::NOT_FOUND,
-                "There is nothing at this path; try /, /api/status, /api/requests, /api/series or /metrics.",
+                "There is nothing at this path; try /, /api/status, /api/requests, /api/series, /api/usage or /metrics.",
             ),
         }
     }
@@ -115,6 +116,14 @@ impl Admin {
         json_of(AnswerBody::whole(said))
     }
 
+    /// What requests used and cost.
+    async fn usage(&self, query: &str) -> Response<AnswerBody> {
+        match usage::Asked::read(query) {
+            Ok(asked) => body(StatusCode::OK, &usage::usage(&self.live, asked).await),
+            Err(why) => told(StatusCode::BAD_REQUEST, why),
+        }
+    }
+
     async fn done(&self, snapshot: &Snapshot, action: Action) -> Response<AnswerBody> {
         let (status, said) = match action {
             Action::Reload => actions::reload(&self.orders).await,
@@ -125,7 +134,7 @@ impl Admin {
 }
 
 impl Service for Admin {
-    async fn call(self, peer: Peer, request: Request<Incoming>) -> Response<AnswerBody> {
+    async fn call(self, peer: Peer, request: Request<RequestBody>) -> Response<AnswerBody> {
         let answer = match peer.refused {
             Some(_) => with(
                 told(StatusCode::BAD_REQUEST, "The request can be read in two ways."),
@@ -139,7 +148,7 @@ impl Service for Admin {
 }
 
 /// What whoever may see nothing is told.
-fn refused(request: &Request<Incoming>, config: &Config) -> Option<Response<AnswerBody>> {
+fn refused(request: &Request<RequestBody>, config: &Config) -> Option<Response<AnswerBody>> {
     if !is_own_host(request, config) {
         return Some(told(
             StatusCode::MISDIRECTED_REQUEST,
@@ -171,7 +180,7 @@ fn is_read(method: &Method) -> bool {
 
 /// A page of another origin can make a browser ask us under a name that it has bound to our address: such a name is
 /// not ours, so it learns nothing (DNS rebinding).
-fn is_own_host(request: &Request<Incoming>, config: &Config) -> bool {
+fn is_own_host(request: &Request<RequestBody>, config: &Config) -> bool {
     let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     let Some(asked) = request
         .uri()

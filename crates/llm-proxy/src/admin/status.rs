@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use llm_dialect::Api;
 use serde_json::{Value, json};
 
-use super::{detail, limits};
+use super::{detail, limits, usage};
 use crate::base::clock;
 use crate::health::{CoolingView, QuotaKind};
 use crate::observe::panics;
@@ -35,6 +35,7 @@ pub(super) fn status(snapshot: &Snapshot, live: &Live) -> Value {
         },
         "concurrency": limits::places(live),
         "limits": limits::standing(snapshot),
+        "ledger": usage::standing(&live.access.ledger().state()),
         "affinity": {"conversations": live.affinity.len()},
         "backends": backends,
     })

@@ -8,7 +8,7 @@ use tokio::task::AbortHandle;
 use super::room::Room;
 use crate::base::gauge::Gauge;
 use crate::base::rarely::Rarely;
-use crate::server::{Acceptor, Bound, Http, Service, Socket, serve};
+use crate::server::{Acceptor, Bound, Http, Service, Socket, introduced, serve};
 use crate::state::{Live, Snapshot};
 
 /// What every accept loop of a listener kind shares.
@@ -23,6 +23,8 @@ pub(super) struct Front<S> {
     pub(super) connections: Gauge,
     /// For how many more there is room; none: they are not counted.
     pub(super) room: Option<Arc<Room>>,
+    /// Whether trusted proxies say first whose connections they pass on, if the config wants that.
+    pub(super) behind_proxies: bool,
 }
 
 impl<S: Service> Front<S> {
@@ -36,6 +38,7 @@ impl<S: Service> Front<S> {
             tls: Arc::default(),
             connections: self.connections.clone(),
             room: None,
+            behind_proxies: false,
         }
     }
 
@@ -65,8 +68,29 @@ impl<S: Service> Front<S> {
             // Not the snapshot itself: a connection may stay for hours after a reload has replaced it.
             let http = Http::new(&self.snapshot.load().config);
             let phase = self.live.lifecycle.subscribe();
+            let Some(socket) = self.introduced(socket).await else {
+                return;
+            };
             serve(socket, acceptor, http, phase, self.service).await;
             drop(counted);
         });
+    }
+
+    /// The socket with its client's address.
+    async fn introduced(&self, socket: Socket) -> Option<Socket> {
+        let snapshot = self.snapshot.load_full();
+        let config = &snapshot.config;
+        if !self.behind_proxies || !config.proxy_protocol {
+            return Some(socket);
+        }
+        let phase = self.live.lifecycle.subscribe();
+        // Boxed: nearly nobody needs it, and every task of a connection would be as large.
+        Box::pin(introduced(
+            socket,
+            &config.trusted_proxies,
+            config.timeout.request,
+            phase,
+        ))
+        .await
     }
 }

@@ -3,6 +3,7 @@
 mod accept;
 mod drain;
 mod memory;
+mod recall;
 mod reload;
 mod room;
 mod run;

@@ -7,10 +7,12 @@ use super::run::{Source, say_warnings};
 use crate::admin::Admin;
 use crate::config::Loaded;
 use crate::config::types::{Config, FileSource, Listen};
+use crate::observe::ledger;
 use crate::observe::log::LevelHandle;
 use crate::observe::logs::{self, Mask};
 use crate::server::{self, Acceptor, Bound, Entrance, Inherited, Listeners, Role};
 use crate::state::{Snapshot, compile};
+use crate::telemetry::{self, Telemetry};
 
 /// Addresses as the config names them, with their sockets.
 pub(super) type Opened = Vec<(Listen, Bound)>;
@@ -38,6 +40,7 @@ pub(super) struct Reloader {
     pub(super) listeners: Listeners,
     pub(super) admin_listeners: Listeners,
     pub(super) level: LevelHandle,
+    pub(super) telemetry: Telemetry,
     /// Those that were last read, good or bad.
     pub(super) files: Files,
 }
@@ -65,6 +68,8 @@ impl Files {
 struct Prepared {
     snapshot: Snapshot,
     mask: Mask,
+    ledger: ledger::Prepared,
+    telemetry: Option<telemetry::Settings>,
     tls: Acceptor,
     main: Opened,
     admin: Opened,
@@ -128,6 +133,8 @@ impl Reloader {
         say_warnings(&warnings, &config);
         let tls = server::acceptor(config.tls.as_ref())?;
         let mask = logs::mask(&config)?;
+        let ledger = self.front.live.access.ledger().prepare(config.ledger.as_ref())?;
+        let telemetry = telemetry::Settings::of(&config)?;
         let missing = self.listeners.missing(&config.listen);
         let missing_admin = self.admin_listeners.missing(&admin_of(&config));
         self.must_be_free(missing.iter().chain(&missing_admin))?;
@@ -139,6 +146,8 @@ impl Reloader {
         Ok(Prepared {
             snapshot,
             mask,
+            ledger,
+            telemetry,
             tls,
             main,
             admin,
@@ -165,6 +174,8 @@ impl Reloader {
         let Prepared {
             snapshot,
             mask,
+            ledger,
+            telemetry,
             tls,
             main,
             admin,
@@ -172,7 +183,9 @@ impl Reloader {
         let wanted = snapshot.config.listen.clone();
         let wanted_admin = admin_of(&snapshot.config);
         self.level.set(&snapshot.config.logging.level);
-        self.front.live.access.logs().configure(&snapshot.config, mask);
+        let access = &self.front.live.access;
+        access.logs().configure(&snapshot.config, mask);
+        access.ledger().configure(ledger);
         let generation = snapshot.generation;
         self.front.tls.store(Arc::new(tls));
         self.front.snapshot.store(Arc::new(snapshot));
@@ -180,6 +193,7 @@ impl Reloader {
         self.listeners.keep(&wanted);
         self.admin_listeners.keep(&wanted_admin);
         self.front.live.adopt(&self.front.snapshot.load());
+        self.telemetry.adopt(telemetry);
         tracing::info!("reloaded: generation {generation} is in force");
         generation
     }

@@ -49,17 +49,14 @@ impl Room {
     /// Takes a place, if one is left of those that the config allows.
     pub(super) fn enter(&self, allowed: Option<usize>) -> Option<GaugeGuard> {
         let max = allowed.unwrap_or(self.usual);
-        let place = self.open.enter();
-        if self.open.count() <= max {
-            return Some(place);
-        }
-        if self.full.is_due(clock::now()) {
+        let place = self.open.enter_below(max);
+        if place.is_none() && self.full.is_due(clock::now()) {
             tracing::warn!(
                 "{max} connections are open, as many as there is room for (`limits.max_connections`): further ones \
                  are closed"
             );
         }
-        None
+        place
     }
 }
 

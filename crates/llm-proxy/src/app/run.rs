@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
 
 use super::accept::Front;
 use super::drain::{drain, see_out};
 use super::memory;
+use super::recall;
 use super::reload::{Files, Reloader, opened};
 use super::room::{self, Room};
 use super::signals::Signals;
@@ -27,11 +29,16 @@ use crate::observe::{Logs, log, logs, panics, series};
 use crate::prices;
 use crate::server::{self, Entrance, Inherited, Listeners, Role};
 use crate::state::{Live, compile};
+use crate::telemetry::{self, Telemetry};
 
 /// How often idle connections and forgotten state are swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// How many may wait for a reload at once; the next waits for room.
 const ORDERS: usize = 8;
+/// How long the ledger gets to be written at the end.
+const LAST_ROWS: Duration = Duration::from_secs(3);
+/// How long the collector gets to take the last spans.
+const LAST_SPANS: Duration = Duration::from_secs(3);
 /// How long the log gets to be written at the end.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -98,8 +105,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     let level = log::install(&config.logging, &logs);
     panics::install();
     say_warnings(&warnings, &config);
-    let access = Access::new(Arc::clone(&logs));
-    let live = Live::new(access, &config);
+    let live = Live::new(recorder(&logs, &config)?, &config);
     let room = Room::new(room::for_connections(room::raised_file_limit()));
     let mut signals = Signals::listen().map_err(|error| Fatal::Runtime(error.to_string()))?;
     let tls = server::acceptor(config.tls.as_ref()).map_err(Fatal::Runtime)?;
@@ -109,7 +115,9 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
     let admin_bound = opened(&admin_at, Role::Admin, &mut inherited).map_err(Fatal::Runtime)?;
     let addresses: Vec<Listen> = bound.iter().map(|(_, bound)| bound.address()).collect();
     let admin_address = admin_bound.first().map(|(_, bound)| bound.address());
+    let collector = telemetry::Settings::of(&config).map_err(Fatal::Runtime)?;
     let snapshot = compile(config, 1, &live).map_err(Fatal::Runtime)?;
+    recall::at_start(&live).await;
     say_serving(&snapshot.config, &addresses, admin_address.as_ref());
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
     let connections = Gauge::default();
@@ -123,6 +131,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
         tls: Arc::new(ArcSwap::from_pointee(tls)),
         connections: connections.clone(),
         room: Some(Arc::new(room)),
+        behind_proxies: true,
     };
     let (orders, mut ordered) = mpsc::channel(ORDERS);
     let admin = Admin::new(Arc::clone(&snapshot), Arc::clone(&live), orders);
@@ -134,6 +143,7 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
         listeners: Listeners::default(),
         admin_listeners: Listeners::default(),
         level,
+        telemetry: Telemetry::start(snapshot, Arc::clone(&live), collector),
     };
     reloader.start(bound, admin_bound);
     (options.ready)(&addresses, admin_address.as_ref());
@@ -144,8 +154,26 @@ pub async fn run(options: Options) -> Result<(), Fatal> {
         Told::End => drain(&mut reloader, &mut signals, &live, &connections).await,
         Told::HandedOver => see_out(&mut reloader, &mut signals, &live, &connections).await,
     };
-    logs.flush(LAST_LINES);
+    last_words(&mut reloader, &end, &logs).await;
     end
+}
+
+/// Who keeps the records of requests, with the ledger that the config names.
+fn recorder(logs: &Arc<Logs>, config: &Config) -> Result<Arc<Access>, Fatal> {
+    let access = Access::new(Arc::clone(logs));
+    let ledger = access.ledger();
+    let prepared = ledger.prepare(config.ledger.as_ref());
+    ledger.configure(prepared.map_err(Fatal::Runtime)?);
+    Ok(access)
+}
+
+/// What has not been sent or written yet is. Who told the program twice to end waits for no collector.
+async fn last_words(reloader: &mut Reloader, end: &Result<(), Fatal>, logs: &Logs) {
+    if end.is_ok() {
+        reloader.telemetry.end(LAST_SPANS).await;
+    }
+    reloader.front.live.access.ledger().close(LAST_ROWS);
+    logs.flush(LAST_LINES);
 }
 
 /// Whoever waits for this program to serve is told so.
@@ -210,6 +238,7 @@ async fn serve_until_told(
     let changed = Arc::new(Notify::new());
     let mut watch = watch(reloader, &changed);
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
+    let mut recalling = None;
     // Ticks that a slow reload delays come all the same: every point stands for its own time.
     let mut point = tokio::time::interval_at((clock::now() + series::STEP).into(), series::STEP);
     loop {
@@ -241,11 +270,24 @@ async fn serve_until_told(
                 live.pools.sweep(clock::now());
                 live.forget_unused();
                 memory::give_back();
+                recalling = recall_again(reloader, recalling);
             }
             _ = signals.terminate.recv() => return Told::End,
             _ = signals.interrupt.recv() => return Told::End,
         }
     }
+}
+
+/// Has the budgets hear what was spent meanwhile, on other nodes too; not while they still wait for the last answer.
+fn recall_again(reloader: &Reloader, last: Option<JoinHandle<()>>) -> Option<JoinHandle<()>> {
+    if last.as_ref().is_some_and(|last| !last.is_finished()) {
+        return last;
+    }
+    let live = Arc::clone(&reloader.front.live);
+    Some(tokio::spawn(async move {
+        // A ledger that cannot be read is told of by whoever writes it.
+        let _what_was_known_stays = recall::recall(&live).await;
+    }))
 }
 
 /// Starts a new program in the place of this one. None: it came to nothing, and this one goes on.

@@ -26,10 +26,14 @@ pub fn local() -> Zoned {
 
 /// The point in time that is so far away, as RFC 3339 in whole seconds of UTC.
 pub fn in_utc(away: Duration) -> String {
-    let at = wall()
+    wall()
         .checked_add(away)
-        .and_then(|at| Timestamp::try_from(at).ok());
-    let at = at.unwrap_or(Timestamp::UNIX_EPOCH);
+        .map_or_else(|| utc(SystemTime::UNIX_EPOCH), utc)
+}
+
+/// A point in time as RFC 3339 in whole seconds of UTC.
+pub fn utc(at: SystemTime) -> String {
+    let at = Timestamp::try_from(at).unwrap_or(Timestamp::UNIX_EPOCH);
     at.round(Unit::Second).unwrap_or(at).to_string()
 }
 

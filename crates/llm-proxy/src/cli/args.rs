@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, Subcommand};
 
 use crate::base::env;
+use crate::observe::ledger::By;
 
 /// The profile that this binary was built with.
 const PROFILE: &str = if cfg!(debug_assertions) {
@@ -52,6 +53,8 @@ pub enum Command {
     Check(ConfigAt),
     /// Prints where a request for a model would go, in which order, and why.
     Explain(Asked),
+    /// Prints what requests used and cost, from the ledger.
+    Usage(UsageOf),
     /// Writes a commented starter `config.yaml` from the provider keys in the environment.
     Init,
     /// Prints the JSON Schema of the config file, for editors.
@@ -60,6 +63,8 @@ pub enum Command {
         #[arg(long)]
         prices: bool,
     },
+    /// Shows the running proxy in the terminal: its health, backends, pace and last requests.
+    Top(Watched),
     /// Runs only the simulated backends, for trying things out and for benchmarks.
     Sim {
         /// Where they listen.
@@ -95,6 +100,20 @@ impl ConfigAt {
     }
 }
 
+/// The proxy that `top` shows.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Watched {
+    /// The config file, which says where the admin listener is and which key it wants.
+    #[command(flatten)]
+    pub at: ConfigAt,
+    /// The admin listener, where it is another than the config says; the key is the config's, or `$ADMIN_KEY`.
+    #[arg(long, value_name = "URL")]
+    pub admin: Option<String>,
+    /// Prints one frame and ends.
+    #[arg(long)]
+    pub once: bool,
+}
+
 /// The request that `explain` explains.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Asked {
@@ -110,4 +129,31 @@ pub struct Asked {
     /// The name of the client's key.
     #[arg(long, value_name = "NAME")]
     pub key: Option<String>,
+}
+
+/// What `usage` is to print.
+#[derive(Clone, Debug, clap::Args)]
+pub struct UsageOf {
+    /// The config file.
+    #[command(flatten)]
+    pub at: ConfigAt,
+    /// What the rows of the table are: key, model, backend or day.
+    #[arg(long, value_name = "WHAT", default_value = "key", value_parser = by)]
+    pub by: By,
+    /// From when on: a number of days with today as one of them, such as `30d`, or a date; 7d where nothing is said.
+    #[arg(long, value_name = "DAYS|DATE")]
+    pub since: Option<String>,
+    /// The last day; today where nothing is said.
+    #[arg(long, value_name = "DATE")]
+    pub until: Option<String>,
+    /// Prints CSV.
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+    /// Prints JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn by(name: &str) -> Result<By, String> {
+    By::from_name(name).ok_or_else(|| "it is one of key, model, backend and day".to_owned())
 }

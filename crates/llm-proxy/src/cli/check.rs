@@ -107,19 +107,19 @@ mod tests {
 
     #[test]
     fn warnings_do_not_fail() {
-        let outcome = check(&format!("{GOOD}telemetry: {{otlp: 'http://x'}}\n"));
+        let outcome = check(&format!("{GOOD}cluster: {{redis: 'redis://x'}}\n"));
         assert_eq!(outcome.code, 0);
         assert_eq!(
             outcome.err,
-            "warning: the section `telemetry` is read and checked, but has no effect in this version\n \
-             --> config.yaml:3:1\n  |\n3 | telemetry: {otlp: 'http://x'}\n  | ^^^^^^^^^\n\n"
+            "warning: the section `cluster` is read and checked, but has no effect in this version\n \
+             --> config.yaml:3:1\n  |\n3 | cluster: {redis: 'redis://x'}\n  | ^^^^^^^\n\n"
         );
     }
 
     #[test]
     fn a_broken_config_fails_with_every_error_after_one_sentence() {
         let outcome = check(&format!(
-            "{GOOD}lisen: x\nwatch: maybe\nledger: {{url: 'sqlite:x'}}\n"
+            "{GOOD}lisen: x\nwatch: maybe\ntelemetry: {{otlp: 'http://x'}}\n"
         ));
         assert_eq!((outcome.code, outcome.out.as_str()), (2, ""));
         assert!(

@@ -11,6 +11,8 @@ mod explain;
 mod outcome;
 mod prompts;
 mod serve;
+mod top;
+mod usage;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -30,8 +32,10 @@ pub fn main() -> ExitCode {
         Command::Sim { listen } => demo::sim(listen),
         Command::Check(at) => print(check::run(&at.path(), colour)),
         Command::Explain(asked) => print(explain::explain(&asked, colour)),
+        Command::Usage(asked) => print(usage::run(&asked, colour)),
         Command::Init => print(init::run(std::path::Path::new("config.yaml"))),
         Command::Schema { prices } => print(schema::run(prices)),
+        Command::Top(watched) => top::top(&watched, colour),
     }
 }
 

@@ -75,7 +75,7 @@ fn every_broken_config_is_refused_with_all_of_its_errors_each_at_its_place() {
 }
 
 /// Configs that load, and what their owner is told.
-const WARNED: [(&str, &str); 15] = [
+const WARNED: [(&str, &str); 17] = [
     (
         "trusted_proxies: [0.0.0.0/0]\n",
         "c.yaml:1:19: this believes anybody's `X-Forwarded-For`",
@@ -97,8 +97,13 @@ const WARNED: [(&str, &str); 15] = [
         "",
     ),
     (
-        "telemetry: {otlp: 'http://127.0.0.1:4317'}\n",
-        "c.yaml:1:1: the section `telemetry` is read and checked, but has no effect in this version",
+        "cluster: {redis: 'redis://127.0.0.1:6379'}\n",
+        "c.yaml:1:1: the section `cluster` is read and checked, but has no effect in this version",
+    ),
+    ("telemetry: {otlp: 'http://127.0.0.1:4317'}\n", ""),
+    (
+        "telemetry: {otlp: 'https://x', tls: {insecure: true}}\n",
+        "c.yaml:1:37: anybody on the way can read and change what goes to the collector",
     ),
     (
         "ledger: {url: off}\nlogging: {bodies: off, mask: standard}\nstream: {early_heartbeat_after: off, heartbeat: off}\n",

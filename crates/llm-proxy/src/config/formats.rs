@@ -13,6 +13,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use regex::{Regex, RegexBuilder};
 
+use super::database;
 use super::types::{Listen, OutboundProxy, StatusPattern, TextPattern};
 use crate::base::Secret;
 
@@ -109,8 +110,9 @@ pub(crate) static LOG_LEVEL: Format = Format {
 
 /// Where the ledger is.
 pub(crate) static LEDGER: Format = Format {
-    expects: "`off`, or a URL that begins with `sqlite:` or `postgres://`",
-    fits: |text| text == "off" || begins(text, &["sqlite:", "postgres://", "postgresql://"]),
+    expects: "`off`, a file such as `sqlite:llm-proxy.db`, or a URL such as `postgres://user:password@host/database` \
+              (perhaps with `?sslmode=` and one of disable, prefer, require, verify-full)",
+    fits: |text| text == "off" || database::ledger(text, Path::new("")).is_some(),
 };
 
 /// Where Redis is.
@@ -326,7 +328,11 @@ mod tests {
                 &["info", "info,llm_proxy::routing=debug", "OFF"],
                 &["", "ifno", "a=b", "=info"],
             ),
-            (&LEDGER, &["off", "sqlite:a.db"], &["mysql://", "sqlite:"]),
+            (
+                &LEDGER,
+                &["off", "sqlite:a.db", "postgres://u:p@h/d"],
+                &["mysql://", "sqlite:", "postgres://h/d?sslmode=x"],
+            ),
         ] {
             for text in good {
                 assert!((format.fits)(text), "`{text}` is {}", format.expects);

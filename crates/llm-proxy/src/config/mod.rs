@@ -13,6 +13,7 @@
 
 #[cfg(test)]
 mod broken;
+pub mod database;
 mod decode;
 mod diagnostic;
 #[cfg(test)]

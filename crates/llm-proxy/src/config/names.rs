@@ -5,8 +5,8 @@ use llm_dialect::needs::Feature;
 
 use super::prompts::template::Variable;
 use super::types::{
-    Auth, Bodies, HttpVersion, LogFormat, Mask, OnDisconnect, Period, PromptPosition, Protocol, Rotate,
-    Strategy, WhenAllCooling,
+    Auth, Bodies, HttpVersion, LogFormat, Mask, OnDisconnect, OtlpProtocol, Period, PromptPosition, Protocol,
+    Rotate, Strategy, WhenAllCooling,
 };
 use crate::base::Class;
 
@@ -40,6 +40,7 @@ macro_rules! named {
 }
 
 named! {
+    OtlpProtocol { "auto" => Self::Auto, "grpc" => Self::Grpc, "http" => Self::Http }
     Protocol { "openai" => Self::Openai, "anthropic" => Self::Anthropic }
     Auth {
         "auto" => Self::Auto,

@@ -5,16 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use llm_dialect::Dialect;
+use http::HeaderValue;
 use llm_dialect::usage::Usage;
+use llm_dialect::{Api, Dialect};
 
+use super::finished::{Finished, Outbox};
+use super::ledger::Ledger;
 use super::line::Line;
 use super::log::Form;
 use super::meters::{AliasMeters, BackendMeters, Totals};
 use super::recent::Recent;
 use super::series::Series;
+use super::trace::Trace;
 use super::{Bodies, Logs};
 use crate::base::gauge::{Gauge, GaugeGuard};
+use crate::base::trace::SpanId;
 use crate::base::{Class, Cost, clock};
 use crate::config::types::{self, Logging};
 use crate::health::Scope;
@@ -35,6 +40,12 @@ pub struct Attempt {
     pub key: Arc<str>,
     /// The backend's model.
     pub model: Arc<str>,
+    /// The backend's call: another one than the client's where the request was converted.
+    pub api: Api,
+    /// Its span; none where the request has no trace.
+    pub span: Option<SpanId>,
+    /// How long after the request's arrival it began.
+    pub after: Duration,
     /// What it came to; none where it answered.
     pub class: Option<Class>,
     /// What of the backend is used up, by its name in logs; none where that is not told.
@@ -106,6 +117,8 @@ pub struct Access {
     finished: AtomicU64,
     totals: Totals,
     recent: Recent,
+    ledger: Ledger,
+    outbox: Outbox,
     series: Series,
 }
 
@@ -118,6 +131,8 @@ impl Access {
             finished: AtomicU64::new(0),
             totals: Totals::default(),
             recent: Recent::default(),
+            ledger: Ledger::default(),
+            outbox: Outbox::default(),
             series: Series::default(),
         })
     }
@@ -142,9 +157,19 @@ impl Access {
         &self.totals
     }
 
+    /// The ledger.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     /// The requests that ended last.
     pub fn recent(&self) -> &Recent {
         &self.recent
+    }
+
+    /// Where records wait that become spans.
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
     }
 
     /// The last quarter of an hour in numbers.
@@ -194,6 +219,12 @@ pub struct Record {
     pub ip: Option<IpAddr>,
     /// Its dialect.
     pub dialect: Dialect,
+    /// Its place in a trace; none where there are no traces.
+    pub trace: Option<Box<Trace>>,
+    /// Which call it is; none as long as that is not sure.
+    pub api: Option<Api>,
+    /// Whether it wants a stream.
+    pub stream: bool,
     /// The alias that it asked for; none as long as that is not sure.
     pub alias: Option<Arc<AliasMeters>>,
     /// The model that it named, where that is not the alias' own name.
@@ -258,6 +289,18 @@ impl Record {
         let own = self.alias.as_ref().map(|alias| &*alias.name);
         self.asked.as_deref().or(own)
     }
+
+    /// Whether it came with a key of the config, or got as far as an alias. What strangers send is logged, but nobody adds
+    /// it up or keeps it for long: they could fill a disk with it.
+    pub fn is_known(&self) -> bool {
+        self.key.is_some() || self.alias.is_some()
+    }
+
+    /// What the backend of the last attempt is told of the trace; none where there is no trace of ours.
+    pub fn traceparent(&self) -> Option<HeaderValue> {
+        let span = self.attempts.last()?.span?;
+        self.trace.as_ref()?.below(span).header()
+    }
 }
 
 /// The record of a request in the making. Dropping it writes it: a request cannot end without its line.
@@ -316,8 +359,11 @@ impl Drop for Entry {
         let at = clock::wall();
         let line = Line::of(&self.record, elapsed, at);
         // Counted first: whoever has read the line finds it in the numbers.
-        let told = (line.status(), line.is_failure());
+        let told = (line.status, line.is_failure());
         self.access.count(&self.record, told, at);
+        if self.access.ledger.is_on() && self.record.is_known() {
+            self.access.ledger.take(&line);
+        }
         let logs = &self.access.logs;
         if self.kind == Kind::Logged {
             logs.line(|form| match form {
@@ -326,10 +372,15 @@ impl Drop for Entry {
             });
         }
         if let Some(bodies) = self.bodies.take() {
-            logs.bodies().take(*bodies, || line.value(), line.is_failure());
+            logs.bodies().take(*bodies, || line.value(), told.1);
+        }
+        if self.record.trace.is_some() {
+            self.access
+                .outbox
+                .put(Finished::of(&self.record, &line, elapsed, at));
         }
         self.access
             .recent
-            .keep(std::mem::take(&mut *self.record), elapsed, at);
+            .keep(std::mem::take(&mut *self.record), (elapsed, at), told.1);
     }
 }

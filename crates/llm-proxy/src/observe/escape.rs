@@ -10,7 +10,7 @@ fn acts(c: char) -> bool {
 }
 
 /// A text of others for a terminal: what acts is replaced, line ends too, so that it stays a part of its line.
-pub(super) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let shown = |c| if acts(c) { '\u{fffd}' } else { c };
     text.chars().map(shown).collect()
 }

@@ -132,6 +132,8 @@ impl Lately {
 
 #[cfg(test)]
 mod tests {
+    use llm_dialect::Api;
+
     use std::time::Duration;
 
     use super::*;
@@ -142,6 +144,9 @@ mod tests {
             backend: Arc::new(BackendMeters::new("a")),
             key: Arc::from("a#1"),
             model: Arc::from("m"),
+            api: Api::Chat,
+            span: None,
+            after: Duration::ZERO,
             class,
             kind: None,
             status: Some(status),

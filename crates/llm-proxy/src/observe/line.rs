@@ -28,13 +28,14 @@ macro_rules! name {
 
 /// A record with what is only known at its end.
 pub(super) struct Line<'a> {
-    record: &'a Record,
-    elapsed: Duration,
+    pub(super) record: &'a Record,
+    pub(super) elapsed: Duration,
     /// When it ended.
-    at: SystemTime,
-    cancelled: bool,
-    class: Option<&'static str>,
-    status: u16,
+    pub(super) at: SystemTime,
+    pub(super) cancelled: bool,
+    pub(super) class: Option<&'static str>,
+    /// What the client got.
+    pub(super) status: u16,
 }
 
 /// The status that the client was sent, if it was sent one.
@@ -62,11 +63,6 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// What the client got.
-    pub(super) fn status(&self) -> u16 {
-        self.status
-    }
-
     /// Whether the client did not get what it asked for, through no doing of its own leaving.
     pub(super) fn is_failure(&self) -> bool {
         let of_its_own = Some(Class::ClientGone.name());
@@ -88,6 +84,9 @@ impl<'a> Line<'a> {
         push_timestamp(&mut out.text, self.at);
         out.text.push_str("\",\"level\":\"info\",\"msg\":\"request\"");
         out.string(name!("request_id"), Some(&record.request_id));
+        if let Some(trace) = &record.trace {
+            out.string(name!("trace_id"), Some(&trace.id.hex()));
+        }
         out.string(name!("key"), record.key.as_deref());
         out.address(name!("ip"), record.ip);
         out.string(name!("dialect"), Some(record.dialect.name()));
@@ -355,6 +354,8 @@ mod tests {
 
     use super::*;
     use crate::health::Scope;
+    use llm_dialect::Api;
+
     use crate::observe::BackendMeters;
 
     #[test]
@@ -397,6 +398,9 @@ mod tests {
             backend: Arc::new(BackendMeters::new("a")),
             key: Arc::from("a#1"),
             model: Arc::from(hostile),
+            api: Api::Chat,
+            span: None,
+            after: Duration::ZERO,
             class: Some(Class::Server),
             kind: status.map(|_| "tokens"),
             status,

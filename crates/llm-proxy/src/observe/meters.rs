@@ -14,6 +14,7 @@ use llm_dialect::usage::Usage;
 use super::access::Attempt;
 use super::lately::Lately;
 use crate::base::{Class, Cost};
+use crate::config::types::Protocol;
 
 /// The name that stands for everything which is no alias.
 pub const OTHER: &str = "other";
@@ -226,11 +227,24 @@ impl AliasMeters {
     }
 }
 
+/// Where a backend is, and what it speaks.
+#[derive(Clone, Debug, Default)]
+pub struct Server {
+    /// Its host name or IP literal.
+    pub host: Box<str>,
+    /// Its port.
+    pub port: u16,
+    /// Its protocol family.
+    pub protocol: Protocol,
+}
+
 /// The numbers of a backend.
 #[derive(Debug)]
 pub struct BackendMeters {
     /// Its name.
     pub name: Arc<str>,
+    /// Where it is.
+    pub server: Server,
     /// By class; the last: those that answered.
     attempts: [Count; Class::ALL.len() + 1],
     cooldowns: [Count; Class::ALL.len()],
@@ -243,10 +257,16 @@ pub struct BackendMeters {
 }
 
 impl BackendMeters {
-    /// Nothing has been counted.
+    /// Nothing has been counted of one that is nowhere.
     pub fn new(name: &str) -> Self {
+        Self::at(name, Server::default())
+    }
+
+    /// Nothing has been counted of the one that is there.
+    pub fn at(name: &str, server: Server) -> Self {
         Self {
             name: Arc::from(name),
+            server,
             attempts: Default::default(),
             cooldowns: Default::default(),
             first_byte: Histogram::new(&FIRST_BYTE),

@@ -1,4 +1,4 @@
-//! The requests that ended last, for whoever asks why one of them went where it went.
+//! The requests that ended last, for whoever asks why one of them went where it went; and what all of them came to, by day.
 
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
@@ -7,7 +7,9 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::access::Record;
+use super::ledger::{By, Named, Sum, Sums};
 use super::line::Line;
+use crate::base::Day;
 
 /// How many are kept: some hundred kilobytes at most.
 const KEPT: usize = 256;
@@ -23,6 +25,8 @@ struct Ended {
     /// How many there have been; also the number of the last.
     count: u64,
     last: VecDeque<One>,
+    /// What they came to; those of strangers left out.
+    sums: Sums,
 }
 
 #[derive(Clone, Debug)]
@@ -35,8 +39,12 @@ struct One {
 
 impl Recent {
     /// Keeps a request that has ended, and forgets the oldest.
-    pub(super) fn keep(&self, record: Record, elapsed: Duration, at: SystemTime) {
+    pub(super) fn keep(&self, record: Record, (elapsed, at): (Duration, SystemTime), failed: bool) {
         let mut ended = self.ended.lock();
+        if record.is_known() {
+            let sum = Sum::of(&record, failed);
+            ended.sums.count(Named::of(&record, Day::of(at)), &sum);
+        }
         ended.count += 1;
         let number = ended.count;
         let oldest = (ended.last.len() >= KEPT).then(|| ended.last.pop_front());
@@ -49,6 +57,11 @@ impl Recent {
         drop(ended);
         // Not while others wait.
         drop(oldest);
+    }
+
+    /// What requests came to from that day on, in a table of its own for who asks.
+    pub fn table(&self, by: By, since: Day) -> Vec<(String, Sum)> {
+        self.ended.lock().sums.table(by, since)
     }
 
     /// At most `limit` of those that came after number `after`, the newest first; each is its access record, with its
@@ -87,7 +100,7 @@ mod tests {
             request_id: format!("r{id}"),
             ..Record::default()
         };
-        recent.keep(record, Duration::from_millis(5), SystemTime::UNIX_EPOCH);
+        recent.keep(record, (Duration::from_millis(5), SystemTime::UNIX_EPOCH), false);
     }
 
     fn ids(value: &Value) -> Vec<String> {

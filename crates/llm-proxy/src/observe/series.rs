@@ -200,6 +200,8 @@ fn milliseconds(micros: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use llm_dialect::Api;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -212,6 +214,9 @@ mod tests {
             backend: Arc::new(BackendMeters::new("a")),
             key: Arc::from("a"),
             model: Arc::from("m"),
+            api: Api::Chat,
+            span: None,
+            after: Duration::ZERO,
             class,
             kind: None,
             status: None,

@@ -4,6 +4,10 @@
 //! `metadata.user_id` of Messages (Claude Code puts its session there), `prompt_cache_key`, how it began. Always together
 //! with the client's key, the model and the dialect.
 
+use std::hash::Hasher;
+
+use foldhash::SharedSeed;
+use foldhash::quality::FoldHasher;
 use llm_dialect::envelope::Envelope;
 use llm_dialect::turns::{self, Stage};
 use llm_dialect::usage::Usage;
@@ -96,7 +100,14 @@ fn begun(whose: Whose<'_>, ask: &Ask, envelope: &Envelope) -> Option<(u64, Turn)
     let mut made = whose.identity();
     made.part(ask.reads.name().as_bytes());
     made.part(b"opening");
-    let stage = turns::opening(ask.reads, &ask.body, envelope, |words| made.part(words))?;
+    // Kilobytes, and no secret: a quick hash, by a seed of this process as that of the memo of prompts. Whoever could make
+    // two of them meet would move conversations of the same key.
+    let mut opening = FoldHasher::with_seed(0, SharedSeed::global_random());
+    let stage = turns::opening(ask.reads, &ask.body, envelope, |words| {
+        opening.write_usize(words.len());
+        opening.write(words);
+    })?;
+    made.part(&opening.finish().to_le_bytes());
     let turn = match stage {
         Stage::Begins => Turn::Begins,
         Stage::GoesOn => Turn::GoesOn,

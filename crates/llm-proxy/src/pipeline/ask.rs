@@ -2,15 +2,12 @@
 
 use std::borrow::Cow;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::slice;
-use std::task::{Context as Task, Poll};
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http_body::{Body, Frame};
-use hyper::body::Incoming;
 use llm_dialect::edit::{self, Edit};
 use llm_dialect::envelope::{self, BodyError, Envelope};
 use llm_dialect::scan::Span;
@@ -22,8 +19,8 @@ use tokio::time::timeout_at;
 use super::apart;
 use super::decode::{self, Undecodable};
 use super::failure::Failure;
+use super::incoming::RequestBody;
 use super::journey::Call;
-use crate::base::muffle::quietly;
 use crate::state::{Context, Origin};
 
 /// Room that a body gets before its first byte has come, whatever its announced length.
@@ -94,12 +91,13 @@ pub(super) enum Shape {
 ///
 /// # Errors
 /// Too long, too slow, an encoding that we do not know, no JSON, or a field missing or of a wrong type.
-pub(super) async fn read(ctx: &mut Context, call: Call, body: Incoming) -> Result<Ask, Failure> {
+pub(super) async fn read(ctx: &mut Context, call: Call, body: RequestBody) -> Result<Ask, Failure> {
     let bytes = bounded(ctx, body).await?;
     let bytes = decoded(ctx, bytes)?;
     ctx.entry.asked(&bytes, &ctx.snapshot.config.logging);
     let mut ask = understood(ctx, call, bytes)?;
-    ctx.entry.record.dialect = ask.api.dialect();
+    let record = &mut ctx.entry.record;
+    (record.dialect, record.api, record.stream) = (ask.api.dialect(), Some(ask.api), ask.stream);
     if ask.stream {
         apart::request(&mut ctx.headers, &mut ask.body);
     }
@@ -107,15 +105,18 @@ pub(super) async fn read(ctx: &mut Context, call: Call, body: Incoming) -> Resul
 }
 
 /// The whole body. Its time runs from the request's arrival, not from the last byte: a slow sender gains nothing.
-async fn bounded(ctx: &Context, body: Incoming) -> Result<Bytes, Failure> {
+async fn bounded(ctx: &Context, body: RequestBody) -> Result<Bytes, Failure> {
     let max = ctx.snapshot.config.limits.max_body;
-    let announced = body.size_hint().exact();
+    let announced = body.length();
     if announced.is_some_and(|length| length > max as u64) {
         return Err(too_large(max));
     }
+    if let RequestBody::Whole(bytes) = body {
+        return Ok(bytes);
+    }
     let deadline = ctx.entry.started() + ctx.snapshot.config.timeout.request;
     // Pinned where it is made: the timeout would move it.
-    let whole = pin!(collect(body, (announced, max), !ctx.connection.is_multiplexed()));
+    let whole = pin!(collect(body, (announced, max)));
     match timeout_at(deadline.into(), whole).await {
         Ok(done) => done,
         Err(_) => Err(Failure::local(
@@ -126,15 +127,10 @@ async fn bounded(ctx: &Context, body: Incoming) -> Result<Bytes, Failure> {
     }
 }
 
-async fn collect(
-    mut body: Incoming,
-    (announced, max): (Option<u64>, usize),
-    in_place: bool,
-) -> Result<Bytes, Failure> {
+async fn collect(mut body: RequestBody, (announced, max): (Option<u64>, usize)) -> Result<Bytes, Failure> {
     let mut whole = BytesMut::new();
-    while let Some(frame) = poll_fn(|cx| poll_frame(&mut body, cx, in_place)).await {
-        let frame = frame.map_err(|_why| broken())?;
-        let Ok(data) = frame.into_data() else { continue };
+    while let Some(piece) = poll_fn(|cx| body.poll_next(cx)).await {
+        let data = piece.map_err(|_why| broken())?;
         if whole.is_empty() && announced == Some(data.len() as u64) {
             // It came in one piece: not copied.
             return Ok(data);
@@ -149,23 +145,6 @@ async fn collect(
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())
-}
-
-/// The next frame. Where the connection is polled in the task that asks (`in_place`), it is not woken for the last one:
-/// it has read all that there is.
-fn poll_frame(
-    body: &mut Incoming,
-    cx: &mut Task<'_>,
-    in_place: bool,
-) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-    if !in_place {
-        return Pin::new(body).poll_frame(cx);
-    }
-    let (frame, missed) = quietly(|| Pin::new(&mut *body).poll_frame(cx));
-    if missed && !(frame.is_ready() && body.is_end_stream()) {
-        cx.waker().wake_by_ref();
-    }
-    frame
 }
 
 fn too_large(max: usize) -> Failure {

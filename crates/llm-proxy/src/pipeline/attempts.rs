@@ -15,6 +15,7 @@ use super::pace::Pace;
 use super::plan::{Bound, Candidate, Plan};
 use super::verdict;
 use super::walk::{Chosen, Walk, Walker};
+use crate::base::trace::SpanId;
 use crate::base::{Class, clock};
 use crate::health::{self, Sole, Spent};
 use crate::observe::Attempt;
@@ -117,7 +118,7 @@ async fn attempt(
         mut probe,
         at: started,
     } = chosen;
-    begin(ctx, &candidate);
+    begin(ctx, &candidate, started);
     let deadline = attempt::deadline(ctx, &candidate, pace.as_ref(), started);
     let alone = ctx.alone.clone().filter(|_| candidate.route.backend.is_drained());
     if let Some(alone) = &alone {
@@ -170,11 +171,17 @@ async fn attempt(
     }
 }
 
-fn begin(ctx: &mut Context, candidate: &Candidate) {
-    ctx.entry.record.attempt(Attempt {
+fn begin(ctx: &mut Context, candidate: &Candidate, started: Instant) {
+    let after = started.saturating_duration_since(ctx.entry.started());
+    let record = &mut ctx.entry.record;
+    let span = record.trace.as_ref().map(|_| SpanId::of(fastrand::u64(..)));
+    record.attempt(Attempt {
         backend: Arc::clone(&candidate.route.backend.meters),
         key: candidate.key_name(),
         model: Arc::clone(&candidate.model),
+        api: candidate.api,
+        span,
+        after,
         class: Some(Class::ClientGone),
         kind: None,
         status: None,

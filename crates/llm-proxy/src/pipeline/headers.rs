@@ -37,6 +37,8 @@ const USUAL: usize = 12;
 const USUAL_ONWARDS: usize = 6;
 /// What we call ourselves where a client has no name.
 const OURSELVES: HeaderValue = HeaderValue::from_static(concat!("llm-proxy/", env!("CARGO_PKG_VERSION")));
+/// Whose trace it is.
+pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");

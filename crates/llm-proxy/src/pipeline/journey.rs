@@ -1,11 +1,11 @@
 //! Steps 5 to 9 of a request's journey (contract, section 3). Steps 1 to 4 are in `server::stack`.
 
 use http::Response;
-use hyper::body::Incoming;
 use llm_dialect::Api;
 
 use super::body::AnswerBody;
 use super::failure::Failure;
+use super::incoming::RequestBody;
 use super::{answer, ask, attempts, budget, early, estimate, plan, prompts, rates};
 use crate::state::Context;
 
@@ -14,7 +14,11 @@ use crate::state::Context;
 ///
 /// # Errors
 /// What the client is told instead of an answer. Nothing has been sent yet.
-pub async fn journey(ctx: &mut Context, call: Call, body: Incoming) -> Result<Response<AnswerBody>, Failure> {
+pub async fn journey(
+    ctx: &mut Context,
+    call: Call,
+    body: RequestBody,
+) -> Result<Response<AnswerBody>, Failure> {
     let mut ask = ask::read(ctx, call, body).await?; // 5: the body, bounded; its envelope
     let plan = plan::draw(ctx, &ask)?; // 7: candidates in order, by pure decisions
     budget::reserve(ctx, &ask, &plan)?; // 5: what its key may spend

@@ -19,6 +19,7 @@ mod estimate;
 mod failure;
 mod fit;
 mod headers;
+mod incoming;
 pub mod journey;
 mod outgoing;
 mod pace;
@@ -35,5 +36,6 @@ mod walk;
 
 pub use body::AnswerBody;
 pub use failure::{Failure, Says};
+pub use incoming::{End, Incomplete, Inlet, RequestBody};
 pub use plan::{Candidate, candidates};
 pub use reader::Reader;

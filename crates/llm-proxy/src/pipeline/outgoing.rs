@@ -110,6 +110,9 @@ fn all_headers(ctx: &Context, ask: &Ask, candidate: &Candidate, key: &BackendKey
     let backend = &candidate.route.backend;
     let same = ask.api.dialect() == candidate.api.dialect();
     let mut headers = headers::onwards(&ctx.headers, backend, key, same);
+    if let Some(parent) = ctx.entry.record.traceparent() {
+        headers.insert(headers::TRACEPARENT, parent);
+    }
     if candidate.api.dialect() == Dialect::Messages {
         headers.entry("anthropic-version").or_insert(ANTHROPIC_VERSION);
     }

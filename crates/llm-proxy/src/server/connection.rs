@@ -6,13 +6,13 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -24,19 +24,16 @@ use tokio_rustls::TlsAcceptor;
 
 use super::bind::Socket;
 use super::guard::Guard;
+use super::http1::{self, Bounds};
 use super::preface::Version;
+use super::refused::Refusal;
 use super::streams::Streams;
 use super::target;
 use super::tls::Acceptor;
-use crate::base::muffle::muffled;
 use crate::config::types::Config;
-use crate::pipeline::AnswerBody;
-use crate::state::{Phase, Refusal, Signals};
+use crate::pipeline::{AnswerBody, RequestBody};
+use crate::state::{Phase, Signals};
 
-/// How much is read at once at most: a body that comes within it comes in one piece, which nobody copies. hyper begins
-/// with 8 KiB, and comes this far only for a client that fills its buffers. It takes no head that is longer; one above
-/// `limits.max_header` is refused by the layers above.
-const READ_AT_ONCE: usize = 160 * 1024;
 /// How many streams one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 256;
 /// How many of its streams a client may reset before we have looked at them: more is no change of mind, but a flood.
@@ -70,7 +67,7 @@ pub trait Service: Clone + Send + Sync + 'static {
     fn call(
         self,
         peer: Peer,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> impl Future<Output = Response<AnswerBody>> + Send + 'static;
 }
 
@@ -111,7 +108,7 @@ async fn in_tls<S: Service>(
     phase: watch::Receiver<Phase>,
     service: S,
 ) {
-    let handshake = timeout(http.first_head, acceptor.accept(stream));
+    let handshake = timeout(http.http1.patience, acceptor.accept(stream));
     if let Some(stream) = shaken(handshake, phase.clone()).await {
         drive(http, stream, peer, phase, service).await;
     }
@@ -130,13 +127,8 @@ async fn shaken<T>(
 
 /// How a connection is driven: all that it needs of the config, which it may outlive by hours.
 pub struct Http {
-    http1: http1::Builder,
+    http1: Bounds,
     http2: http2::Builder<Streams>,
-    /// For the first request's head to arrive. hyper's own timeout begins only once the client has said enough to tell
-    /// which HTTP it speaks.
-    first_head: Duration,
-    /// How long a request's head may be.
-    max_head: usize,
     /// For a client that takes nothing of what it is sent.
     patience: Duration,
 }
@@ -144,12 +136,6 @@ pub struct Http {
 impl Http {
     /// As that config says.
     pub fn new(config: &Config) -> Self {
-        let mut http1 = http1::Builder::new();
-        http1
-            .timer(TokioTimer::new())
-            // Total, from the first wait for a head: a slow sender of headers gains nothing.
-            .header_read_timeout(config.timeout.request)
-            .max_buf_size(config.limits.max_header.max(READ_AT_ONCE));
         let header_list = u32::try_from(config.limits.max_header).unwrap_or(u32::MAX);
         let mut http2 = http2::Builder::new(Streams {
             patience: config.timeout.idle,
@@ -165,10 +151,11 @@ impl Http {
             .max_send_buf_size(SEND_BUFFER)
             .keep_alive_interval(PING_EVERY);
         Self {
-            http1,
+            http1: Bounds {
+                patience: config.timeout.request,
+                max_head: config.limits.max_header,
+            },
             http2,
-            first_head: config.timeout.request,
-            max_head: config.limits.max_header,
             patience: config.timeout.idle,
         }
     }
@@ -183,32 +170,34 @@ async fn drive<S: Service>(
     service: S,
 ) {
     let signals = Arc::clone(&peer.signals);
-    let answer = service_fn(move |request: Request<Incoming>| {
-        let nth = peer.signals.begin();
+    let answer = move |request: Request<RequestBody>, refused: Option<Refusal>| {
+        peer.signals.begin();
         let misdirected = || target::is_unclear(&request).then_some(Refusal::Host);
-        let refused = peer.signals.refusal(nth).or_else(misdirected);
         let peer = Peer {
-            refused,
+            refused: refused.or_else(misdirected),
             ..peer.clone()
         };
-        service.clone().call(peer, request).map(Ok::<_, Infallible>)
-    });
-    let mut io = Guard::new(io, Arc::clone(&signals), http.max_head, http.patience);
-    let mut too_late = pin!(sleep(http.first_head));
+        service.clone().call(peer, request)
+    };
+    let mut io = Guard::new(io, http.patience);
+    let mut too_late = pin!(sleep(http.http1.patience));
     let Some(version) = spoken(&mut io, too_late.as_mut(), phase.clone()).await else {
         return;
     };
-    let io = TokioIo::new(io);
+    let phases = Phases::new(phase);
     match version {
         Version::Http1 => {
-            let connection = pin!(http.http1.serve_connection(io, answer));
-            let close = http1::Connection::graceful_shutdown;
-            run(connection, close, too_late, signals, Phases::new(phase)).await;
+            let serving = http1::serve(io, http.http1, &signals, too_late, answer);
+            within(phases, &signals, serving).await;
         }
         Version::Http2 => {
-            let mut connection = Box::pin(http.http2.serve_connection(io, answer));
+            signals.set_multiplexed();
+            let answer = service_fn(move |request: Request<Incoming>| {
+                answer(request.map(RequestBody::Stream), None).map(Ok::<_, Infallible>)
+            });
+            let mut connection = Box::pin(http.http2.serve_connection(TokioIo::new(io), answer));
             let close = http2::Connection::graceful_shutdown;
-            run(connection.as_mut(), close, too_late, signals, Phases::new(phase)).await;
+            multiplexed(connection.as_mut(), close, too_late, signals, phases).await;
         }
     }
 }
@@ -226,8 +215,22 @@ async fn spoken(
     }
 }
 
-/// Runs the connection, and passes the program's phases on to it. `close` lets it end after what it has begun.
-async fn run<C: Future>(
+/// Runs an HTTP/1.1 connection, and passes the end of the program on to it. In a drain the next answer says that it is the
+/// last, and an idle connection is closed when the drain ends.
+async fn within(mut phases: Phases, signals: &Signals, serving: impl Future<Output = ()>) {
+    let mut serving = pin!(serving);
+    poll_fn(move |cx| {
+        if phases.poll_news(cx) && phases.known == Phase::Ending {
+            signals.end();
+        }
+        serving.as_mut().poll(cx)
+    })
+    .await;
+}
+
+/// Runs an HTTP/2 connection likewise: in a drain, and after a hand-over, its client is told to go elsewhere at once.
+/// `close` lets it end after what it has begun.
+async fn multiplexed<C: Future>(
     mut connection: Pin<&mut C>,
     close: impl Fn(Pin<&mut C>),
     mut too_late: Pin<&mut Sleep>,
@@ -235,50 +238,25 @@ async fn run<C: Future>(
     mut phases: Phases,
 ) {
     let mut closing = false;
-    let mut ears = Ears::default();
     poll_fn(move |cx| {
         if phases.poll_news(cx) && phases.known == Phase::Ending {
             signals.end();
         }
-        let heard = &mut Context::from_waker(ears.of(cx.waker()));
         // An error is the client's doing, and the client is gone: nobody to tell.
-        if connection.as_mut().poll(heard).is_ready() {
+        if connection.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        if signals.come() == 0 && too_late.as_mut().poll(cx).is_ready() {
+        if !signals.has_begun() && too_late.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        let wants_close = signals.wants_close() || must_close(phases.known, &signals);
-        if wants_close && !closing {
+        if phases.known != Phase::Serving && !closing {
             closing = true;
             close(connection.as_mut());
-            return connection.as_mut().poll(heard).map(|_| ());
+            return connection.as_mut().poll(cx).map(|_| ());
         }
         Poll::Pending
     })
     .await;
-}
-
-/// The task's waker, muffled: made once, since a connection stays in one task.
-#[derive(Default)]
-struct Ears(Option<(Waker, Waker)>);
-
-impl Ears {
-    fn of(&mut self, task: &Waker) -> &Waker {
-        let same = self.0.take().filter(|(known, _)| known.will_wake(task));
-        let both = same.unwrap_or_else(|| (task.clone(), muffled(task)));
-        &self.0.insert(both).1
-    }
-}
-
-/// In a drain, and after a hand-over, HTTP/2 clients are told to go elsewhere at once; over HTTP/1.1 the next answer says
-/// so, and an idle connection is closed when the drain ends.
-fn must_close(phase: Phase, signals: &Signals) -> bool {
-    match phase {
-        Phase::Serving => false,
-        Phase::HandedOver | Phase::Draining => signals.is_multiplexed(),
-        Phase::Ending => true,
-    }
 }
 
 /// The program's phases, looked at by a task that is woken for other things a thousand times as often.

@@ -1,19 +1,16 @@
-//! A client's byte stream with what HTTP itself does not see to: a client that stops reading, one that is still sending
-//! when it has been answered, and a request that can be read in two ways.
+//! A client's byte stream with what HTTP itself does not see to: a client that stops reading, and one that is still
+//! sending when it has been answered.
 
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::framing::Framing;
 use super::preface::{Preface, Version};
-use crate::state::{Refusal, Signals};
 
 /// How long a closed connection is still read from. Closing while the client sends would make the system throw our
 /// answer away together with the unread bytes.
@@ -24,9 +21,7 @@ const LINGER_BYTES: usize = 1024 * 1024;
 /// A client's stream under guard.
 pub(super) struct Guard<I> {
     io: I,
-    signals: Arc<Signals>,
     preface: Preface,
-    framing: Framing,
     /// How long a write may make no progress.
     patience: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
@@ -45,12 +40,10 @@ enum Linger {
 
 impl<I> Guard<I> {
     /// Guards `io`. A client that takes nothing for `patience` is gone.
-    pub(super) fn new(io: I, signals: Arc<Signals>, max_head: usize, patience: Duration) -> Self {
+    pub(super) fn new(io: I, patience: Duration) -> Self {
         Self {
             io,
-            signals,
             preface: Preface::default(),
-            framing: Framing::new(max_head),
             patience,
             stalled: None,
             linger: Linger::No,
@@ -79,22 +72,7 @@ impl<I: AsyncRead + Unpin> Guard<I> {
     /// The client is gone.
     pub(super) async fn version(&mut self) -> io::Result<Version> {
         let (preface, io) = (&mut self.preface, &mut self.io);
-        let version = poll_fn(|cx| preface.poll_version(io, cx)).await?;
-        if version == Version::Http2 {
-            self.signals.set_multiplexed();
-        }
-        Ok(version)
-    }
-
-    /// What is read where nothing more may be. Who waits for the rest of a wrong body is told; who waits for anything
-    /// else, such as the end of the answer to an earlier request, has nothing to wait for.
-    fn read_nothing(&self) -> Poll<io::Result<()>> {
-        match self.framing.refused() {
-            Some(refused) if refused.why == Refusal::Chunks && refused.nth < self.signals.come() => {
-                Poll::Ready(Err(io::ErrorKind::InvalidData.into()))
-            }
-            _ => Poll::Pending,
-        }
+        poll_fn(|cx| preface.poll_version(io, cx)).await
     }
 
     /// Reads and throws away until the client closes, or has had its time.
@@ -124,31 +102,11 @@ impl<I: AsyncRead + Unpin> AsyncRead for Guard<I> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.framing.is_over() {
-            return this.read_nothing();
+        if this.preface.give(buffer) {
+            // What has come behind the first bytes shows at the next read.
+            return Poll::Ready(Ok(()));
         }
-        let before = buffer.filled().len();
-        let given = this.preface.give(buffer);
-        let mut done = Pin::new(&mut this.io).poll_read(cx, buffer);
-        if given {
-            // The first bytes, and what has come behind them. What is wrong with the rest shows at the next read.
-            done = Poll::Ready(Ok(()));
-        }
-        if !matches!(done, Poll::Ready(Ok(()))) || this.signals.is_multiplexed() {
-            return done;
-        }
-        let fresh = buffer.filled().get(before..).unwrap_or_default();
-        let (came, used) = (fresh.len(), this.framing.read(fresh));
-        if let Some(refused) = this.framing.refused() {
-            this.signals.refuse(refused);
-        }
-        if used < came {
-            buffer.set_filled(before + used);
-        }
-        if used == 0 && came > 0 {
-            return this.read_nothing();
-        }
-        done
+        Pin::new(&mut this.io).poll_read(cx, buffer)
     }
 }
 

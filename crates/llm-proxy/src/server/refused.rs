@@ -5,7 +5,21 @@ use llm_dialect::wire_error::ErrorKind;
 
 use crate::config::types::Limits;
 use crate::pipeline::Failure;
-use crate::state::Refusal;
+
+/// What is wrong with a request's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its body's length is stated more than once.
+    TwoLengths,
+    /// Its body's length is no plain number, or its transfer encoding is another than `chunked`.
+    OddLength,
+    /// A line ends with a line feed alone.
+    BareLineFeed,
+    /// Its head is too long.
+    TooLong,
+    /// It says in two ways whom it is for, or not at all.
+    Host,
+}
 
 /// The error for that refusal.
 pub(super) fn failure(why: Refusal, limits: &Limits) -> Failure {
@@ -25,7 +39,6 @@ pub(super) fn failure(why: Refusal, limits: &Limits) -> Failure {
         Refusal::Host => told(
             "The request does not say in one way which host it is for; send one `host` header, the one of the URL.",
         ),
-        Refusal::Chunks => told("The request's body is not made of chunks as HTTP/1.1 writes them."),
         Refusal::TooLong => Failure::local(
             ErrorKind::HeadersTooLarge,
             format!(

@@ -7,21 +7,20 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
-use http_body::Body;
-use hyper::body::Incoming;
 use llm_dialect::path::{self, Place};
 use llm_dialect::wire_error::ErrorKind;
 use llm_dialect::{Api, Dialect};
 
 use super::connection::{Peer, Service};
+use super::refused::Refusal;
 use super::respond::{Wire, refusal};
-use super::{forwarded, origin, plain, refused, respond};
+use super::{forwarded, origin, plain, refused, respond, traced};
 use crate::base::{Class, clock};
 use crate::observe::Record;
 use crate::observe::access::Kind;
 use crate::pipeline::journey::{Call, journey};
-use crate::pipeline::{AnswerBody, Failure, admission, early, rates};
-use crate::state::{Alone, Context, Early, Following, Held, Live, Phase, Refusal, Snapshot};
+use crate::pipeline::{AnswerBody, Failure, RequestBody, admission, early, rates};
+use crate::state::{Alone, Context, Early, Following, Held, Live, Phase, Snapshot};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
@@ -44,7 +43,7 @@ impl Service for Entrance {
     fn call(
         self,
         peer: Peer,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> impl Future<Output = Response<AnswerBody>> + Send + 'static {
         recovered(self.arrive(peer, request), admit)
     }
@@ -145,7 +144,7 @@ struct Arrival {
     ctx: Box<Context>,
     visit: Visit,
     method: Method,
-    body: Incoming,
+    body: RequestBody,
 }
 
 /// What is known of a request before anything is done for it.
@@ -169,6 +168,16 @@ impl Visit {
             place,
             dialect,
             refused,
+        }
+    }
+}
+
+impl Visit {
+    /// The call that the path names.
+    fn api(&self) -> Option<Api> {
+        match self.place {
+            Some(Place::Api { api, .. }) => Some(api),
+            _ => None,
         }
     }
 }
@@ -212,29 +221,41 @@ fn new_request_id() -> String {
 
 impl Entrance {
     /// Begins the record of a request.
-    fn arrive(&self, peer: Peer, request: Request<Incoming>) -> Arrival {
+    fn arrive(&self, peer: Peer, request: Request<RequestBody>) -> Arrival {
         let snapshot = self.snapshot.load_full();
         if request.version() == http::Version::HTTP_2 {
             peer.signals.set_multiplexed();
         }
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let visit = Visit::new(head.uri.path(), &head.headers, peer.refused);
         let trusted = &snapshot.config.trusted_proxies;
         let early = snapshot.config.stream.early_heartbeat_after;
         let early = early.map(|_| Arc::<Early>::default());
         let alone = snapshot.drains.then(Arc::<Alone>::default);
+        let kind = match visit.place.as_ref() {
+            place if is_probe(place, &head.method) => Kind::Probe,
+            _ if snapshot.config.logging.access => Kind::Logged,
+            _ => Kind::Counted,
+        };
+        let telemetry = snapshot.config.telemetry.as_ref().filter(|_| kind != Kind::Probe);
+        let trace = telemetry.map(|telemetry| {
+            let how = (&head.method, head.version);
+            Box::new(traced::place(
+                telemetry,
+                &mut head.headers,
+                visit.place.as_ref(),
+                how,
+            ))
+        });
         let record = Record {
+            trace,
+            api: visit.api(),
             begun: early.as_ref().map(|early| early.begun()),
             request_id: request_id(&head.headers),
             ip: peer.ip.map(|ip| forwarded::client(ip, &head.headers, trusted)),
             dialect: visit.dialect,
             generation: snapshot.generation,
             ..Record::default()
-        };
-        let kind = match visit.place.as_ref() {
-            place if is_probe(place, &head.method) => Kind::Probe,
-            _ if snapshot.config.logging.access => Kind::Logged,
-            _ => Kind::Counted,
         };
         let ctx = Box::new(Context {
             entry: self.live.access.begin(record, kind),
@@ -339,7 +360,7 @@ async fn respond_to(
     ctx: &mut Context,
     method: &Method,
     place: Option<Place>,
-    body: Incoming,
+    body: RequestBody,
 ) -> Result<Response<AnswerBody>, Told> {
     // Health probes do not count.
     if !is_probe(place.as_ref(), method) {
@@ -375,10 +396,14 @@ async fn respond_to(
 }
 
 /// A place, and then the journey, as long as the program lets it run.
-async fn within_phase(ctx: &mut Context, call: Call, body: Incoming) -> Result<Response<AnswerBody>, Told> {
+async fn within_phase(
+    ctx: &mut Context,
+    call: Call,
+    body: RequestBody,
+) -> Result<Response<AnswerBody>, Told> {
     let connection = ctx.connection.clone();
     let mut journey = std::pin::pin!(async {
-        admission::wait(ctx, body.size_hint().exact()).await?;
+        admission::wait(ctx, body.length()).await?;
         journey(ctx, call, body).await
     });
     let done = std::future::poll_fn(move |cx| {

@@ -23,6 +23,7 @@ use crate::config::types::{self, Auth, ClientTls, Config, OnDisconnect, Protocol
 use crate::health::RetryBudget;
 use crate::limits::Buckets;
 use crate::observe::AliasMeters;
+use crate::observe::meters::Server;
 use crate::prices::{Price, Prices};
 use crate::prompts::Prompts;
 use crate::routing::{Aliases, Room, Smooth};
@@ -340,6 +341,11 @@ fn compile_backend(config: &types::Backend, live: &Live) -> Result<Backend, Stri
     let endpoint = live
         .pools
         .endpoint(address(config, &scheme, &authority).map_err(|why| unusable(&why))?);
+    let server = Server {
+        host: authority.host().trim_matches(['[', ']']).into(),
+        port: port(&scheme, &authority),
+        protocol: config.protocol,
+    };
     let header = |text: &str| {
         HeaderValue::from_bytes(text.as_bytes()).map_err(|_why| unusable("its name is not a header value"))
     };
@@ -351,7 +357,7 @@ fn compile_backend(config: &types::Backend, live: &Live) -> Result<Backend, Stri
         endpoint,
         keys: keys(config, id).ok_or_else(|| unusable("a key of it is not a header value"))?,
         vitals: live.vitals(id),
-        meters: live.meters.backend(id, &config.name),
+        meters: live.meters.backend(id, &config.name, server),
         host: header(authority.as_str())?,
         scheme,
         targets: targets(config).ok_or_else(|| unusable("its url and paths make no valid path"))?,
@@ -380,12 +386,17 @@ fn is_openai(host: &str) -> bool {
     })
 }
 
+fn port(scheme: &Scheme, authority: &Authority) -> u16 {
+    let usual = if *scheme == Scheme::HTTPS { 443 } else { 80 };
+    authority.port_u16().unwrap_or(usual)
+}
+
 fn address(config: &types::Backend, scheme: &Scheme, authority: &Authority) -> Result<Address, String> {
     let secure = *scheme == Scheme::HTTPS;
     Ok(Address {
         host: authority.host().trim_matches(['[', ']']).to_owned(),
-        port: authority.port_u16().unwrap_or(if secure { 443 } else { 80 }),
-        tls: secure.then(|| tls(&config.tls)).transpose()?,
+        port: port(scheme, authority),
+        tls: secure.then(|| client_tls(&config.tls)).transpose()?,
         http: config.http,
         proxy: config.http_proxy.clone(),
         allow_metadata: config.allow_metadata,
@@ -393,7 +404,11 @@ fn address(config: &types::Backend, scheme: &Scheme, authority: &Authority) -> R
 }
 
 /// Reads the file of authorities at each reload: it may have been replaced under the same name.
-fn tls(config: &ClientTls) -> Result<Tls, String> {
+/// TLS towards a server, with its file read.
+///
+/// # Errors
+/// A sentence: the file cannot be read.
+pub fn client_tls(config: &ClientTls) -> Result<Tls, String> {
     let read =
         |path: &PathBuf| std::fs::read(path).map_err(|error| format!("its `tls.ca` cannot be read: {error}"));
     Ok(Tls {

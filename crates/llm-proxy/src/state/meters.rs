@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::observe::{AliasMeters, BackendMeters};
+use crate::observe::meters::{AliasMeters, BackendMeters, Server};
 
 /// What has been counted, by what it was counted for.
 #[derive(Debug, Default)]
@@ -23,10 +23,10 @@ impl Meters {
     }
 
     /// Those of the backend with this identity.
-    pub(super) fn backend(&self, id: u64, name: &str) -> Arc<BackendMeters> {
+    pub(super) fn backend(&self, id: u64, name: &str, server: Server) -> Arc<BackendMeters> {
         let mut backends = self.backends.lock();
         let own = backends.entry(id);
-        Arc::clone(own.or_insert_with(|| Arc::new(BackendMeters::new(name))))
+        Arc::clone(own.or_insert_with(|| Arc::new(BackendMeters::at(name, server))))
     }
 
     /// Another half minute of the last quarter of an hour is over.

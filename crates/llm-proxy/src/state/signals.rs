@@ -7,8 +7,8 @@
 //! lock; a request puts itself on the list under that lock, and registers before it reads the flag. So one that is not
 //! on the list in time takes the lock later, and sees the flag. The other cells are flags that nothing hangs on, or a count.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::Context;
 
 use futures_util::task::AtomicWaker;
@@ -21,39 +21,11 @@ pub struct Signals {
     ending: AtomicBool,
     /// It must be closed after the answer that is being sent.
     close: AtomicBool,
-    /// How many requests have come over it.
-    come: AtomicUsize,
+    /// A request has come over it.
+    begun: AtomicBool,
     /// It speaks HTTP/2.
     multiplexed: AtomicBool,
-    /// The first request whose bytes may be read in two ways: nothing after it is read.
-    refused: OnceLock<Doubt>,
     followers: Mutex<Vec<Weak<AtomicWaker>>>,
-}
-
-/// A request that is refused for its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Doubt {
-    /// Which one of its connection, from 0.
-    pub nth: usize,
-    /// What is wrong with it.
-    pub why: Refusal,
-}
-
-/// What is wrong with a request's bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// Its body's length is stated more than once.
-    TwoLengths,
-    /// Its body's length is no plain number, or its transfer encoding is another than `chunked`.
-    OddLength,
-    /// A line ends with a line feed alone.
-    BareLineFeed,
-    /// Its head is too long.
-    TooLong,
-    /// It says in two ways whom it is for, or not at all.
-    Host,
-    /// The chunks of its body, or what follows them, are not as they should be.
-    Chunks,
 }
 
 impl Signals {
@@ -63,6 +35,11 @@ impl Signals {
         for follower in self.followers.lock().iter().filter_map(Weak::upgrade) {
             follower.wake();
         }
+    }
+
+    /// Whether every request must end now, and no other may begin.
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
     }
 
     /// Asks for the connection to be closed after this answer.
@@ -75,25 +52,14 @@ impl Signals {
         self.close.load(Ordering::Acquire) && !self.is_multiplexed()
     }
 
-    /// Notes that a request's head is there; which one of the connection it is, from 0.
-    pub fn begin(&self) -> usize {
-        self.come.fetch_add(1, Ordering::AcqRel)
+    /// Notes that a request's head is there.
+    pub fn begin(&self) {
+        self.begun.store(true, Ordering::Release);
     }
 
-    /// How many requests have come.
-    pub fn come(&self) -> usize {
-        self.come.load(Ordering::Acquire)
-    }
-
-    /// Notes a request that is refused for its bytes, which may not have come yet. Only the first one counts.
-    pub fn refuse(&self, refused: Doubt) {
-        let _ = self.refused.set(refused);
-    }
-
-    /// Why that request is refused, if it is: the one that was noted, and whatever should come behind it.
-    pub fn refusal(&self, nth: usize) -> Option<Refusal> {
-        let refused = self.refused.get().filter(|refused| refused.nth <= nth)?;
-        Some(refused.why)
+    /// Whether any request has come.
+    pub fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
     }
 
     /// Notes that the connection speaks HTTP/2.
@@ -136,11 +102,6 @@ impl Follower {
             waker.register(cx.waker());
         }
         self.signals.ending.load(Ordering::Acquire)
-    }
-
-    /// Whether the connection speaks HTTP/2, and the request has a task of its own.
-    pub fn is_multiplexed(&self) -> bool {
-        self.waker.is_some()
     }
 
     /// Asks for the connection to be closed after this answer.

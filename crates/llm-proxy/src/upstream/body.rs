@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::poll_fn;
+use http::HeaderMap;
 use http_body::Body;
 use hyper::body::Incoming;
 
@@ -27,6 +28,9 @@ pub struct UpstreamBody {
     fault: Option<Fault>,
 }
 
+/// What came behind the body, if anything did.
+type Trailers = Option<Box<HeaderMap>>;
+
 /// Where the pieces come from.
 enum Source {
     /// A connection of its own, which goes home to its pool.
@@ -36,9 +40,13 @@ enum Source {
         now: fn() -> Instant,
     },
     /// A place on a shared one. The stream is reset before the place is free.
-    Shared { incoming: Incoming, _place: Place },
+    Shared {
+        incoming: Incoming,
+        _place: Place,
+        trailers: Trailers,
+    },
     /// Nothing comes any more.
-    Ended,
+    Ended(Trailers),
 }
 
 impl UpstreamBody {
@@ -58,8 +66,17 @@ impl UpstreamBody {
             source: Source::Shared {
                 incoming,
                 _place: place,
+                trailers: None,
             },
             fault: None,
+        }
+    }
+
+    /// What came behind the body, over HTTP/2, once it has ended.
+    pub fn trailers(&self) -> Option<&HeaderMap> {
+        match &self.source {
+            Source::Ended(trailers) => trailers.as_deref(),
+            _ => None,
         }
     }
 
@@ -73,7 +90,7 @@ impl UpstreamBody {
 
     /// The same for those who poll: all that is there, in one piece.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
-        if matches!(self.source, Source::Ended) {
+        if matches!(self.source, Source::Ended(_)) {
             return Poll::Ready(self.fault.take().map(Err));
         }
         let mut joined = Joined::default();
@@ -101,7 +118,7 @@ impl UpstreamBody {
 
     /// What came before the break is handed on first; the break is told at the next poll.
     fn broken(&mut self, joined: Joined, fault: Fault) -> Poll<Option<Result<Bytes, Fault>>> {
-        self.source = Source::Ended;
+        self.source = Source::Ended(None);
         match joined.take() {
             Some(piece) => {
                 self.fault = Some(fault);
@@ -116,21 +133,23 @@ impl UpstreamBody {
             Source::Own { connection, .. } => connection
                 .poll_content(cx)
                 .map(|piece| piece.map(|piece| piece.map_err(Fault::from))),
-            Source::Shared { incoming, .. } => poll_data(incoming, cx),
-            Source::Ended => Poll::Ready(None),
+            Source::Shared {
+                incoming, trailers, ..
+            } => poll_data(incoming, trailers, cx),
+            Source::Ended(_) => Poll::Ready(None),
         }
     }
 
     /// The whole answer has been read: a connection goes back to its pool, if it may serve again.
     fn finish(&mut self) {
-        if let Source::Own {
-            connection,
-            home,
-            now,
-        } = std::mem::replace(&mut self.source, Source::Ended)
-            && connection.is_reusable()
-        {
-            home.put(connection, now());
+        match std::mem::replace(&mut self.source, Source::Ended(None)) {
+            Source::Own {
+                connection,
+                home,
+                now,
+            } if connection.is_reusable() => home.put(connection, now()),
+            Source::Shared { trailers, .. } => self.source = Source::Ended(trailers),
+            _ => {}
         }
     }
 }
@@ -138,22 +157,27 @@ impl UpstreamBody {
 impl fmt::Debug for UpstreamBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UpstreamBody")
-            .field("ended", &matches!(self.source, Source::Ended))
+            .field("ended", &matches!(self.source, Source::Ended(_)))
             .finish_non_exhaustive()
     }
 }
 
 /// The next bytes that hyper holds ready.
-fn poll_data(incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
+fn poll_data(
+    incoming: &mut Incoming,
+    trailers: &mut Trailers,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Bytes, Fault>>> {
     loop {
         match Pin::new(&mut *incoming).poll_frame(cx) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(broken(&error)))),
             Poll::Ready(Some(Ok(frame))) => {
-                // Trailers have no meaning for our clients.
-                if let Ok(data) = frame.into_data() {
-                    return Poll::Ready(Some(Ok(data)));
+                // Trailers have no meaning for our clients, but gRPC says in them how it went.
+                match frame.into_data() {
+                    Ok(data) => return Poll::Ready(Some(Ok(data))),
+                    Err(frame) => *trailers = frame.into_trailers().ok().map(Box::new),
                 }
             }
         }

@@ -10,8 +10,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Uri};
 use http_body::{Body, Frame, SizeHint};
 
-/// Up to this length a body is copied together: to send one more piece costs more than to copy so much.
-pub(super) const SHORT: u64 = 4 * 1024;
+use crate::wire::SHORT;
 
 /// A request body: slices of the client's bytes and the values set between them, copied together only where they are
 /// short.
@@ -26,7 +25,7 @@ impl Chain {
     pub fn new(mut parts: Vec<Bytes>) -> Self {
         parts.retain(|part| !part.is_empty());
         let left = parts.iter().map(|part| part.len() as u64).sum();
-        if parts.len() > 1 && left <= SHORT {
+        if parts.len() > 1 && left <= SHORT as u64 {
             let joined = parts.concat();
             parts.clear();
             parts.push(joined.into());
@@ -42,7 +41,7 @@ impl Chain {
         self.left
     }
 
-    /// Its slices, in order; a body of up to [`SHORT`] is one.
+    /// Its slices, in order; a short body is one.
     pub(super) fn into_slices(self) -> vec::IntoIter<Bytes> {
         self.parts
     }

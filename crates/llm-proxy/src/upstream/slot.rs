@@ -37,6 +37,10 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(10);
 type Connection = http2::Connection<TokioIo<Io>, Chain, Nudge>;
 
 /// An HTTP/2 connection that requests share.
+///
+/// Its counts are no lock-free protocol: a place is looked for and taken in two steps, but only under the lock of the list
+/// of slots ([`Slot::place`]); what happens beside that lock frees places, or lowers the limit, and an older word of either
+/// costs a wait or one request more than the backend told a moment ago, which hyper holds back.
 pub(super) struct Slot {
     sender: http2::SendRequest<Chain>,
     /// Since when others than the first may have a place.

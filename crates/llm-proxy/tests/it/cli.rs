@@ -116,7 +116,7 @@ fn wrong_usage_ends_with_2_and_says_so_on_standard_error() {
 #[test]
 fn k01_check_tells_every_error_at_once_each_with_its_place_and_exits_with_2() {
     let bad =
-        format!("{LEAST}lisen: x\nwatch: maybe\ntimeout: {{idle: soon}}\ntelemetry: {{otlp: 'http://x'}}\n");
+        format!("{LEAST}lisen: x\nwatch: maybe\ntimeout: {{idle: soon}}\ncluster: {{redis: 'redis://x'}}\n");
     let folder = Folder::new().with("config.yaml", &bad);
     let output = folder.run(&["check"]);
     let text = err(&output);
@@ -144,7 +144,7 @@ fn k01_check_tells_every_error_at_once_each_with_its_place_and_exits_with_2() {
 fn check_of_a_good_file_says_what_it_holds_and_exits_with_0() {
     let folder = Folder::new()
         .with("config.yaml", LEAST)
-        .with("other.yaml", &format!("{LEAST}telemetry: {{otlp: 'http://x'}}\n"));
+        .with("other.yaml", &format!("{LEAST}cluster: {{redis: 'redis://x'}}\n"));
     let good = folder.run(&["check"]);
     assert_eq!((good.status.code(), err(&good).as_str()), (Some(0), ""));
     assert!(

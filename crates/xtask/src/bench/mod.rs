@@ -19,6 +19,7 @@ pub(crate) mod overload;
 mod process;
 mod rig;
 mod rows;
+mod sink;
 pub(crate) mod soak;
 mod startup;
 mod streams;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use super::configs;
 use super::process::Process;
 use super::rows::{Ask, Target};
+use super::sink;
 
 /// Where the load and the backend run, and where the target runs.
 const CORES: (usize, usize) = (0, 1);
@@ -67,6 +68,10 @@ pub(super) struct Rig {
     proxy: (Process, SocketAddr),
     unlimited: (Process, SocketAddr),
     prompted: (Process, SocketAddr),
+    ledgered: (Process, SocketAddr),
+    silent: (Process, SocketAddr),
+    filed: (Process, SocketAddr),
+    traced: (Process, SocketAddr),
 }
 
 impl Rig {
@@ -77,12 +82,20 @@ impl Rig {
         let proxy = start(Target::Proxy, &yard)?;
         let unlimited = start(Target::Unlimited, &yard)?;
         let prompted = start(Target::Prompted, &yard)?;
+        let ledgered = start(Target::Ledgered, &yard)?;
+        let silent = start(Target::Silent, &yard)?;
+        let filed = start(Target::Filed, &yard)?;
+        let traced = start(Target::Traced, &yard)?;
         Ok(Self {
             yard,
             nginx,
             proxy,
             unlimited,
             prompted,
+            ledgered,
+            silent,
+            filed,
+            traced,
         })
     }
 
@@ -94,6 +107,10 @@ impl Rig {
             Target::Proxy => self.proxy.1,
             Target::Unlimited => self.unlimited.1,
             Target::Prompted => self.prompted.1,
+            Target::Ledgered => self.ledgered.1,
+            Target::Silent => self.silent.1,
+            Target::Filed => self.filed.1,
+            Target::Traced => self.traced.1,
         }
     }
 
@@ -105,6 +122,10 @@ impl Rig {
             Target::Proxy => &self.proxy.0,
             Target::Unlimited => &self.unlimited.0,
             Target::Prompted => &self.prompted.0,
+            Target::Ledgered => &self.ledgered.0,
+            Target::Silent => &self.silent.0,
+            Target::Filed => &self.filed.0,
+            Target::Traced => &self.traced.0,
         }
     }
 
@@ -131,6 +152,23 @@ fn launch(target: Target, yard: &Yard, dir: &Path) -> Result<(Process, SocketAdd
         Target::Unlimited => (configs::proxy(listen, backend, ("", "")), ours()),
         Target::Prompted => (
             configs::proxy(listen, backend, configs::LIMITED) + configs::PROMPT,
+            ours(),
+        ),
+        Target::Ledgered => (
+            configs::proxy(listen, backend, configs::LIMITED) + configs::LEDGER,
+            ours(),
+        ),
+        Target::Silent | Target::Filed => {
+            let log = if target == Target::Silent {
+                configs::SILENT
+            } else {
+                configs::FILED
+            };
+            let text = configs::proxy(listen, backend, configs::LIMITED);
+            (text.replace(configs::LOG, log), ours())
+        }
+        Target::Traced => (
+            configs::proxy(listen, backend, configs::LIMITED) + &configs::telemetry(sink::start()?),
             ours(),
         ),
     };

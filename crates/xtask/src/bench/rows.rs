@@ -21,6 +21,14 @@ pub(super) enum Target {
     Unlimited,
     /// The proxy with a system prompt.
     Prompted,
+    /// The proxy with a ledger in a file.
+    Ledgered,
+    /// The proxy without an access log.
+    Silent,
+    /// The proxy with its access log in a file too.
+    Filed,
+    /// The proxy with telemetry.
+    Traced,
 }
 
 impl Target {
@@ -31,6 +39,10 @@ impl Target {
             Self::Proxy => "llm-proxy",
             Self::Unlimited => "llm-proxy-unlimited",
             Self::Prompted => "llm-proxy-prompted",
+            Self::Ledgered => "llm-proxy-ledger",
+            Self::Silent => "llm-proxy-silent",
+            Self::Filed => "llm-proxy-filed",
+            Self::Traced => "llm-proxy-traced",
         }
     }
 }
@@ -93,8 +105,8 @@ impl Ask {
     /// The bytes to send.
     pub(super) fn for_target(&self, target: Target) -> Vec<u8> {
         let model = match target {
-            Target::Proxy | Target::Unlimited | Target::Prompted => self.alias,
             Target::Direct | Target::Nginx => self.model.unwrap_or(self.alias),
+            _ => self.alias,
         };
         let prompt = "lorem ipsum ".repeat(self.prompt / 12);
         let stream = self.stream;
@@ -127,6 +139,12 @@ struct Row {
 
 /// What rate limits may cost of a request without them.
 const LIMITS_BAR: f64 = 1.03;
+/// What a ledger may cost of a request without one, its writing included.
+const LEDGER_BAR: f64 = 1.05;
+/// What the access log, in a file and on standard error, may cost of a request that is only counted.
+const LOG_BAR: f64 = 1.05;
+/// What spans of every request may cost of one without them.
+const TRACES_BAR: f64 = 1.25;
 /// What one system prompt may cost, in microseconds.
 const PROMPT_BAR: f64 = 3.0;
 
@@ -227,9 +245,15 @@ fn one_round(rig: &Rig, options: &Options, row: &Row, cells: &mut Cells) -> Resu
 pub(super) fn features(rig: &Rig, options: &Options) -> Result<Vec<Line>> {
     let limits = "rate limits, JSON, 1 KB prompt (left: without them)";
     let prompt = "one system prompt, JSON, 1 KB prompt (left: without it)";
+    let ledger = "ledger, JSON, 1 KB prompt (left: without it)";
+    let log = "access log to a file, JSON, 1 KB prompt (left: without it)";
+    let traces = "traces of all requests, JSON, 1 KB prompt (left: without them)";
     let all = [
+        (log, [Target::Silent, Target::Filed], LOG_BAR, 0.0),
+        (ledger, [Target::Proxy, Target::Ledgered], LEDGER_BAR, 0.0),
         (limits, [Target::Unlimited, Target::Proxy], LIMITS_BAR, 0.0),
         (prompt, [Target::Proxy, Target::Prompted], 1.0, PROMPT_BAR),
+        (traces, [Target::Proxy, Target::Traced], TRACES_BAR, 0.0),
     ];
     let wanted = all.into_iter().filter(|(name, ..)| options.wants(name));
     wanted

@@ -6,14 +6,15 @@ use super::source::Source;
 
 /// From the bottom up; the modules of one row do not know of one another.
 const LAYERS: &[&[&str]] = &[
-    &["base"],
+    &["base", "wire"],
     &["config"],
     &["routing", "health", "limits", "prompts", "prices"],
-    &["upstream", "observe", "ledger", "cluster"],
+    &["upstream", "observe", "cluster"],
     &["state"],
     &["pipeline"],
     &["server"],
     &["admin"],
+    &["telemetry"],
     &["app"],
     &["cli"],
 ];

@@ -72,14 +72,14 @@ pub(crate) fn of_protocol(protocol: Protocol) -> Vec<Api> {
         .collect()
 }
 
-fn header(entry: &Entry) -> Option<(http::HeaderName, http::HeaderValue)> {
+pub(super) fn header(entry: &Entry) -> Option<(http::HeaderName, http::HeaderValue)> {
     let mut value = formats::header_value(entry.node.text()?)?;
     // It may be a key; then HTTP/2 keeps it out of its tables, and no log shows it.
     value.set_sensitive(true);
     Some((formats::header_name(&entry.key)?, value))
 }
 
-fn pair(entry: &Entry) -> Option<(String, String)> {
+pub(super) fn pair(entry: &Entry) -> Option<(String, String)> {
     Some((entry.key.clone(), entry.node.text()?.to_owned()))
 }
 
@@ -90,7 +90,7 @@ fn path(entry: &Entry) -> Option<(Api, String)> {
     ))
 }
 
-fn tls(item: &View<'_>, dir: &Path) -> ClientTls {
+pub(super) fn tls(item: &View<'_>, dir: &Path) -> ClientTls {
     let tls = item.section("tls", &TLS);
     ClientTls {
         ca: tls.read("ca", |text| Some(formats::path(text, dir))),

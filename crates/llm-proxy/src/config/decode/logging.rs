@@ -1,10 +1,11 @@
-//! Logs.
+//! Logs, and the ledger.
 
 use std::path::Path;
 
-use crate::config::fields::logging::{FILE, LOGGING};
+use crate::config::database;
+use crate::config::fields::logging::{FILE, LEDGER, LOGGING};
 use crate::config::formats;
-use crate::config::types::{Bodies, LogFile, LogFormat, Logging, Mask, Rotate};
+use crate::config::types::{Bodies, Ledger, LogFile, LogFormat, Logging, Mask, Rotate};
 use crate::config::view::View;
 
 pub(super) fn logging(top: &View<'_>, dir: &Path) -> Logging {
@@ -34,4 +35,11 @@ fn file(file: &View<'_>, dir: &Path) -> Option<LogFile> {
         max_files: file.int("max_files").unwrap_or(1),
         compress: file.truth("compress"),
     })
+}
+
+pub(super) fn ledger(top: &View<'_>, dir: &Path) -> Option<Ledger> {
+    let ledger = top.section("ledger", &LEDGER);
+    let retention = ledger.maybe_duration("retention");
+    let at = ledger.read("url", |text| database::ledger(text, dir))?;
+    Some(Ledger { at, retention })
 }

@@ -8,6 +8,7 @@ mod logging;
 mod models;
 mod prices;
 mod prompts;
+mod telemetry;
 
 use std::path::Path;
 
@@ -29,6 +30,7 @@ pub(crate) fn config(root: &Node, dir: &Path, system_prompts: Vec<Prompt>, price
         listen: top.list("listen", |text| formats::listen(text, dir)),
         tls: clients::tls(&top, dir),
         trusted_proxies: top.list("trusted_proxies", formats::network),
+        proxy_protocol: top.truth("proxy_protocol"),
         admin: clients::admin(&top),
         api_keys: top
             .sections("api_keys", &fields::clients::API_KEY)
@@ -50,11 +52,9 @@ pub(crate) fn config(root: &Node, dir: &Path, system_prompts: Vec<Prompt>, price
         shutdown_grace: top.duration("shutdown_grace"),
         watch: top.truth("watch"),
         logging: logging::logging(&top, dir),
-        ledger: ledger(&top),
+        ledger: logging::ledger(&top, dir),
         cluster: cluster(&top),
-        telemetry: top
-            .maybe_section("telemetry", &log_fields::TELEMETRY)
-            .and_then(|s| s.text("otlp")),
+        telemetry: telemetry::telemetry(&top, dir),
         prices,
     }
 }
@@ -64,11 +64,6 @@ fn sources(top: &View<'_>, dir: &Path, prices: &Prices) -> Vec<FileSource> {
     let mut sources = prompts::sources(top, dir);
     sources.extend(prices.file.clone().map(FileSource::File));
     sources
-}
-
-fn ledger(top: &View<'_>) -> Option<Secret> {
-    let url = top.section("ledger", &log_fields::LEDGER).text("url")?;
-    (url != "off").then(|| Secret::new(&url))
 }
 
 fn cluster(top: &View<'_>) -> Option<Secret> {

@@ -1,4 +1,4 @@
-//! Keys about what the program leaves behind: logs, ledger, telemetry; and the cluster and prices beside them.
+//! Keys about what the program leaves behind: logs and ledger; and the cluster and prices beside them.
 
 use super::Default::{Nothing, Required, Value};
 use super::{COUNT, FILLED, Field, Kind, Section, field};
@@ -79,12 +79,21 @@ pub(crate) static FILE: Section = Section {
 pub(crate) static LEDGER: Section = Section {
     name: "ledger",
     about: "A record of usage and cost for each request.",
-    fields: &[field(
-        "url",
-        Kind::Hidden(&formats::LEDGER),
-        Value("off"),
-        "Where it is: `sqlite:file.db`, `postgres://...` for several nodes, or `off`.",
-    )],
+    fields: &[
+        field(
+            "url",
+            Kind::Hidden(&formats::LEDGER),
+            Value("off"),
+            "Where it is: `sqlite:file.db`, `postgres://...` for several nodes, or `off`.",
+        ),
+        field(
+            "retention",
+            Kind::TimeoutOrOff,
+            Value("90d"),
+            "For how long the row of a request is kept, at most a year; `off`: for ever. The sums of each day are kept \
+             for 400 days.",
+        ),
+    ],
 };
 
 /// `cluster`
@@ -96,18 +105,6 @@ pub(crate) static CLUSTER: Section = Section {
         Kind::Hidden(&formats::REDIS),
         Required,
         "The Redis that they share.",
-    )],
-};
-
-/// `telemetry`
-pub(crate) static TELEMETRY: Section = Section {
-    name: "telemetry",
-    about: "Traces and metrics, by OpenTelemetry's conventions for generative AI.",
-    fields: &[field(
-        "otlp",
-        Kind::Text(&formats::HTTP_URL),
-        Required,
-        "Where they are sent.",
     )],
 };
 

@@ -12,6 +12,7 @@ pub(crate) mod logging;
 pub(crate) mod models;
 pub(crate) mod prices;
 pub(crate) mod prompts;
+pub(crate) mod telemetry;
 pub(crate) mod top;
 
 use super::formats::{self, Format};

@@ -2,7 +2,7 @@
 
 use super::Default::{List, Nothing, Required, Value};
 use super::{Field, Keys, Kind, Section, field};
-use super::{backends, bounds, clients, failure, logging, models, prompts};
+use super::{backends, bounds, clients, failure, logging, models, prompts, telemetry};
 use crate::config::formats;
 
 /// The whole file.
@@ -32,6 +32,13 @@ const FIELDS: &[Field] = &[
         List(&[]),
         "Proxies in front of this one, as networks: what they say in `X-Forwarded-For`, else in `Forwarded`, about \
          where a request comes from is believed, read from right to left.",
+    ),
+    field(
+        "proxy_protocol",
+        Kind::Bool,
+        Value("false"),
+        "Whether the proxies of `trusted_proxies` say whose connection they pass on by the PROXY protocol, version 1 or \
+         2. Then each of their connections must begin with it, and nobody else's may.",
     ),
     field(
         "admin",
@@ -142,7 +149,7 @@ const FIELDS: &[Field] = &[
     ),
     field(
         "telemetry",
-        Kind::Section(&logging::TELEMETRY),
+        Kind::Section(&telemetry::TELEMETRY),
         Nothing,
         "Traces and metrics over OTLP.",
     ),

@@ -32,6 +32,10 @@ pub(super) fn check(top: &View<'_>, now: SystemTime, findings: &mut Findings<'_>
     keys(top, findings);
     expired(top, now, findings);
     forgetful(top, findings);
+    if top.truth("proxy_protocol") && top.items("trusted_proxies").is_empty() {
+        let message = "without `trusted_proxies` nobody is believed: name the proxies that speak it";
+        findings.error(top.span("proxy_protocol"), message);
+    }
     for network in top.items("trusted_proxies") {
         if network
             .text()

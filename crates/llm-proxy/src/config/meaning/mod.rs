@@ -9,6 +9,7 @@ mod clients;
 mod files;
 mod metadata;
 mod models;
+mod telemetry;
 mod url;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ pub(crate) fn check(root: &Node, dir: &Path, findings: &mut Findings<'_>) {
     backends::check(&top, findings);
     models::check(&top, findings);
     failure(&top, findings);
+    telemetry::check(&top, findings);
     files::check(&top, dir, findings);
 }
 

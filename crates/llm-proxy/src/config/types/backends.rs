@@ -9,9 +9,10 @@ use super::TimeoutOverrides;
 use crate::base::Secret;
 
 /// The protocol family of a backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// `OpenAI`: chat, responses and the plain calls.
+    #[default]
     Openai,
     /// Anthropic: messages.
     Anthropic,

@@ -1,6 +1,9 @@
-//! Logs.
+//! Logs, and the ledger.
 
 use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::base::Secret;
 
 /// Logs.
 #[derive(Clone, Debug)]
@@ -76,4 +79,32 @@ pub enum Mask {
     Standard,
     /// E-mail and network addresses too.
     Strict,
+}
+
+/// The ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ledger {
+    /// Where it is.
+    pub at: LedgerAt,
+    /// For how long each request is kept; none: for ever.
+    pub retention: Option<Duration>,
+}
+
+/// Where a ledger is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LedgerAt {
+    /// In a file.
+    Sqlite(PathBuf),
+    /// In a PostgreSQL, by a URL that may hold a password.
+    Postgres(Secret),
+}
+
+impl LedgerAt {
+    /// What kind of database that is.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Postgres(_) => "postgres",
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod models;
 mod prices;
 mod prompts;
 mod secrets;
+mod telemetry;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,10 +22,11 @@ pub use backends::{Auth, Backend, ClientTls, HttpVersion, OnDisconnect, Outbound
 pub use bounds::{Concurrency, Limits, Rate, RateLimits, Stream, TimeoutOverrides, Timeouts};
 pub use clients::{Admin, ApiKey, Budget, Listen, Period, ServerTls};
 pub use failure::{Detection, ErrorMap, Fallback, StatusPattern, TextPattern, Trip, WhenAllCooling};
-pub use logging::{Bodies, LogFile, LogFormat, Logging, Mask, Rotate};
+pub use logging::{Bodies, Ledger, LedgerAt, LogFile, LogFormat, Logging, Mask, Rotate};
 pub use models::{Model, Route, Strategy};
 pub use prices::{ModelPrice, PriceList, Prices, Rates};
 pub use prompts::{FileSource, Prompt, PromptPosition, PromptSettings};
+pub use telemetry::{OtlpProtocol, Telemetry};
 
 /// The whole config.
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ pub struct Config {
     pub tls: Option<ServerTls>,
     /// Whose `X-Forwarded-For` and `Forwarded` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether those say first, by the PROXY protocol, whose connections they pass on.
+    pub proxy_protocol: bool,
     /// The admin listener.
     pub admin: Admin,
     /// Keys that clients present; none: anybody may come (loopback only).
@@ -69,12 +73,12 @@ pub struct Config {
     pub watch: bool,
     /// Logs.
     pub logging: Logging,
-    /// Usage store; none: off.
-    pub ledger: Option<Secret>,
+    /// A row for each request; none: off.
+    pub ledger: Option<Ledger>,
     /// Redis of the cluster; none: this node alone.
     pub cluster: Option<Secret>,
-    /// OTLP endpoint; none: off.
-    pub telemetry: Option<String>,
+    /// Traces and metrics over OTLP; none: off.
+    pub telemetry: Option<Telemetry>,
     /// Prices beside the built-in ones.
     pub prices: Prices,
 }

@@ -1,7 +1,10 @@
 //! Every secret of a config, for whoever must keep them out of a text.
 
-use super::{Backend, Config, OutboundProxy};
+use http::{HeaderName, HeaderValue};
+
+use super::{Backend, Config, LedgerAt, OutboundProxy};
 use crate::base::Secret;
+use crate::config::database;
 
 /// What a header's or parameter's name has in it when its value is a credential.
 const CREDENTIAL: [&str; 7] = [
@@ -23,7 +26,14 @@ impl Config {
         let mut all: Vec<Secret> = self.admin.key.iter().cloned().collect();
         all.extend(self.api_keys.iter().filter_map(|key| key.key.clone()));
         all.extend(self.backends.iter().flat_map(Backend::secrets));
-        all.extend(self.ledger.iter().chain(&self.cluster).filter_map(password));
+        if let Some(telemetry) = &self.telemetry {
+            all.extend(in_headers(&telemetry.headers));
+        }
+        all.extend(self.cluster.iter().filter_map(password));
+        if let Some(LedgerAt::Postgres(url)) = self.ledger.as_ref().map(|ledger| &ledger.at) {
+            all.extend(password(url));
+            all.extend(decoded(url));
+        }
         all
     }
 }
@@ -33,17 +43,22 @@ impl Backend {
     /// proxy before it.
     pub fn secrets(&self) -> Vec<Secret> {
         let mut all = self.api_keys.clone();
-        let headers = self.headers.iter();
-        let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-        let query = self.query.iter();
-        let query = query.map(|(name, value)| (name.as_str(), value.as_str()));
-        let credentials = headers.chain(query).filter(|(name, _)| is_credential(name));
-        all.extend(credentials.map(|(_, value)| Secret::new(without_scheme(value))));
+        all.extend(in_headers(&self.headers));
+        let query = self.query.iter().filter(|(name, _)| is_credential(name));
+        all.extend(query.map(|(_, value)| Secret::new(without_scheme(value))));
         if let OutboundProxy::Url(url) = &self.http_proxy {
             all.extend(password(url));
         }
         all
     }
+}
+
+/// The credentials among headers.
+fn in_headers(headers: &[(HeaderName, HeaderValue)]) -> impl Iterator<Item = Secret> {
+    let texts = headers.iter();
+    let texts = texts.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let credentials = texts.filter(|(name, _)| is_credential(name));
+    credentials.map(|(_, value)| Secret::new(without_scheme(value)))
 }
 
 /// `Bearer abc` is `abc`: whoever repeats it may leave the first word out.
@@ -58,6 +73,14 @@ fn without_scheme(value: &str) -> &str {
 fn is_credential(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     CREDENTIAL_ITSELF.contains(&name.as_str()) || CREDENTIAL.iter().any(|part| name.contains(part))
+}
+
+/// A password as PostgreSQL is told it, whether it stands in the user info or behind `?password=`.
+fn decoded(url: &Secret) -> Option<Secret> {
+    let read = database::postgres(url.expose())?;
+    let password = String::from_utf8(read.config.get_password()?.to_vec()).ok()?;
+    (!password.is_empty() && self::password(url).as_ref().map(Secret::expose) != Some(&password))
+        .then(|| Secret::new(&password))
 }
 
 /// The password in a URL's user info.
@@ -88,7 +111,8 @@ backends:
     headers: {x-team: blue-team, x-extra-token: header-token, authorization: Bearer header-bearer, x-encoding: plain}
     query: {api-version: '2026-01-01', key: query-key, code: query-code}
     http_proxy: socks5://user:proxy-pass@127.0.0.1:1
-ledger: {url: 'postgres://me:ledger-pass@db/x'}
+ledger: {url: 'postgres://me:ledger%2Dpass@db/x'}
+telemetry: {otlp: 'http://c', headers: {x-scope: all, x-api-token: collector-token}}
 models: {m: {backend: a}}
 ";
         let loaded = config::parse(yaml, "test.yaml", Path::new("."), &|_| None);
@@ -103,8 +127,10 @@ models: {m: {backend: a}}
             "backend-one",
             "backend-two",
             "client-key-0123456789",
+            "collector-token",
             "header-bearer",
             "header-token",
+            "ledger%2Dpass",
             "ledger-pass",
             "proxy-pass",
             "query-code",

@@ -30,7 +30,7 @@ impl Service for Fragile {
     fn call(
         self,
         peer: Peer,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> impl Future<Output = Response<AnswerBody>> + Send + 'static {
         let breaks = request.headers().contains_key(BREAK);
         recovered(self.0.arrive(peer, request), move |arrival| async move {
@@ -39,7 +39,7 @@ impl Service for Fragile {
             }
             let backend = &arrival.ctx.snapshot.backends[0];
             let place = backend.vitals.enter(backend.config.max_concurrent);
-            // Not at its first poll: by then hyper knows of the future, and polls it anew.
+            // Not at its first poll: by then the connection waits for it.
             tokio::task::yield_now().await;
             panic!("sk-canary, with {place:?} held");
         })

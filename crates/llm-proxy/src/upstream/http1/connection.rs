@@ -1,28 +1,20 @@
 //! A connection to a backend that nobody polls but the request that uses it.
 
 use std::fmt;
-use std::future::Future;
 use std::io;
-use std::mem::MaybeUninit;
-use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use bytes::Bytes;
 
-use super::content::Content;
-use super::head::{self, Garbled, Head};
-use super::sending::Sending;
+use super::head::{self, Head};
+use super::sending;
 use crate::upstream::io::Io;
 use crate::upstream::request::UpstreamRequest;
+use crate::wire::{Content, Garbled, Input, Outbox};
 
 /// How many interim responses (1xx) may come before the one that counts.
 const MAX_INTERIM: u8 = 16;
-/// What is read at first: no buffer waits for bytes that have not come.
-const FIRST_READ: usize = 8 * 1024;
-/// What is read at once where the first read was full.
-const LARGE_READ: usize = 32 * 1024;
 
 /// Why no answer comes, or no more of it.
 #[derive(Debug)]
@@ -36,20 +28,16 @@ pub(in crate::upstream) enum Broken {
 /// An open HTTP/1.1 connection.
 pub(in crate::upstream) struct Connection {
     io: Io,
-    sending: Sending,
-    /// What was read and not yet taken.
-    input: BytesMut,
+    /// What is still to be sent of the request.
+    out: Outbox,
+    input: Input,
     content: Content,
     opened: Instant,
     /// Whether another request may follow, once this answer has been read.
     keeps: bool,
     /// Whether any byte of the answer has come.
     heard: bool,
-    /// How much of an unfinished head has been looked at.
-    looked_at: usize,
     interim: u8,
-    /// The last read filled its buffer: there is more.
-    flowing: bool,
 }
 
 impl Connection {
@@ -57,15 +45,13 @@ impl Connection {
     pub(in crate::upstream) fn over(io: Io, opened: Instant) -> Self {
         Self {
             io,
-            sending: Sending::default(),
-            input: BytesMut::new(),
+            out: Outbox::default(),
+            input: Input::default(),
             content: Content::Over,
             opened,
             keeps: true,
             heard: false,
-            looked_at: 0,
             interim: 0,
-            flowing: false,
         }
     }
 
@@ -86,8 +72,8 @@ impl Connection {
 
     /// Begins a request; it goes out while the head of its answer is waited for.
     pub(in crate::upstream) fn begin(&mut self, request: UpstreamRequest) {
-        self.sending = Sending::of(request);
-        (self.heard, self.looked_at, self.interim) = (false, 0, 0);
+        sending::put(request, &mut self.out);
+        (self.heard, self.interim) = (false, 0);
     }
 
     /// Sends what is left to send, and reads until the head of the answer is there.
@@ -119,7 +105,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Broken>>> {
         loop {
-            match self.content.take(&mut self.input) {
+            match self.content.take(&mut self.input.bytes) {
                 Ok(Some(piece)) => return Poll::Ready(Some(Ok(piece))),
                 Ok(None) if self.content == Content::Over => return Poll::Ready(None),
                 Ok(None) => {}
@@ -138,15 +124,15 @@ impl Connection {
 
     /// Whether the next request may go out: all of the last is sent, all of its answer read, and not a byte more came.
     pub(in crate::upstream) fn is_reusable(&self) -> bool {
-        self.keeps && self.sending.is_done() && self.content == Content::Over && self.input.is_empty()
+        self.keeps && self.out.is_done() && self.content == Content::Over && self.input.bytes.is_empty()
     }
 
     /// Sends what the socket takes. An error stays to be told where no answer comes.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Option<Broken> {
-        if self.sending.is_done() {
+        if self.out.is_done() {
             return None;
         }
-        match self.sending.poll(&mut self.io, cx) {
+        match self.out.poll(&mut self.io, cx) {
             Poll::Ready(Err(error)) => Some(lost(&error)),
             Poll::Ready(Ok(())) | Poll::Pending => None,
         }
@@ -154,12 +140,11 @@ impl Connection {
 
     /// The head that counts, if it has come.
     fn head(&mut self) -> Result<Option<Head>, Broken> {
-        while self.is_worth_a_look() {
-            self.looked_at = self.input.len();
-            let Some(head) = head::take(&mut self.input).map_err(Broken::Garbled)? else {
+        while self.input.is_worth_a_look() {
+            let Some(head) = head::take(&mut self.input.bytes).map_err(Broken::Garbled)? else {
                 break;
             };
-            self.looked_at = 0;
+            self.input.took_head();
             if !head.status.is_informational() {
                 return Ok(Some(head));
             }
@@ -168,46 +153,16 @@ impl Connection {
                 return Err(Broken::Garbled("it does not come to an answer"));
             }
         }
-        if self.input.len() > head::MAX_LENGTH {
+        if self.input.bytes.len() > head::MAX_LENGTH {
             return Err(Broken::Garbled(head::TOO_LONG));
         }
         Ok(None)
     }
 
-    /// A head that comes byte by byte is not read anew at each: only at its end, and each time that it has doubled.
-    fn is_worth_a_look(&self) -> bool {
-        let come = self.input.len();
-        let fresh = self
-            .input
-            .get(self.looked_at.saturating_sub(3)..)
-            .unwrap_or_default();
-        come > 0 && (come >= 2 * self.looked_at || ends_a_head(fresh))
-    }
-
-    /// Reads more. What comes is copied out of a buffer on the stack, so that nobody holds one while nothing comes;
-    /// but where much comes, it is read into its place.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.flowing {
-            self.input.reserve(LARGE_READ);
-            let room = self.input.capacity() - self.input.len();
-            let read = pin!(self.io.read_buf(&mut self.input));
-            let come = ready!(read.poll(cx))?;
-            self.flowing = come == room;
-            self.heard |= come > 0;
-            return Poll::Ready(Ok(come));
-        }
-        let mut room = [const { MaybeUninit::<u8>::uninit() }; FIRST_READ];
-        let mut read = ReadBuf::uninit(&mut room);
-        ready!(Pin::new(&mut self.io).poll_read(cx, &mut read))?;
-        let come = read.filled();
-        if self.input.is_empty() {
-            self.input = BytesMut::from(come);
-        } else {
-            self.input.extend_from_slice(come);
-        }
-        self.flowing = come.len() == FIRST_READ;
-        self.heard |= !come.is_empty();
-        Poll::Ready(Ok(come.len()))
+        let come = ready!(self.input.poll_fill(&mut self.io, cx))?;
+        self.heard |= come > 0;
+        Poll::Ready(Ok(come))
     }
 }
 
@@ -215,14 +170,6 @@ impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").finish_non_exhaustive()
     }
-}
-
-/// Whether there is an empty line, which ends a head, ended itself in either way.
-fn ends_a_head(bytes: &[u8]) -> bool {
-    memchr::memchr_iter(b'\n', bytes).any(|at| {
-        let rest = bytes.get(at + 1..).unwrap_or_default();
-        rest.starts_with(b"\n") || rest.starts_with(b"\r\n")
-    })
 }
 
 fn ended() -> Broken {

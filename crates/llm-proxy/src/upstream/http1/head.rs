@@ -4,10 +4,10 @@ use std::mem::MaybeUninit;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 use httparse::{Header, ParserConfig, Response, Status};
 
-use super::content::Content;
+use crate::wire::{self, Content, Garbled};
 
 /// How many headers are read; as many as hyper takes.
 const MAX_HEADERS: usize = 100;
@@ -30,9 +30,6 @@ pub(in crate::upstream) struct Head {
     pub(super) keeps: bool,
 }
 
-/// Why an answer cannot be read: the end of a sentence.
-pub(super) type Garbled = &'static str;
-
 /// Takes a head off the front of `input`, if it is there whole.
 ///
 /// # Errors
@@ -50,7 +47,9 @@ pub(super) fn take(input: &mut BytesMut) -> Result<Option<Head>, Garbled> {
     let status = response.code.and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.ok_or("its status is no number of HTTP")?;
     let latest = response.version == Some(1);
-    let headers = headers(response.headers, input.get(..length).unwrap_or_default())?;
+    let copy = Bytes::copy_from_slice(input.get(..length).unwrap_or_default());
+    let headers = wire::headers(response.headers, (&copy, input.as_ptr().addr()), |_, _| ())
+        .map_err(|_why| "it has a line that is no header")?;
     input.advance(length);
     let (content, sure) = framing(status, &headers, latest)?;
     Ok(Some(Head {
@@ -69,22 +68,6 @@ fn told(error: httparse::Error) -> Garbled {
         }
         _ => "it has a line that is no header",
     }
-}
-
-/// The headers of a `head`, with values that are slices of one copy of it.
-fn headers(parsed: &[Header<'_>], head: &[u8]) -> Result<HeaderMap, Garbled> {
-    let (copy, start) = (Bytes::copy_from_slice(head), head.as_ptr().addr());
-    let mut headers = HeaderMap::with_capacity(parsed.len());
-    for header in parsed {
-        let at = header.value.as_ptr().addr().saturating_sub(start).min(head.len());
-        let value = copy.slice(at..(at + header.value.len()).min(head.len()));
-        let name = HeaderName::from_bytes(header.name.as_bytes());
-        let (Ok(name), Ok(value)) = (name, HeaderValue::from_maybe_shared(value)) else {
-            return Err("it has a line that is no header");
-        };
-        headers.append(name, value);
-    }
-    Ok(headers)
 }
 
 /// How the content is framed, and whether every program would say the same.
@@ -145,8 +128,7 @@ fn keeps(headers: &HeaderMap, latest: bool) -> bool {
     let mut options = headers
         .get_all(CONNECTION)
         .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .map(<[u8]>::trim_ascii);
+        .flat_map(|value| wire::options(value.as_bytes()));
     if latest {
         !options.any(|option| option.eq_ignore_ascii_case(b"close"))
     } else {

@@ -6,7 +6,6 @@
 //! nobody else, so no answer can ever run into another's.
 
 mod connection;
-mod content;
 mod head;
 mod sending;
 

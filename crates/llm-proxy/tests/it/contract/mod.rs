@@ -8,6 +8,7 @@ mod headers;
 mod keys;
 mod paths;
 mod plain;
+mod proxied;
 mod reload;
 mod signals;
 mod strangers;

@@ -7,6 +7,7 @@ use fastrand::Rng;
 use llm_sim::{Answer, Cut, Sim, Speaks};
 use serde_json::{Value, json};
 
+use super::super::ledger::{Book, expected_row, usage};
 use super::super::records::all_fit;
 use super::super::support::client::chat;
 use super::super::support::{Client, Proxy, until};
@@ -121,6 +122,7 @@ fn config(first: &Sim, second: &Sim) -> String {
 fallback: {{cooldown: 1ms, cooldown_max: 1ms, cooldowns: {{auth: 1ms, quota: 1ms, not_found: 1ms}}, retry_budget: 1}}
 rate_limit: {{per_model: {{rare: {{rpm: 60, burst: 5}}}}}}
 concurrency: {{max_requests: 12, queue_size: 2}}
+ledger: {{url: 'sqlite:ledger.db'}}
 backends:
   - {{name: o, protocol: openai, url: {}, api_key: sk-canary-o}}
   - {{name: a, protocol: anthropic, url: {}, api_key: sk-canary-a}}
@@ -230,6 +232,35 @@ async fn recent_agree(proxy: &Proxy, records: &[Value]) {
     assert!(recent.len() >= 100);
 }
 
+/// The ledger has a row for each record but those of strangers, word for word, and its sums are their sums.
+async fn ledger_agrees(proxy: &Proxy, records: &[Value]) {
+    let is_known = |record: &&Value| record["key"].is_string() || record["alias"].is_string();
+    let known: Vec<&Value> = records.iter().filter(is_known).collect();
+    let book = Book::of(proxy, "ledger.db");
+    let rows = book.filled(known.len()).await;
+    for record in known.iter().step_by(97) {
+        let row = rows.iter().find(|row| row["request_id"] == record["request_id"]);
+        assert_eq!(row, Some(&expected_row(record)));
+    }
+    let usage = usage(proxy, "?by=model&days=2").await;
+    assert_eq!(usage["source"], "ledger");
+    let sum = |field: &str| {
+        let numbers = known.iter().filter_map(|record| record[field].as_u64());
+        numbers.sum::<u64>()
+    };
+    for field in ["input_tokens", "cached_tokens", "output_tokens"] {
+        assert_eq!(usage["total"][field], sum(field), "{field}");
+        assert_eq!(book.sum(field), sum(field), "{field}");
+    }
+    assert_eq!(usage["total"]["requests"], known.len());
+    let failed = |record: &&&Value| {
+        let gone = record["class"] == "client_gone";
+        !gone && (record["class"].is_string() || record["status"].as_u64() >= Some(400))
+    };
+    let failed = known.iter().filter(failed).count();
+    assert_eq!(usage["total"]["errors"], failed);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn o09_the_numbers_agree_with_the_records_of_ten_thousand_random_requests() {
     let (first, second) = (
@@ -251,5 +282,6 @@ async fn o09_the_numbers_agree_with_the_records_of_ten_thousand_random_requests(
     counters_agree(&scrape(&proxy).await, &records);
     status_agrees(&proxy, records.len()).await;
     recent_agree(&proxy, &records).await;
+    ledger_agrees(&proxy, &records).await;
     proxy.finish().await;
 }

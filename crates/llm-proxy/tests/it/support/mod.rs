@@ -1,6 +1,7 @@
 //! What makes a test a sentence: a proxy, a client, and the wait for a thing to be so.
 
 pub mod client;
+pub mod collector;
 pub mod hand;
 pub mod proxy;
 pub mod rig;
@@ -11,6 +12,7 @@ pub mod tls;
 use std::time::Duration;
 
 pub use client::{Client, Reply, Streaming};
+pub use collector::Collector;
 pub use hand::Hand;
 pub use proxy::Proxy;
 pub use rig::Rig;

@@ -74,9 +74,7 @@ impl TlsBackend {
             Certificate::OfAnotherHost => "elsewhere.test",
             Certificate::Good | Certificate::Untrusted => "127.0.0.1",
         };
-        let made = generate_simple_self_signed([name.to_owned()]).unwrap();
-        let ca = ca_file(&made.cert.pem());
-        let acceptor = TlsAcceptor::from(Arc::new(config(&made, alpn)));
+        let (acceptor, ca) = acceptor(name, alpn);
         Self::listening(Some(acceptor), ca).await
     }
 
@@ -138,6 +136,13 @@ impl Drop for TlsBackend {
         self.accepting.abort();
         let _ = std::fs::remove_file(&self.ca);
     }
+}
+
+/// What takes connections as the server of that name, and the file of the authority that vouches for it.
+pub fn acceptor(name: &str, alpn: &[&str]) -> (TlsAcceptor, PathBuf) {
+    let made = generate_simple_self_signed([name.to_owned()]).unwrap();
+    let ca = ca_file(&made.cert.pem());
+    (TlsAcceptor::from(Arc::new(config(&made, alpn))), ca)
 }
 
 fn config(made: &CertifiedKey<rcgen::KeyPair>, alpn: &[&str]) -> ServerConfig {

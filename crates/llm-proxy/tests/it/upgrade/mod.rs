@@ -4,5 +4,5 @@ mod activation;
 mod failed;
 mod handover;
 mod notify;
-mod scene;
+pub mod scene;
 mod units;

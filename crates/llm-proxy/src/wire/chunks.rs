@@ -1,6 +1,5 @@
 //! A chunked body as its bytes pass: what of it is data, where it ends, or that another program might see it end
-//! elsewhere. What hyper takes for a chunk is taken here as well, unless it is refused: of a client's body both always
-//! agree on where the next request begins.
+//! elsewhere.
 
 /// How many bytes of extensions the chunks of a body may have in all. Nobody sends any, so nobody has to read many.
 const MAX_EXTENSIONS: usize = 4 * 1024;
@@ -42,17 +41,6 @@ impl Default for Place {
     }
 }
 
-/// What has come of the body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Came {
-    /// A part: it goes on.
-    Part,
-    /// All of it.
-    All,
-    /// A byte that must not stand where it stands.
-    Wrong,
-}
-
 /// What a run of bytes is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Run {
@@ -67,21 +55,6 @@ pub(crate) enum Run {
 }
 
 impl Chunks {
-    /// Takes the next bytes. Says how many of them are the body's, up to its end or to the byte that is wrong.
-    pub(crate) fn read(&mut self, bytes: &[u8], max_trailers: usize) -> (usize, Came) {
-        let mut at = 0;
-        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-            let (taken, run) = self.run(rest, max_trailers);
-            at += taken;
-            match run {
-                Run::Framing | Run::Data => {}
-                Run::End => return (at, Came::All),
-                Run::Wrong => return (at, Came::Wrong),
-            }
-        }
-        (at, Came::Part)
-    }
-
     /// Takes the next bytes as far as they are of one kind. Says how many, and of which.
     pub(crate) fn run(&mut self, bytes: &[u8], max_trailers: usize) -> (usize, Run) {
         if let Place::Data { left } = self.place {
@@ -171,19 +144,36 @@ fn trailer(length: usize, returned: bool, byte: u8) -> Option<Place> {
 mod tests {
     use super::*;
 
-    /// What comes of a body, fed whole and byte by byte, and how many of its bytes that took.
-    fn read(body: &[u8]) -> (usize, Came) {
-        let whole = Chunks::default().read(body, 64);
+    /// What has come of a body.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Came {
+        Part,
+        All,
+        Wrong,
+    }
+
+    /// What comes of a body that comes in pieces of that length, and how many of its bytes that took.
+    fn cut(body: &[u8], length: usize) -> (usize, Came) {
         let (mut chunks, mut used) = (Chunks::default(), 0);
-        let mut came = Came::Part;
-        for byte in body {
-            let (one, now) = chunks.read(&[*byte], 64);
-            (used, came) = (used + one, now);
-            if came != Came::Part {
-                break;
+        for piece in body.chunks(length) {
+            let mut rest = piece;
+            while !rest.is_empty() {
+                let (taken, run) = chunks.run(rest, 64);
+                (used, rest) = (used + taken, &rest[taken..]);
+                match run {
+                    Run::Framing | Run::Data => {}
+                    Run::End => return (used, Came::All),
+                    Run::Wrong => return (used, Came::Wrong),
+                }
             }
         }
-        assert_eq!((used, came), whole, "cuts change nothing: {body:?}");
+        (used, Came::Part)
+    }
+
+    /// What comes of a body, fed whole and byte by byte, and how many of its bytes that took.
+    fn read(body: &[u8]) -> (usize, Came) {
+        let whole = cut(body, usize::MAX);
+        assert_eq!(cut(body, 1), whole, "cuts change nothing: {body:?}");
         whole
     }
 

@@ -1,34 +1,36 @@
-//! The content of a response: which of the bytes behind the head it is, and where it ends.
+//! The content of a message: which of the bytes behind the head it is, and where it ends.
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::head::Garbled;
-use crate::base::chunks::{Chunks, Run};
+use super::chunks::{Chunks, Run};
 
-/// How many bytes of trailers are read: they have no meaning for our clients.
+/// Why bytes cannot be read: the end of a sentence.
+pub(crate) type Garbled = &'static str;
+
+/// How many bytes of trailers are read: they have no meaning for anybody here.
 const MAX_TRAILERS: usize = 16 * 1024;
 
-/// What is still to come of a response's content.
+/// What is still to come of a message's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
+pub(crate) enum Content {
     /// So many bytes.
     Length(u64),
     /// Chunks, up to the last one.
     Chunked(Chunks),
-    /// All until the server closes the connection.
+    /// All until the other end closes the connection.
     ToTheEnd,
     /// Nothing any more.
     Over,
 }
 
 impl Content {
-    /// The content of a response that has none.
-    pub(super) fn none() -> Self {
+    /// The content of a message that has none.
+    pub(crate) fn none() -> Self {
         Self::Over
     }
 
     /// Content of this length.
-    pub(super) fn of_length(length: u64) -> Self {
+    pub(crate) fn of_length(length: u64) -> Self {
         if length == 0 {
             Self::Over
         } else {
@@ -37,7 +39,7 @@ impl Content {
     }
 
     /// Content in chunks.
-    pub(super) fn chunked() -> Self {
+    pub(crate) fn chunked() -> Self {
         Self::Chunked(Chunks::default())
     }
 
@@ -45,7 +47,7 @@ impl Content {
     ///
     /// # Errors
     /// Where chunks are not written as HTTP/1.1 writes them.
-    pub(super) fn take(&mut self, input: &mut BytesMut) -> Result<Option<Bytes>, Garbled> {
+    pub(crate) fn take(&mut self, input: &mut BytesMut) -> Result<Option<Bytes>, Garbled> {
         match self {
             Self::Over => Ok(None),
             Self::ToTheEnd => Ok(front(input, input.len())),
