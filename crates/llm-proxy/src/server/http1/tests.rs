@@ -512,8 +512,10 @@ const OLD: Manner = Manner {
 };
 const HEAD: Manner = Manner { bare: true, ..LATEST };
 
-/// Status, length and manner of answers; how they are framed, whether another request may follow, and a line of theirs.
-const ANSWERS: &[(u16, Option<u64>, Manner, Framing, bool, &str)] = &[
+/// Status, length and manner of an answer; how it is framed, whether another request may follow, and a line of it.
+type Answered = (u16, Option<u64>, Manner, Framing, bool, &'static str);
+
+const ANSWERS: &[Answered] = &[
     (
         200,
         Some(5),

@@ -63,6 +63,10 @@ fn one(
             "maximum" => value
                 .as_f64()
                 .is_none_or(|number| number <= wanted.as_f64().unwrap()),
+            "maxItems" => {
+                let most = usize::try_from(wanted.as_u64().unwrap()).unwrap();
+                value.as_array().is_none_or(|items| items.len() <= most)
+            }
             "required" => {
                 let mut names = wanted.as_array().unwrap().iter();
                 names.all(|name| value.get(name.as_str().unwrap()).is_some())
