@@ -9,6 +9,7 @@ mod usage;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use llm_proxy::base::Cost;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
@@ -117,7 +118,7 @@ pub fn expected_row(record: &Value) -> Value {
         (
             "cost_nano_usd",
             cost.as_f64()
-                .map_or(Value::Null, |cost| json!((cost * 1e9).round() as i64)),
+                .map_or(Value::Null, |cost| json!(Cost::from_dollars(cost).nanos())),
         ),
         ("cache_write_tokens", record["cache_write_tokens"].clone()),
         ("reasoning_tokens", record["reasoning_tokens"].clone()),

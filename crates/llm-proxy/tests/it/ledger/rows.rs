@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use llm_proxy::base::Cost;
 use llm_sim::{Answer, Cut, Sim, Speaks};
 use serde_json::{Value, json};
 
@@ -100,7 +101,7 @@ async fn o06_each_request_leaves_a_row_that_equals_its_access_record() {
         assert_eq!(told["total"][field], sum(field), "{field}");
     }
     let cost = told["total"]["cost_usd"].as_f64().unwrap();
-    assert_eq!((cost * 1e9).round() as u64, sum("cost_nano_usd"));
+    assert_eq!(Cost::from_dollars(cost).nanos(), sum("cost_nano_usd"));
     assert_eq!(
         told["ledger"],
         json!({"url": "sqlite", "pending": 0, "dropped": 0, "error": null})
@@ -209,11 +210,9 @@ async fn after_a_hand_over_two_processes_write_one_file() {
     let book = Book::of(&scene.proxy, "ledger.db");
     book.filled(2).await;
     let answer = json!({"choices": [{"message": {"role": "assistant", "content": "late"}}]}).to_string();
-    let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}",
-        answer.len()
-    );
-    held.raw(&format!("{head}\r\n\r\n{answer}")).await;
+    let length = answer.len();
+    let start = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}");
+    held.raw(&format!("{start}\r\n\r\n{answer}")).await;
     within("the old process' answer", old.rest()).await.expect(200);
     book.filled(3).await;
     scene.finish().await;
