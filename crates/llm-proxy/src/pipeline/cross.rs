@@ -66,6 +66,12 @@ pub(super) fn request(
         unsealed(&mut request);
     }
     request.model = ask.model.as_str().into();
+    if ask.prompts.is_some() && !request.echo.is_empty() {
+        // What the operator says is the model's alone: an answer repeats what its client has said.
+        let own = std::str::from_utf8(&ask.body).unwrap_or_default();
+        let own = transcode::read(ask.reads, own, &mut Losses::default());
+        request.echo = own.map_err(refused)?.echo;
+    }
     let terms = Terms {
         now: clock::unix_seconds(),
         request_id: ctx.entry.record.request_id.clone(),
