@@ -46,7 +46,7 @@ async fn o08_a_clients_trace_goes_on_through_every_attempt() {
         );
         assert_eq!(told(sim, "tracestate").as_deref(), Some("vendor=x"));
     }
-    assert_eq!(scene.proxy.records()[0]["trace_id"], TRACE);
+    assert_eq!(scene.proxy.recorded(1).await[0]["trace_id"], TRACE);
     scene.finish().await;
 }
 
@@ -87,7 +87,7 @@ async fn o08_a_broken_parent_begins_a_trace_anew_and_its_state_stays_behind() {
     let expected = format!("00-{id}-{}-01", hex(&spans.attempts()[0].span_id));
     assert_eq!(told(&scene.first, "traceparent"), Some(expected));
     assert_eq!(told(&scene.first, "tracestate"), None);
-    assert_eq!(scene.proxy.records()[0]["trace_id"], id);
+    assert_eq!(scene.proxy.recorded(1).await[0]["trace_id"], id);
     scene.finish().await;
 }
 

@@ -62,7 +62,7 @@ impl Vitals {
     pub(super) fn slope(&self) -> Option<f64> {
         let half = self.0.get(self.0.len() / 2..)?;
         let floor = half
-            .chunks(FLOOR)
+            .chunks_exact(FLOOR)
             .filter_map(|some| some.iter().min_by_key(|one| one.rss_kib));
         let points: Vec<(f64, f64)> = floor
             .map(|sample| (sample.at / 60.0, float(sample.rss_kib)))
