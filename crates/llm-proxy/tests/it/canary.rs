@@ -11,6 +11,7 @@ use std::process::Command;
 use llm_sim::{Answer, Seen, Sim, Speaks};
 use serde_json::{Value, json};
 
+use super::support::collector::Collector;
 use super::support::{Client, Proxy, Tongue, until};
 
 /// Who may see it.
@@ -280,7 +281,8 @@ fn search((outlet, text, may): (&str, String, &[Kind]), level: &str) {
 async fn scan(level: &str) {
     let first = Sim::start(Speaks::All).await.unwrap();
     let second = Sim::start(Speaks::Messages).await.unwrap();
-    let yaml = config([&first, &second], level);
+    let collector = Collector::start().await;
+    let yaml = config([&first, &second], level) + &format!("telemetry: {{otlp: '{}'}}\n", collector.url());
     let mut proxy = Proxy::start(&yaml).await;
     proxy.expects_masks();
     traffic([&first, &second], &proxy).await;
@@ -316,6 +318,10 @@ async fn scan(level: &str) {
     for outlet in outlets(&proxy).await {
         search(outlet, level);
     }
+    collector.took(BODIES).await;
+    let told = collector.came().into_iter();
+    let told = told.map(|came| String::from_utf8_lossy(&came.message).into_owned());
+    search(("what a collector is told", told.collect(), &[]), level);
     proxy.signal("-TERM");
     proxy.ended().await;
     proxy.finish_ended().await;
