@@ -277,6 +277,39 @@ fn search((outlet, text, may): (&str, String, &[Kind]), level: &str) {
     }
 }
 
+/// What a backend has seen, as it repeats it.
+fn planted(sim: &Sim) -> String {
+    sim.seen().iter().map(|seen| repeated(seen, true)).collect()
+}
+
+/// Every secret has been where it could come out from.
+fn all_planted(planted: &str) {
+    let missing = |(_, text, kind): &(&str, &str, Kind)| *kind != Kind::Opens && !planted.contains(text);
+    assert_eq!(SECRETS.into_iter().find(missing), None, "it was never planted");
+}
+
+/// Waits until the bodies and the ledger hold what they will.
+async fn written(proxy: &Proxy) {
+    until("the bodies", async || {
+        let kept = fs::read_dir(proxy.dir().join("logs/bodies")).ok()?.count();
+        (kept >= BODIES).then_some(())
+    })
+    .await;
+    until("the ledger", async || {
+        let usage = admin(proxy, "the admin key").get("/api/usage").await.json();
+        (usage["ledger"]["pending"] == 0 && usage["total"]["requests"].as_u64() > Some(84)).then_some(())
+    })
+    .await;
+}
+
+/// What a collector is told of the requests.
+async fn exported(collector: &Collector) -> String {
+    collector.took(BODIES).await;
+    let came = collector.came().into_iter();
+    came.map(|came| String::from_utf8_lossy(&came.message).into_owned())
+        .collect()
+}
+
 /// Nothing is where it may not be.
 async fn scan(level: &str) {
     let first = Sim::start(Speaks::All).await.unwrap();
@@ -286,18 +319,8 @@ async fn scan(level: &str) {
     let mut proxy = Proxy::start(&yaml).await;
     proxy.expects_masks();
     traffic([&first, &second], &proxy).await;
-    let planted: String = [&first, &second]
-        .map(|sim| {
-            sim.seen()
-                .iter()
-                .map(|seen| repeated(seen, true))
-                .collect::<String>()
-        })
-        .concat();
-    let missing = |(_, text, kind): &(&str, &str, Kind)| {
-        *kind != Kind::Opens && !yaml.contains(text) && !planted.contains(text)
-    };
-    assert_eq!(SECRETS.into_iter().find(missing), None, "it was never planted");
+    let planted = [&first, &second].map(planted).concat();
+    all_planted(&(yaml + &planted));
     for status in ["/api/reload", "/api/backends/a/reset"] {
         admin(&proxy, "the admin key")
             .send("POST", status, b"")
@@ -305,23 +328,14 @@ async fn scan(level: &str) {
             .expect(200);
     }
     proxy.recorded(proxy.lines_due()).await;
-    until("the bodies", async || {
-        let kept = fs::read_dir(proxy.dir().join("logs/bodies")).ok()?.count();
-        (kept >= BODIES).then_some(())
-    })
-    .await;
-    until("the ledger", async || {
-        let usage = admin(&proxy, "the admin key").get("/api/usage").await.json();
-        (usage["ledger"]["pending"] == 0 && usage["total"]["requests"].as_u64() > Some(84)).then_some(())
-    })
-    .await;
+    written(&proxy).await;
     for outlet in outlets(&proxy).await {
         search(outlet, level);
     }
-    collector.took(BODIES).await;
-    let told = collector.came().into_iter();
-    let told = told.map(|came| String::from_utf8_lossy(&came.message).into_owned());
-    search(("what a collector is told", told.collect(), &[]), level);
+    search(
+        ("what a collector is told", exported(&collector).await, &[]),
+        level,
+    );
     proxy.signal("-TERM");
     proxy.ended().await;
     proxy.finish_ended().await;
