@@ -76,7 +76,7 @@ impl Prices {
 
 /// The built-in prices, made ready once.
 fn built_in() -> &'static Table {
-    static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(built_in_prices()));
+    static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(&built_in_prices()));
     &TABLE
 }
 

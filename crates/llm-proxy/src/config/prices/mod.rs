@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::LazyLock;
 
 use super::decode;
 use super::diagnostic::Diagnostic;
@@ -33,17 +32,14 @@ const BUILT_IN: [(&str, &str); 8] = [
     ("xAI", include_str!("table/xai.yaml")),
 ];
 
-/// The prices that are built in.
-pub fn built_in_prices() -> &'static [PriceList] {
-    static LISTS: LazyLock<Vec<PriceList>> = LazyLock::new(|| {
-        let world = World {
-            dir: Path::new(""),
-            env: &|_| None,
-        };
-        let list = |(name, text): &(&str, &str)| read_list(text, name, world, &mut Findings::new(name, text));
-        BUILT_IN.iter().filter_map(list).collect()
-    });
-    &LISTS
+/// Reads the prices that are built in. Whoever asks often keeps what becomes of them.
+pub fn built_in_prices() -> Vec<PriceList> {
+    let world = World {
+        dir: Path::new(""),
+        env: &|_| None,
+    };
+    let list = |(name, text): &(&str, &str)| read_list(text, name, world, &mut Findings::new(name, text));
+    BUILT_IN.iter().filter_map(list).collect()
 }
 
 /// Reads the file that the config names. What is wrong in it is returned; that it is not there was told by `meaning`.
@@ -149,8 +145,8 @@ mod tests {
 
     #[test]
     fn no_model_has_two_prices_of_one_host() {
-        let mut seen = BTreeMap::new();
-        for list in built_in_prices() {
+        let (lists, mut seen) = (built_in_prices(), BTreeMap::new());
+        for list in &lists {
             for name in list.models.iter().flat_map(|model| &model.names) {
                 let before = seen.insert((name, &list.hosts), &list.name);
                 assert_eq!(before, None, "{name} is in {} too", list.name);
