@@ -7,9 +7,10 @@
 //! `notified` before, polled or not).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
+
+use crate::base::atomic::{AtomicUsize, Ordering};
 
 /// A count. Clones share it.
 #[derive(Clone, Debug, Default)]
