@@ -8,6 +8,8 @@ use crate::limits::Buckets;
 
 pub use llm_proxy::state::{CacheCount, CacheView};
 
+// `cargo fmt` would look for the file of its tests in the wrong folder.
+#[rustfmt::skip]
 #[path = "../../llm-proxy/src/state/places.rs"]
 pub mod places;
 #[path = "../../llm-proxy/src/state/rates.rs"]

@@ -77,7 +77,9 @@ impl Future for Notified<'_> {
         let mut state = self.notify.0.lock();
         let own = self.id;
         let at = state.waiting.iter().position(|waiter| Some(waiter.id) == own);
-        let told = at.and_then(|at| state.waiting.get(at)).is_some_and(|own| own.told);
+        let told = at
+            .and_then(|at| state.waiting.get(at))
+            .is_some_and(|own| own.told);
         if state.rounds != self.round || told || std::mem::take(&mut state.permit) {
             at.map(|at| state.waiting.remove(at));
             drop(state);
