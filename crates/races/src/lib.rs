@@ -9,6 +9,9 @@
 //! `parking_lot` and `futures-util`, and do what those promise, step by step under loom's eyes. Whatever knows of no other
 //! thread comes from `llm-proxy` as it is built there.
 
+// The unit tests of those files are run where they belong.
+#![cfg(not(test))]
+
 // The compiled files say `tokio`, `parking_lot` and `futures_util`, and get what stands in for them here.
 extern crate self as futures_util;
 extern crate self as parking_lot;

@@ -17,7 +17,7 @@ const TARGET: Target = Target {
     key: 2,
     model: 3,
 };
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 
 fn registry() -> Arc<Mutex<Registry>> {
     Arc::new(Mutex::new(Registry::new(Policy::from(&Fallback {
