@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::thread::panicking;
 
 use crate::Mutex;
 
@@ -58,6 +59,9 @@ impl<T> Sender<T> {
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
+        if panicking() {
+            return;
+        }
         let mut slot = self.0.lock();
         slot.is_done = true;
         let waker = slot.waker.take();
@@ -87,6 +91,9 @@ impl<T> Future for Receiver<T> {
 impl<T> Drop for Receiver<T> {
     /// What was sent goes with it, and not under the lock: it may have an end of its own.
     fn drop(&mut self) {
+        if panicking() {
+            return;
+        }
         let mut slot = self.0.lock();
         slot.has_left = true;
         let message = slot.message.take();

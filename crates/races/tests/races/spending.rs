@@ -38,3 +38,25 @@ fn money_is_put_aside_for_one_and_what_was_not_spent_comes_back() {
         assert!(spent > 0.0, "the one that came first found a dollar");
     });
 }
+
+#[test]
+fn what_two_at_once_have_spent_is_counted_of_both() {
+    in_every_order(|| {
+        let dollar = Budget {
+            usd: 1.0,
+            per: Period::Day,
+        };
+        let key = budget(&Spendings::default(), "team", dollar);
+        let cost = Cost::from_dollars(0.25);
+        let others = [(); 2].map(|()| {
+            let mut reserved = key.reserve(Cost::from_dollars(0.4), 0).unwrap();
+            reserved.cost = cost;
+            thread::spawn(move || drop(reserved))
+        });
+        for other in others {
+            other.join().unwrap();
+        }
+        let balance = key.balance();
+        assert_eq!((balance.reserved, balance.spent), (Cost::ZERO, cost.plus(cost)));
+    });
+}

@@ -44,11 +44,11 @@ fn the_flag_says_what_the_memo_holds_whoever_was_there_last() {
         let told = Arc::new(Told::default());
         let id = conversation();
         told.keep(id, prompts(), clock::now());
-        let others = told.clone();
-        let keeper = thread::spawn(move || drop(others.keep(id, prompts(), clock::now() + LONG)));
+        let others = Arc::clone(&told);
+        let keeper = thread::spawn(move || drop(others.keep(id, prompts(), clock::now())));
         told.sweep(clock::now() + LONG);
         keeper.join().unwrap();
-        let held = told.recall(id, clock::now() + LONG).is_some();
+        let held = told.recall(id, clock::now()).is_some();
         assert_eq!(told.is_empty(), !held);
     });
 }
