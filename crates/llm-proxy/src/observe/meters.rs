@@ -51,7 +51,10 @@ static ADDED: [u64; 12] = [
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000,
 ];
 /// Upper bounds for first bytes of backends, in microseconds.
-static FIRST_BYTE: [u64; 12] = [
+static FIRST_BYTE: [u64; 15] = [
+    5_000,
+    10_000,
+    25_000,
     50_000,
     100_000,
     250_000,
