@@ -9,11 +9,12 @@ use http::HeaderValue;
 use llm_dialect::usage::Usage;
 use llm_dialect::{Api, Dialect};
 
-use super::finished::{Finished, Outbox};
+use super::finished::Finished;
 use super::ledger::Ledger;
 use super::line::Line;
 use super::log::Form;
 use super::meters::{AliasMeters, BackendMeters, Totals};
+use super::outbox::Outbox;
 use super::recent::Recent;
 use super::series::Series;
 use super::trace::Trace;
