@@ -196,14 +196,15 @@ impl Request<'_> {
             events.push(self.event("first_byte", spoke, Attributes::default()));
         }
         events.extend(attempt.cooldown.map(|cooldown| self.cooldown(spoke, cooldown)));
-        let by_its_client = class == Some(Class::ClientGone.name());
+        let cut = [Class::ClientGone, Class::Overtaken].map(|cut| Some(cut.name()));
+        let cut_off = cut.contains(&class);
         let id = attempt.span.unwrap_or(self.trace.span);
         let name = format!("{} {}", operation(attempt.api), (self.mask)(&attempt.model));
         Span {
             kind: SpanKind::Client.into(),
             attributes: attributes.0,
             events,
-            status: (class.is_some() && !by_its_client).then(failed),
+            status: (class.is_some() && !cut_off).then(failed),
             ..self.child(id, name, (attempt.after, end))
         }
     }
