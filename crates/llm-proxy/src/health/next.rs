@@ -190,7 +190,7 @@ mod tests {
         for class in Class::ALL {
             let expected = match class {
                 Class::Midstream => Next::Stop(StopReason::Committed),
-                Class::ClientGone => Next::Stop(StopReason::ClientGone),
+                Class::ClientGone | Class::Overtaken => Next::Stop(StopReason::ClientGone),
                 Class::Signature => Next::Repair,
                 Class::StaleConn | Class::Conflict => Next::Again,
                 Class::Client | Class::Policy | Class::Unsupported | Class::Local => Next::Relay,
