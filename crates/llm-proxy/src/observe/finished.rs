@@ -1,6 +1,7 @@
 //! Requests that are over, on their way to a collector: a bounded queue, which nobody waits for.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -12,12 +13,14 @@ use super::line::Line;
 
 /// How many may wait: about four megabytes at most.
 const MAX_WAITING: usize = 2_048;
+/// As many as this are worth being told of; fewer are found by whoever looks now and then.
+pub const ENOUGH: usize = 256;
 
 /// A request that is over.
 #[derive(Clone, Debug)]
 pub struct Finished {
-    /// All that was noted of it.
-    pub record: Record,
+    /// All that was noted of it; who tells of the last requests has it too.
+    pub record: Arc<Record>,
     /// What the client got, as its access line says it.
     pub status: u16,
     /// Why it failed, in a word, as its access line says it.
@@ -31,12 +34,13 @@ pub struct Finished {
 }
 
 impl Finished {
-    pub(super) fn of(record: &Record, line: &Line<'_>, elapsed: Duration, at: SystemTime) -> Self {
+    pub(super) fn of(record: &Arc<Record>, elapsed: Duration, at: SystemTime) -> Self {
+        let line = Line::of(record, elapsed, at);
         Self {
-            record: record.clone(),
             status: line.status,
             class: line.class,
             failed: line.is_failure(),
+            record: Arc::clone(record),
             elapsed,
             at,
         }
@@ -83,11 +87,14 @@ impl Outbox {
             return self.lost(finished.spans());
         }
         waiting.push_back(finished);
+        let count = waiting.len();
         drop(waiting);
-        self.arrived.notify_one();
+        if count == ENOUGH {
+            self.arrived.notify_one();
+        }
     }
 
-    /// Waits until there are some.
+    /// Waits until there are many ([`ENOUGH`]).
     pub async fn arrived(&self) {
         self.arrived.notified().await;
     }
@@ -120,6 +127,8 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::super::trace::{Dice, Trace};
     use super::*;
 
@@ -134,8 +143,7 @@ mod tests {
             queued: Some(Duration::ZERO),
             ..Record::default()
         };
-        let line = Line::of(&record, Duration::ZERO, SystemTime::UNIX_EPOCH);
-        Finished::of(&record, &line, Duration::ZERO, SystemTime::UNIX_EPOCH)
+        Finished::of(&Arc::new(record), Duration::ZERO, SystemTime::UNIX_EPOCH)
     }
 
     #[test]
@@ -148,6 +156,19 @@ mod tests {
         outbox.set_open(false);
         outbox.put(finished(true));
         assert_eq!((outbox.take().len(), outbox.dropped()), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn only_many_are_told_of() {
+        let outbox = Outbox::default();
+        outbox.set_open(true);
+        for _ in 1..ENOUGH {
+            outbox.put(finished(true));
+        }
+        let mut arrived = std::pin::pin!(outbox.arrived());
+        assert!(arrived.as_mut().now_or_never().is_none(), "one is missing");
+        outbox.put(finished(true));
+        assert!(arrived.now_or_never().is_some());
     }
 
     #[test]
