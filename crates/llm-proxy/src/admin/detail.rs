@@ -43,7 +43,7 @@ pub(super) fn models(snapshot: &Snapshot, backend: &Backend, now: Instant) -> Ve
     }
     let one = |(name, aliases): (Option<&str>, Vec<&str>)| {
         let latency = name.and_then(|name| backend.vitals.latency(Route::model_id(name, Api::Chat), now));
-        json!({"name": name, "aliases": aliases, "first_byte_ms": latency})
+        json!({"name": name, "aliases": aliases, "first_byte_ms": latency.map(thousandths)})
     };
     aliases.into_iter().map(one).collect()
 }
@@ -52,7 +52,12 @@ pub(super) fn models(snapshot: &Snapshot, backend: &Backend, now: Instant) -> Ve
 pub(super) fn first_byte(backend: &Backend, now: Instant) -> Option<Value> {
     let (milliseconds, noted) = backend.vitals.last_latency()?;
     let ago = now.saturating_duration_since(noted).as_secs_f64();
-    Some(json!({"ms": milliseconds, "seconds_ago": ago}))
+    Some(json!({"ms": thousandths(milliseconds), "seconds_ago": thousandths(ago)}))
+}
+
+/// As people read it: no more than three digits after the point.
+fn thousandths(number: f64) -> f64 {
+    (number * 1000.0).round() / 1000.0
 }
 
 /// Its last quarter of an hour.

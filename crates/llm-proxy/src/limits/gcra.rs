@@ -4,10 +4,10 @@
 //! in the future at most is the burst. An untouched bucket is any time in the past, so forgetting a full one loses
 //! nothing.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Nanos;
+use crate::base::atomic::{AtomicU64, Ordering};
 
 /// How much a bucket yields.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -46,12 +46,18 @@ const STATUSES: [(u16, &str); 22] = [
 ];
 /// The kinds of tokens.
 const KINDS: [&str; 5] = ["input", "output", "cache_read", "cache_write", "reasoning"];
+/// How many bounds a histogram has.
+const BOUNDS: usize = 15;
 /// Upper bounds for what the proxy itself adds, in microseconds.
-static ADDED: [u64; 12] = [
-    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000,
+static ADDED: [u64; BOUNDS] = [
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 2_500_000,
+    10_000_000, 60_000_000,
 ];
 /// Upper bounds for first bytes of backends, in microseconds.
-static FIRST_BYTE: [u64; 12] = [
+static FIRST_BYTE: [u64; BOUNDS] = [
+    5_000,
+    10_000,
+    25_000,
     50_000,
     100_000,
     250_000,
@@ -83,9 +89,9 @@ impl Count {
 /// How often something took how long.
 #[derive(Debug)]
 pub struct Histogram {
-    bounds: &'static [u64; 12],
+    bounds: &'static [u64; BOUNDS],
     /// By the bound that it is not above; the last: above all.
-    counts: [Count; 13],
+    counts: [Count; BOUNDS + 1],
     /// In microseconds.
     sum: Count,
 }
@@ -102,7 +108,7 @@ pub struct Seen {
 }
 
 impl Histogram {
-    fn new(bounds: &'static [u64; 12]) -> Self {
+    fn new(bounds: &'static [u64; BOUNDS]) -> Self {
         Self {
             bounds,
             counts: Default::default(),
@@ -325,6 +331,8 @@ pub struct Totals {
     pub other: AliasMeters,
     /// What the proxy itself takes of the time to the first byte.
     pub added: Histogram,
+    /// Second attempts that were begun beside a silent first one.
+    hedges: Count,
 }
 
 impl Default for Totals {
@@ -332,11 +340,22 @@ impl Default for Totals {
         Self {
             other: AliasMeters::new(OTHER),
             added: Histogram::new(&ADDED),
+            hedges: Count::default(),
         }
     }
 }
 
 impl Totals {
+    /// An attempt was begun beside a silent one.
+    pub(super) fn hedge(&self) {
+        self.hedges.add(1);
+    }
+
+    /// How many were.
+    pub fn hedges(&self) -> u64 {
+        self.hedges.get()
+    }
+
     /// Counts a request's attempts, and what of the time to its first byte neither they nor the queue took.
     pub(super) fn attempts(&self, attempts: &[Attempt], first_byte: Option<Duration>, queued: Duration) {
         let mut theirs = queued;

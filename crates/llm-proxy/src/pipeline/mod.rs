@@ -19,6 +19,7 @@ mod estimate;
 mod failure;
 mod fit;
 mod headers;
+mod hedge;
 mod incoming;
 pub mod journey;
 mod outgoing;

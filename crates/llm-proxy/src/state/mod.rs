@@ -19,11 +19,12 @@ mod rates;
 mod signals;
 mod spending;
 mod told;
+mod vitals;
 
 pub use affinity::{Affinity, Conversation, Turn};
 pub use alone::{Alone, Following};
 pub use auth::{Client, Keys, Refused, bearer};
-pub use backend::{Backend, BackendKey, InFlight, Vitals};
+pub use backend::{Backend, BackendKey};
 pub use cache::{CacheCount, CacheView};
 pub use compile::{Alias, Route, RouteModel, Snapshot, Tier, client_tls, compile};
 pub use context::Context;
@@ -37,3 +38,4 @@ pub use rates::{Addresses, Counter, Level, Over, Rates, settle, take};
 pub use signals::{Follower, Signals};
 pub use spending::{Budget, Reserved, Spendings, Wanted};
 pub use told::Told;
+pub use vitals::{InFlight, Vitals};

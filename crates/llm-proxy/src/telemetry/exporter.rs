@@ -24,8 +24,9 @@ use super::spans::spans;
 use super::trouble::Trouble;
 use crate::admin::metrics::tell;
 use crate::base::clock;
-use crate::observe::finished::{ENOUGH, Finished};
+use crate::observe::finished::Finished;
 use crate::observe::logs::Mask;
+use crate::observe::outbox::ENOUGH;
 use crate::state::{Live, Snapshot};
 
 /// How many requests may wait for the collector: about four megabytes at most. The oldest are dropped first.

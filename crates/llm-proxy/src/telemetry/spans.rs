@@ -197,8 +197,8 @@ impl Request<'_> {
         if let Some(cooldown) = attempt.cooldown {
             span.message(span::EVENTS, |event| self.cooldown(event, spoke, cooldown));
         }
-        let by_its_client = class == Some(Class::ClientGone.name());
-        if class.is_some() && !by_its_client {
+        let cut = [Class::ClientGone, Class::Overtaken].map(|cut| Some(cut.name()));
+        if class.is_some() && !cut.contains(&class) {
             failed(span);
         }
     }

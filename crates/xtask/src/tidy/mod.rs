@@ -8,6 +8,7 @@
 //! | `llm-dialect` has no I/O, clock or environment | `purity` |
 //! | no `allow` attributes, no sleeping tests, no paths of one machine | `words` |
 //! | each dependency has its reason in `docs/dependencies.md` | `reasons` |
+//! | the functions that the release is laid out by are still there | `layout` |
 //!
 //! Rules are pure functions from a file to findings; `files` alone reads the disk.
 
@@ -18,6 +19,7 @@ use anyhow::Result;
 
 mod code;
 mod layers;
+mod layout;
 mod names;
 mod paths;
 mod purity;
@@ -90,6 +92,7 @@ pub(crate) fn check(root: &Path) -> Result<Report> {
     if let (Some(manifest), Some(page)) = (text("Cargo.toml"), text("docs/dependencies.md")) {
         findings.extend(reasons::reasons(manifest, page));
     }
+    findings.extend(text(layout::LIST).and_then(|list| layout::fresh(list, &sources)));
     findings.sort();
     findings.dedup();
     Ok(Report {
