@@ -12,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use super::early::{Next, Waiting};
 use super::rates;
 use super::reader::Reader;
+use super::standing::Standings;
 use super::stream::{Flow, Opaque, Stream};
 use crate::base::Class;
 use crate::observe::Entry;
@@ -29,6 +30,8 @@ pub struct AnswerBody {
     entry: Option<Entry>,
     /// What the request holds; given back when this is dropped.
     held: Held,
+    /// How the request's limits stand, for its head to say.
+    standings: Option<Standings>,
     /// Who takes it, over HTTP/2.
     reader: Option<Arc<Reader>>,
 }
@@ -84,8 +87,19 @@ impl AnswerBody {
             kind,
             entry: None,
             held: Held::default(),
+            standings: None,
             reader,
         }
+    }
+
+    /// Takes along how the request's limits stand.
+    pub fn stand(&mut self, standings: Option<Standings>) {
+        self.standings = standings;
+    }
+
+    /// How the request's limits stand, which the head before this body is to say; none where nothing is to be said.
+    pub fn standings(&self) -> Option<Standings> {
+        self.standings
     }
 
     /// Ties the request's record to this body, and what it holds.

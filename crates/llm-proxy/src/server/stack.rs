@@ -312,7 +312,7 @@ fn admit(arrival: Arrival) -> impl Future<Output = Response<AnswerBody>> + Send 
 fn spelled_out(ctx: &mut Context, answered: Result<Response<AnswerBody>, Told>) -> Response<AnswerBody> {
     match answered {
         Ok(mut response) => {
-            rates::announce(ctx, response.headers_mut());
+            response.body_mut().stand(rates::standings(ctx));
             response
         }
         Err(Told::Failure(failure)) => {
