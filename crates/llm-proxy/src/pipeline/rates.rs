@@ -64,7 +64,7 @@ pub(super) fn reserve(ctx: &mut Context, ask: &Ask, alias: &Arc<Alias>) -> Resul
     };
     let taken = input + output;
     if let Err(over) = state::take(&counters, (Unit::Tokens, taken), now) {
-        state::settle(own, Unit::Requests, (1.0, 0.0), now);
+        state::settle(own, Unit::Requests, (1.0, 0.0), || now);
         return Err(refused(ctx, over));
     }
     ctx.held.rated = Some(Rated::new(counters, taken, input));
@@ -79,7 +79,7 @@ pub fn standings(ctx: &Context) -> Option<Standings> {
     // As it stood when the answer began, which is now: the clock has just been read for that.
     let began = ctx.entry.record.first_byte.unwrap_or_default();
     let now = clock::nanos(ctx.entry.started() + began);
-    for unit in [Unit::Requests, Unit::Tokens] {
+    let scarcest = |unit| {
         let standings = own.clone().filter_map(|(_, counter)| counter.standing(unit, now));
         standings.min_by_key(|standing| standing.remaining)
     };
