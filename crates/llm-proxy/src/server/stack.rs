@@ -420,7 +420,7 @@ async fn within_phase(
 
 fn authenticate(ctx: &mut Context) -> Result<(), Failure> {
     let snapshot = Arc::clone(&ctx.snapshot);
-    let Ok(client) = snapshot.keys.identify(&ctx.headers, clock::wall()) else {
+    let Ok(client) = snapshot.keys.identify(&ctx.headers, clock::wall) else {
         return Err(stranger(ctx).closing());
     };
     if client.is_none() && origin::is_foreign(&ctx.headers) {
