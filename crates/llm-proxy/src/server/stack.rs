@@ -20,7 +20,7 @@ use crate::observe::Record;
 use crate::observe::access::Kind;
 use crate::pipeline::journey::{Call, journey};
 use crate::pipeline::{AnswerBody, Failure, RequestBody, admission, early, rates};
-use crate::state::{Alone, Context, Early, Following, Held, Live, Phase, Snapshot};
+use crate::state::{Alone, Context, Early, Following, Held, Hints, Live, Phase, Snapshot};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
@@ -263,6 +263,7 @@ impl Entrance {
             snapshot,
             client: None,
             connection: peer.signals.follow(),
+            hints: Hints::of(&head.headers),
             headers: head.headers,
             query: head.uri.query().map(str::to_owned),
             told: None,

@@ -10,6 +10,7 @@ use super::auth::Client;
 use super::compile::Snapshot;
 use super::early::Early;
 use super::held::Held;
+use super::hints::Hints;
 use super::live::Live;
 use super::pins::Origin;
 use super::signals::Follower;
@@ -33,6 +34,8 @@ pub struct Context {
     pub headers: HeaderMap,
     /// Its query, without the question mark.
     pub query: Option<String>,
+    /// What they tell us.
+    pub hints: Hints,
     /// The operator's texts that were put into it.
     pub told: Option<Arc<[Rendered]>>,
     /// Its conversation, where it matters who answers that.
