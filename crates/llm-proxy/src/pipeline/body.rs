@@ -27,7 +27,7 @@ const AT_ONCE: usize = 256 * 1024;
 pub struct AnswerBody {
     kind: Kind,
     /// The request's record; written when this is dropped.
-    entry: Option<Entry>,
+    entry: Option<Box<Entry>>,
     /// What the request holds; given back when this is dropped.
     held: Held,
     /// How the request's limits stand, for its head to say.
@@ -104,7 +104,7 @@ impl AnswerBody {
 
     /// Ties the request's record to this body, and what it holds.
     #[must_use]
-    pub fn with_entry(mut self, mut entry: Entry, held: Held) -> Self {
+    pub fn with_entry(mut self, mut entry: Box<Entry>, held: Held) -> Self {
         entry.record.complete = matches!(self.kind, Kind::Done);
         self.entry = Some(entry);
         self.held = held;

@@ -258,7 +258,7 @@ impl Entrance {
             ..Record::default()
         };
         let ctx = Box::new(Context {
-            entry: self.live.access.begin(record, kind),
+            entry: Box::new(self.live.access.begin(record, kind)),
             live: Arc::clone(&self.live),
             snapshot,
             client: None,
