@@ -394,13 +394,10 @@ impl Drop for Entry {
         if let Some(bodies) = self.bodies.take() {
             logs.bodies().take(*bodies, || line.value(), told.1);
         }
-        if self.record.trace.is_some() {
-            self.access
-                .outbox
-                .put(Finished::of(&self.record, &line, elapsed, at));
+        let record = Arc::new(std::mem::take(&mut *self.record));
+        if record.trace.is_some() {
+            self.access.outbox.put(Finished::of(&record, elapsed, at));
         }
-        self.access
-            .recent
-            .keep(std::mem::take(&mut *self.record), (elapsed, at), told.1);
+        self.access.recent.keep(record, (elapsed, at), told.1);
     }
 }

@@ -1,5 +1,6 @@
 //! What is kept of a request that is over, for a collector.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::access::Record;
@@ -8,8 +9,8 @@ use super::line::Line;
 /// A request that is over.
 #[derive(Clone, Debug)]
 pub struct Finished {
-    /// All that was noted of it.
-    pub record: Record,
+    /// All that was noted of it; who tells of the last requests has it too.
+    pub record: Arc<Record>,
     /// What the client got, as its access line says it.
     pub status: u16,
     /// Why it failed, in a word, as its access line says it.
@@ -23,12 +24,13 @@ pub struct Finished {
 }
 
 impl Finished {
-    pub(super) fn of(record: &Record, line: &Line<'_>, elapsed: Duration, at: SystemTime) -> Self {
+    pub(super) fn of(record: &Arc<Record>, elapsed: Duration, at: SystemTime) -> Self {
+        let line = Line::of(record, elapsed, at);
         Self {
-            record: record.clone(),
             status: line.status,
             class: line.class,
             failed: line.is_failure(),
+            record: Arc::clone(record),
             elapsed,
             at,
         }

@@ -10,6 +10,8 @@ use crate::base::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How many may wait: about four megabytes at most.
 const MAX_WAITING: usize = 2_048;
+/// As many as this are worth being told of; fewer are found by whoever looks now and then.
+pub const ENOUGH: usize = 256;
 
 /// Where requests wait that are over. Nothing is kept as long as nobody takes them.
 #[derive(Debug, Default)]
@@ -38,11 +40,14 @@ impl Outbox {
             return self.lost(finished.spans());
         }
         waiting.push_back(finished);
+        let count = waiting.len();
         drop(waiting);
-        self.arrived.notify_one();
+        if count == ENOUGH {
+            self.arrived.notify_one();
+        }
     }
 
-    /// Waits until there are some.
+    /// Waits until there are many ([`ENOUGH`]).
     pub async fn arrived(&self) {
         self.arrived.notified().await;
     }
@@ -75,10 +80,12 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::{Duration, SystemTime};
 
+    use futures_util::FutureExt;
+
     use super::super::access::Record;
-    use super::super::line::Line;
     use super::super::trace::{Dice, Trace};
     use super::*;
 
@@ -93,8 +100,7 @@ mod tests {
             queued: Some(Duration::ZERO),
             ..Record::default()
         };
-        let line = Line::of(&record, Duration::ZERO, SystemTime::UNIX_EPOCH);
-        Finished::of(&record, &line, Duration::ZERO, SystemTime::UNIX_EPOCH)
+        Finished::of(&Arc::new(record), Duration::ZERO, SystemTime::UNIX_EPOCH)
     }
 
     #[test]
@@ -107,6 +113,19 @@ mod tests {
         outbox.set_open(false);
         outbox.put(finished(true));
         assert_eq!((outbox.take().len(), outbox.dropped()), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn only_many_are_told_of() {
+        let outbox = Outbox::default();
+        outbox.set_open(true);
+        for _ in 1..ENOUGH {
+            outbox.put(finished(true));
+        }
+        let mut arrived = std::pin::pin!(outbox.arrived());
+        assert!(arrived.as_mut().now_or_never().is_none(), "one is missing");
+        outbox.put(finished(true));
+        assert!(arrived.now_or_never().is_some());
     }
 
     #[test]

@@ -40,3 +40,4 @@ pub use failure::{Failure, Says};
 pub use incoming::{End, Incomplete, Inlet, RequestBody};
 pub use plan::{Candidate, candidates};
 pub use reader::Reader;
+pub use standing::Standings;

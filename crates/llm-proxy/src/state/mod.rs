@@ -10,6 +10,7 @@ mod compile;
 mod context;
 mod early;
 mod held;
+mod hints;
 mod lifecycle;
 mod live;
 mod meters;
@@ -30,6 +31,7 @@ pub use compile::{Alias, Route, RouteModel, Snapshot, Tier, client_tls, compile}
 pub use context::Context;
 pub use early::{Early, Signs};
 pub use held::{Held, Rated};
+pub use hints::Hints;
 pub use lifecycle::{Lifecycle, Phase};
 pub use live::Live;
 pub use pins::{Origin, Pin, Pins};
