@@ -67,7 +67,7 @@ fn a_row_of_failures_is_as_long_as_there_were_failures() {
 
 fn finished() -> Finished {
     Finished {
-        record: Record::default(),
+        record: Arc::new(Record::default()),
         status: 200,
         class: None,
         failed: false,
