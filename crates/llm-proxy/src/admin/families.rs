@@ -63,6 +63,7 @@ families! {
     UNPRICED Counter "unpriced_answers_total" ["alias"]
         "Answers whose tokens are known and whose price is not, so that they are missing in the cost"
     ATTEMPTS Counter "attempts_total" ["backend", "class"] "Attempts at a backend, by what they came to; `ok` answered"
+    HEDGES Counter "hedges_total" [] "Attempts that were begun beside a silent one (`timeout.hedge_after`)"
     FIRST_BYTE Histogram "first_byte_seconds" ["backend"]
         "From the beginning of an attempt to the first real content of its answer"
     BACKEND_IN_FLIGHT Gauge "backend_in_flight" ["backend"] "Requests that a backend is working on"

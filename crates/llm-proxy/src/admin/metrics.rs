@@ -124,6 +124,7 @@ fn backends(page: &mut impl Numbers, snapshot: &Snapshot, live: &Live) {
             page.sample(&[&backend.name, class], count);
         }
     }
+    page.single(&families::HEDGES, live.access.totals().hedges());
     page.family(&families::FIRST_BYTE);
     for backend in backends {
         page.histogram(&[&backend.name], &backend.meters.first_byte.seen());

@@ -200,8 +200,9 @@ impl Reloader {
 
     fn refuse(&self, error: String) -> String {
         let generation = self.front.snapshot.load().generation;
-        tracing::error!("the new config is refused; generation {generation} stays in force\n{error}");
+        // The log hears of it last: whoever reads it there finds it in the status, too.
         self.front.live.refuse(error.clone());
+        tracing::error!("the new config is refused; generation {generation} stays in force\n{error}");
         error
     }
 }

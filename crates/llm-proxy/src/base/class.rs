@@ -45,6 +45,8 @@ pub enum Class {
     Conflict,
     /// The stream broke after the commit point.
     Midstream,
+    /// Another backend, asked beside it because it was silent, answered first.
+    Overtaken,
     /// The client went away.
     ClientGone,
     /// Our own refusal: limits, validation, drain.
@@ -53,7 +55,7 @@ pub enum Class {
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Connect,
         Self::StaleConn,
         Self::Reset,
@@ -74,6 +76,7 @@ impl Class {
         Self::Policy,
         Self::Conflict,
         Self::Midstream,
+        Self::Overtaken,
         Self::ClientGone,
         Self::Local,
     ];
@@ -101,6 +104,7 @@ impl Class {
             Self::Policy => "policy",
             Self::Conflict => "conflict",
             Self::Midstream => "midstream",
+            Self::Overtaken => "overtaken",
             Self::ClientGone => "client_gone",
             Self::Local => "local",
         }
@@ -128,6 +132,7 @@ impl Class {
             | Self::Client
             | Self::Policy
             | Self::Conflict => "it refuses the request",
+            Self::Overtaken => "another answered first",
             Self::ClientGone => "the client left",
             Self::Local => "refused by the proxy",
         }

@@ -4,12 +4,13 @@
 //! each the count is that of the guards. Waiting is the only thing here that takes two steps, and no wake-up is lost
 //! between them: who waits asks to be woken before it looks at the count, and a guard changes the count before it wakes.
 //! So either the look finds zero, or the wake-up comes after the asking (`notify_waiters` wakes whoever has called
-//! `notified` before, polled or not).
+//! `notified` before, polled or not). `crates/races` tries each order.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
+
+use crate::base::atomic::{AtomicUsize, Ordering};
 
 /// A count. Clones share it.
 #[derive(Clone, Debug, Default)]

@@ -2,6 +2,7 @@
 //! whose certificates are believed, whose conversation a request belongs to, and whose trace.
 
 pub mod address;
+pub mod atomic;
 pub mod class;
 pub mod clock;
 pub mod conversation;

@@ -47,7 +47,9 @@ impl TraceId {
 
     /// As headers and logs write it: 32 hex digits.
     pub fn hex(self) -> String {
-        format!("{:032x}", self.0)
+        let mut text = [0; 2 * size_of::<u128>()];
+        write_hex(text.get_mut(..), &self.bytes());
+        String::from_utf8_lossy(&text).into_owned()
     }
 }
 
@@ -90,11 +92,21 @@ impl Parent {
     /// The header that says this.
     pub fn header(self) -> Option<HeaderValue> {
         let flags = (u8::from(self.sampled) * SAMPLED) | (u8::from(self.random) * RANDOM);
-        let text = format!(
-            "{VERSION:02x}-{:032x}-{:016x}-{flags:02x}",
-            self.trace.0, self.span.0
-        );
-        HeaderValue::try_from(text).ok()
+        let mut text = [b'-'; LENGTH];
+        write_hex(text.get_mut(0..2), &[VERSION]);
+        write_hex(text.get_mut(3..35), &self.trace.bytes());
+        write_hex(text.get_mut(36..52), &self.span.bytes());
+        write_hex(text.get_mut(53..55), &[flags]);
+        HeaderValue::from_bytes(&text).ok()
+    }
+}
+
+/// Two digits for each byte. Formatting in the general way takes as long as a twentieth of a whole request.
+fn write_hex(text: Option<&mut [u8]>, bytes: &[u8]) {
+    let digit = |value: u8| value + if value < 10 { b'0' } else { b'a' - 10 };
+    let (pairs, _) = text.unwrap_or_default().as_chunks_mut();
+    for (pair, byte) in pairs.iter_mut().zip(bytes) {
+        *pair = [digit(byte >> 4), digit(byte & 0xf)];
     }
 }
 

@@ -43,7 +43,7 @@ fn explained(asked: &Asked, config: Config) -> Result<String, String> {
     let live = Live::new(Access::new(Logs::nowhere()), &config);
     let snapshot = compile(config, 1, &live)?;
     let client = client(asked, &snapshot)?;
-    if let Some(client) = client.filter(|client| !client.is_valid(clock::wall())) {
+    if let Some(client) = client.filter(|client| !client.is_valid(clock::wall)) {
         return Ok(format!(
             "the key `{}` is disabled or has expired: 401\n",
             client.name

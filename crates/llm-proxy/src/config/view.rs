@@ -10,6 +10,7 @@ use super::fields::{Default as Fallback, Field, Section};
 use super::names::Named;
 use super::scalars;
 use super::tree::{Entry, Node, Span, Value};
+use super::types::NEVER;
 
 /// A section, perhaps absent.
 #[derive(Clone, Copy)]
@@ -87,6 +88,14 @@ impl<'a> View<'a> {
     pub(crate) fn maybe_duration(&self, key: &str) -> Option<Duration> {
         match self.get(key).and_then(Node::text) {
             Some("off") => None,
+            _ => self.read(key, scalars::duration),
+        }
+    }
+
+    /// A duration; `off` is [`NEVER`], and absence none.
+    pub(crate) fn duration_or_never(&self, key: &str) -> Option<Duration> {
+        match self.get(key).and_then(Node::text) {
+            Some("off") => Some(NEVER),
             _ => self.read(key, scalars::duration),
         }
     }

@@ -118,6 +118,7 @@ pub fn falls_back(class: Class) -> bool {
         | Class::Policy
         | Class::Conflict
         | Class::Midstream
+        | Class::Overtaken
         | Class::ClientGone
         | Class::Local => false,
     }

@@ -108,7 +108,8 @@ impl Time {
 pub fn next(verdict: &Verdict, spent: &Spent) -> Next {
     match verdict.class {
         Class::Midstream => return Next::Stop(StopReason::Committed),
-        Class::ClientGone => return Next::Stop(StopReason::ClientGone),
+        // Nobody decides after an attempt that another one overtook: it is over.
+        Class::ClientGone | Class::Overtaken => return Next::Stop(StopReason::ClientGone),
         Class::Signature if !spent.repaired => return Next::Repair,
         Class::StaleConn | Class::Conflict if !spent.asked_again => return Next::Again,
         _ => {}

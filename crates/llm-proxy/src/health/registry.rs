@@ -764,6 +764,16 @@ mod tests {
     }
 
     #[test]
+    fn however_large_a_share_of_connections_is_refused_it_benches_nobody() {
+        let now = clock::now();
+        let mut registry = registry(SECOND);
+        for at in 0..50 {
+            assert_eq!(fail(&mut registry, Class::Connect, 1, now), None, "{at}");
+            registry.began(&A, now);
+        }
+    }
+
+    #[test]
     fn a_reload_counts_anew_only_where_the_window_has_another_length() {
         let now = clock::now();
         for (window, trips) in [(30, true), (60, false)] {
@@ -840,6 +850,33 @@ mod tests {
             ),
         ] {
             assert_eq!(worse(gate, stage), expected, "{gate:?} and {stage:?}");
+        }
+    }
+
+    #[test]
+    fn of_two_that_cool_the_hard_one_tells_why_and_else_the_later_in_whichever_order() {
+        let start = clock::now();
+        for (one, other, told) in [
+            ((Class::Server, 5), (Class::Rate, 9), Class::Rate),
+            ((Class::Auth, 5), (Class::Quota, 9), Class::Quota),
+            ((Class::Auth, 5), (Class::Rate, 9), Class::Auth),
+            ((Class::Auth, 9), (Class::Rate, 5), Class::Auth),
+        ] {
+            let expected = Gate::Cooling {
+                until: start + SECOND * 9,
+                class: told,
+            };
+            for ((of_a, a), (of_b, b)) in [(one, other), (other, one)] {
+                let gate = Gate::Cooling {
+                    until: start + SECOND * a,
+                    class: of_a,
+                };
+                let stage = Stage::Cooling {
+                    until: start + SECOND * b,
+                    class: of_b,
+                };
+                assert_eq!(worse(gate, stage), expected, "{gate:?} and {stage:?}");
+            }
         }
     }
 

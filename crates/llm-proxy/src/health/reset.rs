@@ -130,11 +130,7 @@ fn reset_header(name: &str) -> Option<(&str, &str)> {
 }
 
 fn by_words(body: &str, wall: SystemTime) -> Option<Duration> {
-    let mut end = body.len().min(BODY);
-    while !body.is_char_boundary(end) {
-        end -= 1;
-    }
-    let text = body.get(..end)?.to_lowercase();
+    let text = body.get(..body.floor_char_boundary(BODY))?.to_lowercase();
     let moment = after_any(&text, &BEFORE_MOMENT, |rest| {
         moment_or_span(first_word(rest), wall).or_else(|| written_out(rest, wall))
     });
@@ -401,6 +397,8 @@ mod tests {
             let text = format!("{}try again in 3s", "x".repeat(before));
             assert_eq!(by_body(&text), expected, "after {before} bytes");
         }
+        let cut_within_a_character = format!("try again in 3s, {}", "é".repeat(BODY));
+        assert_eq!(by_body(&cut_within_a_character), Some(Duration::from_secs(3)));
     }
 
     #[test]

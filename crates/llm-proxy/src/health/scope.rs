@@ -62,6 +62,7 @@ impl Scope {
             | Class::Client
             | Class::Policy
             | Class::Conflict
+            | Class::Overtaken
             | Class::ClientGone
             | Class::Local => None,
         }

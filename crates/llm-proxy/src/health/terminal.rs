@@ -39,7 +39,7 @@ fn rank(tried: &Tried) -> (u8, Duration) {
         Class::TtftTimeout => 2,
         Class::Auth | Class::ForbiddenModel => 5,
         Class::NotFound => 6,
-        Class::ClientGone | Class::Local => 8,
+        Class::Overtaken | Class::ClientGone | Class::Local => 8,
         _ => 4,
     };
     (place, tried.reset.unwrap_or(Duration::MAX))

@@ -51,7 +51,6 @@ impl Window {
     fn advance(&mut self, now: Instant) {
         let steps = now.saturating_duration_since(self.newest).as_nanos() / self.bucket.as_nanos();
         match u32::try_from(steps) {
-            Ok(0) => {}
             Ok(steps) if (steps as usize) < BUCKETS => {
                 self.buckets.rotate_right(steps as usize);
                 self.buckets
@@ -88,6 +87,9 @@ mod tests {
         assert_eq!(window.totals(), (1, 0), "so does one of a window and a half");
         window.record(false, 1, at(300));
         assert_eq!(window.totals(), (1, 0), "a long silence empties it");
+        window.record(false, 1, at(332));
+        window.record(false, 1, at(361));
+        assert_eq!(window.totals(), (2, 0), "what ends a silence begins a bucket");
     }
 
     #[test]

@@ -70,11 +70,7 @@ fn closing(mark: char, before: &str) -> Option<char> {
 
 /// At most the first `limit` bytes of `text`, cut between characters.
 fn beginning(text: &str, limit: usize) -> &str {
-    let mut end = limit.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or(text)
+    text.get(..text.floor_char_boundary(limit)).unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -113,6 +109,12 @@ mod tests {
         assert!(words.against(Class::Client).contains("余额"));
         let words = Words::of(&format!("{}余额不足", "x".repeat(MESSAGE)), "");
         assert!(!words.against(Class::Client).contains("余额"));
+        let words = Words::of(&format!("余额不足 {}", "é".repeat(MESSAGE)), "");
+        let cut = words.against(Class::Client);
+        assert!(
+            cut.contains("余额"),
+            "cut within a character, it is still looked at"
+        );
     }
 
     proptest! {

@@ -1,19 +1,20 @@
 //! The access record: one line a request, written when its last byte is out or its client is gone.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
 use llm_dialect::usage::Usage;
 use llm_dialect::{Api, Dialect};
 
-use super::finished::{Finished, Outbox};
+use super::finished::Finished;
 use super::ledger::Ledger;
 use super::line::Line;
 use super::log::Form;
 use super::meters::{AliasMeters, BackendMeters, Totals};
+use super::outbox::Outbox;
 use super::recent::Recent;
 use super::series::Series;
 use super::trace::Trace;
@@ -201,7 +202,12 @@ impl Access {
             last.backend.spent(cost);
         }
         let queued = record.queued.unwrap_or_default();
-        self.totals.attempts(&record.attempts, record.first_byte, queued);
+        // Where two overlap, nobody can say what of the time was neither's.
+        let first_byte = record.first_byte.filter(|_| !record.hedged);
+        self.totals.attempts(&record.attempts, first_byte, queued);
+        if record.hedged {
+            self.totals.hedge();
+        }
         for attempt in &record.attempts {
             attempt.backend.lately.attempt(attempt, at);
         }
@@ -237,6 +243,10 @@ pub struct Record {
     pub class: Option<Class>,
     /// Its attempts, in order.
     pub attempts: Vec<Attempt>,
+    /// The attempt that is under way beside the last of them.
+    pub beside: OnceLock<Box<Attempt>>,
+    /// Whether there was one.
+    pub hedged: bool,
     /// Who was passed over and not asked later, at most [`MAX_SKIPPED`] of them.
     pub skipped: Vec<Skipped>,
     /// How long it waited for a place; none where it did not.
@@ -284,6 +294,14 @@ impl Record {
         self.attempts.push(attempt);
     }
 
+    /// The attempt beside the last one is no longer under way: it is one of the list now.
+    pub fn join(&mut self) {
+        if let Some(beside) = self.beside.take() {
+            self.hedged = true;
+            self.attempt(*beside);
+        }
+    }
+
     /// The model that it asked for, as long as that is an alias.
     pub fn alias(&self) -> Option<&str> {
         let own = self.alias.as_ref().map(|alias| &*alias.name);
@@ -298,7 +316,8 @@ impl Record {
 
     /// What the backend of the last attempt is told of the trace; none where there is no trace of ours.
     pub fn traceparent(&self) -> Option<HeaderValue> {
-        let span = self.attempts.last()?.span?;
+        let beside = self.beside.get().map(|beside| &**beside);
+        let span = beside.or(self.attempts.last())?.span?;
         self.trace.as_ref()?.below(span).header()
     }
 }
@@ -355,6 +374,7 @@ impl Drop for Entry {
         if self.kind == Kind::Probe {
             return;
         }
+        self.record.join();
         let elapsed = clock::now().duration_since(self.started);
         let at = clock::wall();
         let line = Line::of(&self.record, elapsed, at);
@@ -374,13 +394,10 @@ impl Drop for Entry {
         if let Some(bodies) = self.bodies.take() {
             logs.bodies().take(*bodies, || line.value(), told.1);
         }
-        if self.record.trace.is_some() {
-            self.access
-                .outbox
-                .put(Finished::of(&self.record, &line, elapsed, at));
+        let record = Arc::new(std::mem::take(&mut *self.record));
+        if record.trace.is_some() {
+            self.access.outbox.put(Finished::of(&record, elapsed, at));
         }
-        self.access
-            .recent
-            .keep(std::mem::take(&mut *self.record), (elapsed, at), told.1);
+        self.access.recent.keep(record, (elapsed, at), told.1);
     }
 }

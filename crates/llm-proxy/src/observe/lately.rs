@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
@@ -10,6 +9,7 @@ use parking_lot::Mutex;
 use super::access::Attempt;
 use super::series::{KEPT, STEP};
 use crate::base::Class;
+use crate::base::atomic::{AtomicU32, Ordering};
 use crate::health::Scope;
 
 /// So many points of the [series](super::series) make one cell: half a minute.

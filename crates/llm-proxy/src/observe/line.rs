@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::access::{Attempt, Obstacle, Record, Skipped};
 use super::escape::{self, one_line};
 use super::log::{clock_time, push_timestamp};
-use crate::base::{Class, Cost};
+use crate::base::{Class, Cost, address};
 
 /// The status that stands for a client that left before its answer was whole.
 const CLIENT_GONE: u16 = 499;
@@ -222,21 +222,13 @@ impl Json {
     fn address(&mut self, name: &str, value: Option<IpAddr>) {
         self.text.push_str(name);
         match value {
-            Some(IpAddr::V4(ip)) => self.octets(ip.octets()),
-            Some(IpAddr::V6(ip)) => {
-                let _ = write!(self.text, "\"{ip}\"");
+            Some(ip) => {
+                self.text.push('"');
+                address::push(&mut self.text, ip);
+                self.text.push('"');
             }
             None => self.text.push_str("null"),
         }
-    }
-
-    /// An IPv4 address, by far the commonest: formatting it in the general way takes as long as half the line.
-    fn octets(&mut self, octets: [u8; 4]) {
-        for (n, octet) in octets.into_iter().enumerate() {
-            self.text.push(if n == 0 { '"' } else { '.' });
-            self.text.push_str(itoa::Buffer::new().format(octet));
-        }
-        self.text.push('"');
     }
 
     fn number(&mut self, name: &str, value: Option<u64>) {
@@ -330,9 +322,14 @@ impl Json {
 
 /// Whether a text needs no escaping. Whatever is beyond plain ASCII is left to the JSON writer.
 fn is_plain(text: &str) -> bool {
-    let (words, rest) = text.as_bytes().as_chunks::<8>();
-    let plain = |byte: &u8| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
-    words.iter().all(|word| is_plain_word(u64::from_le_bytes(*word))) && rest.iter().all(plain)
+    let word = |word: &[u8; 8]| is_plain_word(u64::from_le_bytes(*word));
+    let Some(last) = text.as_bytes().last_chunk() else {
+        let plain = |byte: u8| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
+        return text.bytes().all(plain);
+    };
+    // The last eight bytes are looked at together, though some of them may have been already.
+    let (words, _) = text.as_bytes().as_chunks();
+    words.iter().all(word) && word(last)
 }
 
 /// The same for eight bytes together. Each subtraction leaves the high bit in the lowest byte that it is meant for: in
@@ -362,12 +359,15 @@ mod tests {
     fn a_text_is_plain_unless_a_byte_of_it_anywhere_is_not() {
         for special in 0..=u8::MAX {
             let plain = matches!(special, b' '..=b'~') && special != b'"' && special != b'\\';
-            for offset in 0..19 {
-                let mut bytes = [b'~'; 19];
+            for (length, offset) in [3, 8, 16, 19]
+                .into_iter()
+                .flat_map(|length| (0..length).map(move |at| (length, at)))
+            {
+                let mut bytes = vec![b'~'; length];
                 bytes[offset] = special;
                 // Latin-1, so that every byte has a character.
                 let text: String = bytes.iter().copied().map(char::from).collect();
-                assert_eq!(is_plain(&text), plain, "byte {special} at {offset}");
+                assert_eq!(is_plain(&text), plain, "byte {special} at {offset} of {length}");
             }
         }
     }

@@ -61,6 +61,11 @@ impl Logs {
         self.file.set(config.logging.file.clone());
     }
 
+    /// What is blotted out; none before a config is known.
+    pub fn mask(&self) -> Option<Arc<Mask>> {
+        self.mask.load_full()
+    }
+
     /// A text as it may be shown: what the log's mask catches is blotted out.
     pub fn masked<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
         match &*self.mask.load() {

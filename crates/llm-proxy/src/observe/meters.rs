@@ -331,6 +331,8 @@ pub struct Totals {
     pub other: AliasMeters,
     /// What the proxy itself takes of the time to the first byte.
     pub added: Histogram,
+    /// Second attempts that were begun beside a silent first one.
+    hedges: Count,
 }
 
 impl Default for Totals {
@@ -338,11 +340,22 @@ impl Default for Totals {
         Self {
             other: AliasMeters::new(OTHER),
             added: Histogram::new(&ADDED),
+            hedges: Count::default(),
         }
     }
 }
 
 impl Totals {
+    /// An attempt was begun beside a silent one.
+    pub(super) fn hedge(&self) {
+        self.hedges.add(1);
+    }
+
+    /// How many were.
+    pub fn hedges(&self) -> u64 {
+        self.hedges.get()
+    }
+
     /// Counts a request's attempts, and what of the time to its first byte neither they nor the queue took.
     pub(super) fn attempts(&self, attempts: &[Attempt], first_byte: Option<Duration>, queued: Duration) {
         let mut theirs = queued;

@@ -13,6 +13,7 @@ pub mod logs;
 mod mask;
 pub mod meters;
 mod old;
+pub mod outbox;
 pub mod panics;
 mod recent;
 pub mod series;

@@ -1,6 +1,7 @@
 //! The requests that ended last, for whoever asks why one of them went where it went; and what all of them came to, by day.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
@@ -14,7 +15,7 @@ use crate::base::Day;
 /// How many are kept: some hundred kilobytes at most.
 const KEPT: usize = 256;
 
-/// They are kept whole and written only for who asks: a request itself pays for a move.
+/// They are kept whole and written only for who asks.
 #[derive(Debug, Default)]
 pub struct Recent {
     ended: Mutex<Ended>,
@@ -32,14 +33,14 @@ struct Ended {
 #[derive(Clone, Debug)]
 struct One {
     number: u64,
-    record: Record,
+    record: Arc<Record>,
     elapsed: Duration,
     at: SystemTime,
 }
 
 impl Recent {
     /// Keeps a request that has ended, and forgets the oldest.
-    pub(super) fn keep(&self, record: Record, (elapsed, at): (Duration, SystemTime), failed: bool) {
+    pub(super) fn keep(&self, record: Arc<Record>, (elapsed, at): (Duration, SystemTime), failed: bool) {
         let mut ended = self.ended.lock();
         if record.is_known() {
             let sum = Sum::of(&record, failed);
@@ -100,7 +101,11 @@ mod tests {
             request_id: format!("r{id}"),
             ..Record::default()
         };
-        recent.keep(record, (Duration::from_millis(5), SystemTime::UNIX_EPOCH), false);
+        recent.keep(
+            Arc::new(record),
+            (Duration::from_millis(5), SystemTime::UNIX_EPOCH),
+            false,
+        );
     }
 
     fn ids(value: &Value) -> Vec<String> {

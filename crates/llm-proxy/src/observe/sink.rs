@@ -11,13 +11,17 @@ use parking_lot::{Condvar, Mutex};
 
 use super::log::{self, Form};
 use super::mask::Mask;
+use crate::base::clock;
 
 /// What may wait to be written. Beyond it lines are dropped and counted.
 const MAX_WAITING: usize = 8 * 1024 * 1024;
 /// What the emptied buffer keeps for the next lines, in bytes: a burst's memory goes back.
 const KEPT: usize = 256 * 1024;
-/// How long lines gather before they are written together.
-const GATHER: Duration = Duration::from_millis(5);
+/// How long the thread rests when it has written: what comes meanwhile is written together. The first line after a
+/// silence is written at once.
+const REST: Duration = Duration::from_millis(20);
+/// So much ends a rest, in bytes: under load one write carries a hundred lines and more, and both buffers stay small.
+const ENOUGH: usize = 128 * 1024;
 
 /// What is blotted out of lines before they are written; none before a config is known.
 pub(super) type SharedMask = Arc<ArcSwapOption<Mask>>;
@@ -29,7 +33,10 @@ pub(super) struct Sink(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     waiting: Mutex<Waiting>,
+    /// There is a line, after there was none.
     arrived: Condvar,
+    /// There is enough to end a rest, or somebody is in a hurry.
+    enough: Condvar,
     written: Condvar,
     dropped: AtomicU64,
 }
@@ -40,6 +47,8 @@ struct Waiting {
     /// How many that came after these were lost, and nobody has been told.
     lost: u64,
     writing: bool,
+    /// Whether somebody waits for all to be written.
+    hurry: bool,
 }
 
 impl Sink {
@@ -50,8 +59,9 @@ impl Sink {
         let shared = Arc::clone(&sink.0);
         let (mut way, mut spare) = (Way { out, form, mask }, Vec::new());
         let body = move || loop {
-            shared.gather();
+            shared.wait();
             shared.write(&mut way, &mut spare);
+            shared.rest();
         };
         // Without a thread the lines are dropped and counted, and the proxy serves on.
         let _ = std::thread::Builder::new().name("log".to_owned()).spawn(body);
@@ -66,11 +76,14 @@ impl Sink {
             self.0.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let was_empty = waiting.lines.is_empty();
+        let before = waiting.lines.len();
         waiting.lines.extend_from_slice(line);
         drop(waiting);
-        if was_empty {
+        if before == 0 {
             self.0.arrived.notify_one();
+        }
+        if before < ENOUGH && before + line.len() >= ENOUGH {
+            self.0.enough.notify_one();
         }
     }
 
@@ -78,6 +91,8 @@ impl Sink {
     pub(super) fn flush(&self, limit: Duration) {
         let mut waiting = self.0.waiting.lock();
         while !waiting.lines.is_empty() || waiting.writing {
+            waiting.hurry = true;
+            self.0.enough.notify_one();
             if self.0.written.wait_for(&mut waiting, limit).timed_out() {
                 return;
             }
@@ -91,15 +106,23 @@ impl Sink {
 }
 
 impl Shared {
-    /// Waits for lines, and a little longer for more of them.
-    fn gather(&self) {
+    /// Waits for lines.
+    fn wait(&self) {
         let mut waiting = self.waiting.lock();
         while waiting.lines.is_empty() {
             self.arrived.wait(&mut waiting);
         }
-        drop(waiting);
-        // A thread of its own: nothing but the log waits here, and under load one write carries hundreds of lines.
-        std::thread::sleep(GATHER);
+    }
+
+    /// Lets lines gather for a while.
+    fn rest(&self) {
+        let until = clock::now() + REST;
+        let mut waiting = self.waiting.lock();
+        while waiting.lines.len() < ENOUGH && !waiting.hurry {
+            if self.enough.wait_until(&mut waiting, until).timed_out() {
+                return;
+            }
+        }
     }
 
     /// Writes what is waiting, and behind it how much was lost. The two buffers change places, so that neither grows anew
@@ -121,6 +144,7 @@ impl Shared {
         let mut waiting = self.waiting.lock();
         waiting.lost += lost + failed;
         waiting.writing = false;
+        waiting.hurry = false;
         drop(waiting);
         self.written.notify_all();
     }

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
 use llm_dialect::wire_error::ErrorKind;
 use tokio::time::timeout_at;
 
@@ -13,10 +12,8 @@ use super::verdict;
 use crate::base::Address;
 use crate::limits::queue::Refused;
 use crate::limits::who::cost;
-use crate::limits::{KeyId, RequestClass, Who};
+use crate::limits::{KeyId, Who};
 use crate::state::Context;
-
-const CLASS: HeaderName = HeaderName::from_static(RequestClass::HEADER);
 
 /// Waits for a place, which the request then holds to its last byte. Dropped, it leaves the queue. `length` is the
 /// announced one of its body.
@@ -54,13 +51,12 @@ fn overloaded(message: &'static str, retry_after: Duration) -> Failure {
 
 fn who(ctx: &Context, length: Option<u64>) -> Who {
     let client = ctx.client.as_ref();
-    let class = ctx.headers.get(CLASS);
     Who {
         address: ctx.entry.record.ip.map(Address::of),
         key: client.map(|client| KeyId(client.id)),
         key_max: client.and_then(|client| client.max_concurrent),
         priority: client.map_or(0, |client| client.priority),
-        class: RequestClass::named(class.map(HeaderValue::as_bytes)),
+        class: ctx.hints.class,
         cost: cost(length),
     }
 }

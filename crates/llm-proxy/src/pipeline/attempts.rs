@@ -10,6 +10,7 @@ use super::ask::Ask;
 use super::attempt::{self, Lost, Spoken};
 use super::deadline;
 use super::failure::Failure;
+use super::hedge;
 use super::outgoing::{self, Outgoing};
 use super::pace::Pace;
 use super::plan::{Bound, Candidate, Plan};
@@ -74,25 +75,27 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
         }
         let pace = Pace::of(&chosen.candidate.route.timeouts)
             .filter(|_| trail.may_go_on(ctx, began) && walker.has_another(ctx, began));
-        match attempt(ctx, ask, (chosen, outgoing, pace), sole).await {
-            Ok(won) => return Ok(won),
-            Err((candidate, lost)) => {
-                let class = lost.verdict.class;
-                match trail.after(ctx, (ask.api, &candidate), lost, began) {
-                    _ if ctx.has_left() => return Err(trail.told()),
-                    health::Next::Another => walker.after(candidate, class),
-                    health::Next::Again => {
-                        trail.asked_again = true;
-                        walker.again(candidate);
-                        rest(health::pause(class, fastrand::f64())).await;
-                    }
-                    health::Next::Repair => {
-                        trail.repaired = true;
-                        walker.again(candidate);
-                    }
-                    health::Next::Relay | health::Next::Stop(_) => return Err(trail.told()),
-                }
+        let begins = (chosen, outgoing, pace);
+        let done = match hedge::patience(ctx, &begins.0) {
+            None => attempt(ctx, ask, begins, sole).await,
+            // Boxed: few ask for it, and it is large.
+            Some(patience) => {
+                Box::pin(hedge::two(
+                    ctx,
+                    ask,
+                    begins,
+                    (&mut walker, &mut trail, sole),
+                    patience,
+                ))
+                .await
             }
+        };
+        let failed = match done {
+            Ok(won) => return Ok(won),
+            Err(failed) => failed,
+        };
+        if !trail.follow(ctx, ask, &mut walker, (failed, began)).await {
+            return Err(trail.told());
         }
     }
 }
@@ -112,22 +115,37 @@ async fn attempt(
     (chosen, outgoing, pace): (Chosen, Outgoing, Option<Pace>),
     sole: Sole,
 ) -> Result<Won, (Candidate, Lost)> {
+    let (candidate, started) = (&chosen.candidate, chosen.at);
+    begin(ctx, candidate, started);
+    let deadline = attempt::deadline(ctx, candidate, pace.as_ref(), started);
+    let alone = ctx.alone.clone().filter(|_| candidate.route.backend.is_drained());
+    if let Some(alone) = &alone {
+        alone.begin(ctx.held.place.take());
+    }
+    let done = attempt::run(ctx, ask, (candidate, outgoing), (started, deadline), pace).await;
+    if let Some(alone) = &alone {
+        ctx.held.place = alone.end();
+    }
+    conclude(ctx, chosen, done, sole)
+}
+
+/// What an attempt came to: for the record, for health, and for whoever asked for it.
+#[expect(
+    clippy::result_large_err,
+    reason = "a failure is moved once, and most attempts are none"
+)]
+pub(super) fn conclude(
+    ctx: &mut Context,
+    chosen: Chosen,
+    done: Result<Spoken, Lost>,
+    sole: Sole,
+) -> Result<Won, (Candidate, Lost)> {
     let Chosen {
         candidate,
         place,
         mut probe,
         at: started,
     } = chosen;
-    begin(ctx, &candidate, started);
-    let deadline = attempt::deadline(ctx, &candidate, pace.as_ref(), started);
-    let alone = ctx.alone.clone().filter(|_| candidate.route.backend.is_drained());
-    if let Some(alone) = &alone {
-        alone.begin(ctx.held.place.take());
-    }
-    let done = attempt::run(ctx, ask, (&candidate, outgoing), (started, deadline), pace).await;
-    if let Some(alone) = &alone {
-        ctx.held.place = alone.end();
-    }
     let now = clock::now();
     let took = now.duration_since(started);
     match done {
@@ -140,11 +158,7 @@ async fn attempt(
             } else {
                 ctx.live.health.lock().began(&candidate.target, now);
             }
-            candidate
-                .route
-                .backend
-                .vitals
-                .note_latency(candidate.target.model, took, now);
+            note_latency(&candidate, took, now);
             Ok(Won {
                 spoken,
                 candidate,
@@ -171,23 +185,41 @@ async fn attempt(
     }
 }
 
-fn begin(ctx: &mut Context, candidate: &Candidate, started: Instant) {
-    let after = started.saturating_duration_since(ctx.entry.started());
-    let record = &mut ctx.entry.record;
+/// Another attempt answered before this one: that says nothing of its backend but that it takes longer.
+pub(super) fn overtaken(ctx: &mut Context, chosen: &Chosen) {
+    let now = clock::now();
+    let took = now.duration_since(chosen.at);
+    finish(ctx, Some(Class::Overtaken), None, took);
+    note_latency(&chosen.candidate, took, now);
+}
+
+fn note_latency(candidate: &Candidate, took: Duration, now: Instant) {
+    let vitals = &candidate.route.backend.vitals;
+    vitals.note_latency(candidate.target.model, took, now);
+}
+
+/// An attempt begins: what the record says of it until it is known what it came to.
+pub(super) fn begun(ctx: &Context, candidate: &Candidate, started: Instant) -> Attempt {
+    let record = &ctx.entry.record;
     let span = record.trace.as_ref().map(|_| SpanId::of(fastrand::u64(..)));
-    record.attempt(Attempt {
+    Attempt {
         backend: Arc::clone(&candidate.route.backend.meters),
         key: candidate.key_name(),
         model: Arc::clone(&candidate.model),
         api: candidate.api,
         span,
-        after,
+        after: started.saturating_duration_since(ctx.entry.started()),
         class: Some(Class::ClientGone),
         kind: None,
         status: None,
         took: Duration::ZERO,
         cooldown: None,
-    });
+    }
+}
+
+pub(super) fn begin(ctx: &mut Context, candidate: &Candidate, started: Instant) {
+    let begun = begun(ctx, candidate, started);
+    ctx.entry.record.attempt(begun);
 }
 
 fn finish(ctx: &mut Context, class: Option<Class>, status: Option<u16>, took: Duration) {
@@ -199,7 +231,7 @@ fn finish(ctx: &mut Context, class: Option<Class>, status: Option<u16>, took: Du
 }
 
 /// The failures of a request so far.
-struct Trail {
+pub(super) struct Trail {
     lost: Vec<(health::Tried, Lost)>,
     /// Why a candidate could not even be asked: its dialect cannot express the request.
     unfit: Option<Failure>,
@@ -227,7 +259,7 @@ impl Trail {
     }
 
     /// Notes a failure and decides what this request does next.
-    fn after(
+    pub(super) fn after(
         &mut self,
         ctx: &Context,
         (asked, candidate): (Api, &Candidate),
@@ -277,11 +309,49 @@ impl Trail {
         next
     }
 
+    /// What follows a failure: `false`: nothing does.
+    async fn follow(
+        &mut self,
+        ctx: &Context,
+        ask: &Ask,
+        walker: &mut Walker,
+        ((candidate, lost), began): ((Candidate, Lost), Instant),
+    ) -> bool {
+        let class = lost.verdict.class;
+        match self.after(ctx, (ask.api, &candidate), lost, began) {
+            _ if ctx.has_left() => return false,
+            health::Next::Another => walker.after(candidate, class),
+            health::Next::Again => {
+                self.asked_again = true;
+                walker.again(candidate);
+                rest(health::pause(class, fastrand::f64())).await;
+            }
+            health::Next::Repair => {
+                self.repaired = true;
+                walker.again(candidate);
+            }
+            health::Next::Relay | health::Next::Stop(_) => return false,
+        }
+        true
+    }
+
     /// Whether there may be another attempt after the one that begins now, should it fail.
     fn may_go_on(&self, ctx: &Context, now: Instant) -> bool {
         let attempts = u32::try_from(self.lost.len() + 1).unwrap_or(u32::MAX);
         let left = attempts < ctx.snapshot.config.fallback.max_attempts;
         left && !self.pinned && self.alias.budget.lock().has_left(now)
+    }
+
+    /// Another attempt begins beside one that is under way: what it is drawn with, if there may be one and it can be
+    /// paid for.
+    pub(super) fn beside(
+        &self,
+        ctx: &Context,
+        now: Instant,
+        draw: impl FnOnce(bool) -> Option<(Chosen, Outgoing)>,
+    ) -> Option<(Chosen, Outgoing)> {
+        let drawn = draw(self.repaired).filter(|_| self.may_go_on(ctx, now))?;
+        self.alias.budget.lock().take(now).then_some(drawn)
     }
 
     /// An attempt begins. Only one that is made is paid for: where nothing is left to try, nothing is spent.

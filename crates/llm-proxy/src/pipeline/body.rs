@@ -12,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use super::early::{Next, Waiting};
 use super::rates;
 use super::reader::Reader;
+use super::standing::Standings;
 use super::stream::{Flow, Opaque, Stream};
 use crate::base::Class;
 use crate::observe::Entry;
@@ -26,9 +27,11 @@ const AT_ONCE: usize = 256 * 1024;
 pub struct AnswerBody {
     kind: Kind,
     /// The request's record; written when this is dropped.
-    entry: Option<Entry>,
+    entry: Option<Box<Entry>>,
     /// What the request holds; given back when this is dropped.
     held: Held,
+    /// How the request's limits stand, for its head to say.
+    standings: Option<Standings>,
     /// Who takes it, over HTTP/2.
     reader: Option<Arc<Reader>>,
 }
@@ -84,13 +87,24 @@ impl AnswerBody {
             kind,
             entry: None,
             held: Held::default(),
+            standings: None,
             reader,
         }
     }
 
+    /// Takes along how the request's limits stand.
+    pub fn stand(&mut self, standings: Option<Standings>) {
+        self.standings = standings;
+    }
+
+    /// How the request's limits stand, which the head before this body is to say; none where nothing is to be said.
+    pub fn standings(&self) -> Option<Standings> {
+        self.standings
+    }
+
     /// Ties the request's record to this body, and what it holds.
     #[must_use]
-    pub fn with_entry(mut self, mut entry: Entry, held: Held) -> Self {
+    pub fn with_entry(mut self, mut entry: Box<Entry>, held: Held) -> Self {
         entry.record.complete = matches!(self.kind, Kind::Done);
         self.entry = Some(entry);
         self.held = held;

@@ -7,6 +7,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue};
 
 use crate::state::{Backend, BackendKey};
+use crate::upstream::Lines;
 
 /// Request headers that go on by name.
 const ON_BY_NAME: [HeaderName; 3] = [ACCEPT, CONTENT_TYPE, USER_AGENT];
@@ -31,28 +32,21 @@ const BACK_BY_TEXT: [&str; 5] = [
 ];
 /// Response headers that come back by prefix.
 const BACK_BY_PREFIX: [&str; 2] = ["anthropic-ratelimit-", "x-ratelimit-"];
-/// How many headers most answers have, so that their map never grows.
-const USUAL: usize = 12;
-/// How many most requests have, with the length that is added when they are sent. A map for one more is twice as large.
-const USUAL_ONWARDS: usize = 6;
+/// How many headers of ours most answers get, so that their map never grows; a map for one more may be twice as large.
+const OWN: usize = 4;
+/// How many most requests have.
+const USUAL_ONWARDS: usize = 8;
 /// What we call ourselves where a client has no name.
 const OURSELVES: HeaderValue = HeaderValue::from_static(concat!("llm-proxy/", env!("CARGO_PKG_VERSION")));
 /// Whose trace it is.
 pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 /// The headers of a request to a backend. Those of a dialect stay behind where the backend speaks another: they switch on
 /// fields of a body that is no longer theirs.
-pub(super) fn onwards(
-    client: &HeaderMap,
-    backend: &Backend,
-    key: &BackendKey,
-    same_dialect: bool,
-) -> HeaderMap {
-    let mut out = HeaderMap::with_capacity(USUAL_ONWARDS);
-    out.insert(HOST, backend.host.clone());
+pub(super) fn onwards(client: &HeaderMap, backend: &Backend, key: &BackendKey, same_dialect: bool) -> Lines {
+    let mut out = Lines::with_capacity(USUAL_ONWARDS);
+    out.append(HOST, backend.host.clone());
     let hop_by_hop = named_in_connection(client);
     for (name, value) in client {
         if goes_on(name, same_dialect)
@@ -63,9 +57,9 @@ pub(super) fn onwards(
             out.append(name.clone(), value.clone());
         }
     }
-    out.entry(USER_AGENT).or_insert(OURSELVES);
-    // Answers come unfolded: a tap cannot look into a compressed stream.
-    out.insert(ACCEPT_ENCODING, IDENTITY);
+    out.insert_if_missing(USER_AGENT, OURSELVES);
+    // Answers come unfolded: a tap cannot look into a compressed stream. (The client's own wish is none that goes on.)
+    out.append(ACCEPT_ENCODING, IDENTITY);
     if let Some((name, value)) = &key.header {
         out.insert(name.clone(), value.clone());
     }
@@ -93,7 +87,7 @@ fn named_in_connection(headers: &HeaderMap) -> Vec<&str> {
 
 /// Those headers of a backend's answer that the client may see.
 pub(super) fn back(backend: &HeaderMap) -> HeaderMap {
-    let mut out = HeaderMap::with_capacity(USUAL);
+    let mut out = HeaderMap::with_capacity(OWN + backend.len());
     for (name, value) in backend {
         if comes_back(name) {
             out.append(name.clone(), value.clone());
@@ -111,5 +105,14 @@ fn comes_back(name: &HeaderName) -> bool {
 
 /// The backend's own id of the request.
 pub(super) fn upstream_request_id(backend: &HeaderMap) -> Option<&HeaderValue> {
-    backend.get(REQUEST_ID).or_else(|| backend.get(X_REQUEST_ID))
+    let mut fallback = None;
+    // One pass: two look-ups would hash two names, and most answers have neither.
+    for (name, value) in backend {
+        match name.as_str() {
+            "request-id" => return Some(value),
+            "x-request-id" => fallback = fallback.or(Some(value)),
+            _ => {}
+        }
+    }
+    fallback
 }

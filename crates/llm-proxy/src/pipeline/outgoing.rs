@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use llm_dialect::edit::{self, Edit};
 use llm_dialect::envelope::Envelope;
 use llm_dialect::strip::{self, Which};
@@ -16,10 +16,11 @@ use super::failure::Failure;
 use super::headers;
 use super::plan::Candidate;
 use crate::state::{BackendKey, Context};
-use crate::upstream::{Chain, UpstreamRequest};
+use crate::upstream::{Chain, Lines, UpstreamRequest};
 
 /// The version of the Messages API that a client gets which names none.
-const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
+const OLDEST_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 /// What is sent, and how its answer comes back.
 #[derive(Debug)]
@@ -106,7 +107,7 @@ impl Outgoing {
     }
 }
 
-fn all_headers(ctx: &Context, ask: &Ask, candidate: &Candidate, key: &BackendKey) -> HeaderMap {
+fn all_headers(ctx: &Context, ask: &Ask, candidate: &Candidate, key: &BackendKey) -> Lines {
     let backend = &candidate.route.backend;
     let same = ask.api.dialect() == candidate.api.dialect();
     let mut headers = headers::onwards(&ctx.headers, backend, key, same);
@@ -114,12 +115,13 @@ fn all_headers(ctx: &Context, ask: &Ask, candidate: &Candidate, key: &BackendKey
         headers.insert(headers::TRACEPARENT, parent);
     }
     if candidate.api.dialect() == Dialect::Messages {
-        headers.entry("anthropic-version").or_insert(ANTHROPIC_VERSION);
+        headers.insert_if_missing(ANTHROPIC_VERSION, OLDEST_VERSION);
     }
     if matches!(ask.shape, Shape::Json(_)) {
-        headers
-            .entry(http::header::CONTENT_TYPE)
-            .or_insert(HeaderValue::from_static("application/json"));
+        headers.insert_if_missing(
+            http::header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
     }
     headers
 }

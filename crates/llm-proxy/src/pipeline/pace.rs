@@ -106,6 +106,7 @@ mod tests {
             first_byte: SECOND,
             idle: SECOND,
             total: SECOND,
+            hedge_after: Duration::MAX,
             min_rate,
             min_rate_window: window,
         })

@@ -10,7 +10,7 @@ use super::ask::{Ask, Shape};
 use super::budget;
 use super::failure::Failure;
 use super::fit;
-use super::standing;
+use super::standing::Standings;
 use crate::base::{Address, clock};
 use crate::limits::{Nanos, Unit};
 use crate::observe::Record;
@@ -64,27 +64,27 @@ pub(super) fn reserve(ctx: &mut Context, ask: &Ask, alias: &Arc<Alias>) -> Resul
     };
     let taken = input + output;
     if let Err(over) = state::take(&counters, (Unit::Tokens, taken), now) {
-        state::settle(own, Unit::Requests, (1.0, 0.0), now);
+        state::settle(own, Unit::Requests, (1.0, 0.0), || now);
         return Err(refused(ctx, over));
     }
     ctx.held.rated = Some(Rated::new(counters, taken, input));
     Ok(())
 }
 
-/// Tells a client with an answer how its key and its model stand.
-pub fn announce(ctx: &Context, headers: &mut http::HeaderMap) {
-    let Some(rated) = &ctx.held.rated else { return };
+/// How its key and its model stand, for a client to be told with its answer; none where neither has a limit.
+pub fn standings(ctx: &Context) -> Option<Standings> {
+    let rated = ctx.held.rated.as_ref()?;
     let own = rated.counters().iter();
     let own = own.filter(|(level, _)| matches!(level, Level::Key | Level::Model));
     // As it stood when the answer began, which is now: the clock has just been read for that.
     let began = ctx.entry.record.first_byte.unwrap_or_default();
     let now = clock::nanos(ctx.entry.started() + began);
-    for unit in [Unit::Requests, Unit::Tokens] {
+    let scarcest = |unit| {
         let standings = own.clone().filter_map(|(_, counter)| counter.standing(unit, now));
-        if let Some(scarcest) = standings.min_by_key(|standing| standing.remaining) {
-            standing::write(headers, ctx.entry.record.dialect, unit, scarcest);
-        }
-    }
+        standings.min_by_key(|standing| standing.remaining)
+    };
+    let (requests, tokens) = (scarcest(Unit::Requests), scarcest(Unit::Tokens));
+    Some(Standings::new(ctx.entry.record.dialect, requests, tokens))
 }
 
 /// Settles what a request holds of limits and budgets, when it is over.
@@ -147,7 +147,7 @@ fn refused(ctx: &Context, over: Over) -> Failure {
     );
     let mut headers = http::HeaderMap::new();
     if let Some(standing) = over.standing {
-        standing::write(&mut headers, ctx.entry.record.dialect, over.unit, standing);
+        Standings::of_one(ctx.entry.record.dialect, over.unit, standing).insert_into(&mut headers);
     }
     Failure::local(ErrorKind::RateLimited, message)
         .with_headers(headers)

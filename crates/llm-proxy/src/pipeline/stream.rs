@@ -432,7 +432,7 @@ impl Stream {
     }
 
     /// Reads on to the end for the sake of exact usage. Bounded by the flow's own clocks.
-    pub(super) async fn drain(mut self: Box<Self>, mut entry: Option<Entry>, mut held: Held) {
+    pub(super) async fn drain(mut self: Box<Self>, mut entry: Option<Box<Entry>>, mut held: Held) {
         self.flow.clocks.beat(None);
         loop {
             self.ready.clear();

@@ -191,7 +191,7 @@ fn says(class: Class) -> (ErrorKind, &'static str) {
             "The time for this request is over (`timeout.total`, or the client's own `x-request-timeout-ms`); ask for \
              less at once, or raise it.",
         ),
-        Class::Server | Class::Midstream | Class::ClientGone => (
+        Class::Server | Class::Midstream | Class::Overtaken | Class::ClientGone => (
             ErrorKind::UpstreamUnavailable,
             "Every backend of this model failed; try again in a moment.",
         ),

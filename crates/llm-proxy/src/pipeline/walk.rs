@@ -146,6 +146,28 @@ impl Walker {
         self.home.is_some() || self.left.iter().any(is_free)
     }
 
+    /// Another backend that may be asked now, beside one that is silent. Nobody is sent out to probe for that.
+    pub(super) fn beside(
+        &mut self,
+        ctx: &Context,
+        ask: &Ask,
+        silent: &Candidate,
+        now: Instant,
+    ) -> Option<Chosen> {
+        if let Some(home) = self.home.take() {
+            self.left = plan::anew(ctx, ask, &home.alias);
+            self.left.retain(|candidate| candidate.target != home.target);
+        }
+        let is_free = |candidate: &Candidate| {
+            let gate = ctx.live.health.lock().gate(&candidate.target, self.sole, now);
+            let backend = &candidate.route.backend;
+            let is_other = backend.id != silent.route.backend.id;
+            is_other && !backend.is_drained() && backend.has_room() && matches!(gate, Gate::Open { .. })
+        };
+        let at = self.left.iter().position(is_free)?;
+        self.take(at, ProbeGuard::none(&ctx.live), now)
+    }
+
     fn look_around(&mut self, ctx: &mut Context) -> Walk {
         if self.left.is_empty() {
             return Walk::Exhausted;

@@ -193,13 +193,22 @@ async fn drive<S: Service>(
         Version::Http2 => {
             signals.set_multiplexed();
             let answer = service_fn(move |request: Request<Incoming>| {
-                answer(request.map(RequestBody::Stream), None).map(Ok::<_, Infallible>)
+                answer(request.map(RequestBody::Stream), None)
+                    .map(|response| Ok::<_, Infallible>(with_standings(response)))
             });
             let mut connection = Box::pin(http.http2.serve_connection(TokioIo::new(io), answer));
             let close = http2::Connection::graceful_shutdown;
             multiplexed(connection.as_mut(), close, too_late, signals, phases).await;
         }
     }
+}
+
+/// The answer with all its headers in their map, from which HTTP/2 writes them.
+fn with_standings(mut response: Response<AnswerBody>) -> Response<AnswerBody> {
+    if let Some(standings) = response.body().standings() {
+        standings.insert_into(response.headers_mut());
+    }
+    response
 }
 
 /// The version of HTTP that the client begins with. `None`: it left, was too slow, or the program has ended.

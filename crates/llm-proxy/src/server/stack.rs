@@ -20,7 +20,7 @@ use crate::observe::Record;
 use crate::observe::access::Kind;
 use crate::pipeline::journey::{Call, journey};
 use crate::pipeline::{AnswerBody, Failure, RequestBody, admission, early, rates};
-use crate::state::{Alone, Context, Early, Following, Held, Live, Phase, Snapshot};
+use crate::state::{Alone, Context, Early, Following, Held, Hints, Live, Phase, Snapshot};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
@@ -258,11 +258,12 @@ impl Entrance {
             ..Record::default()
         };
         let ctx = Box::new(Context {
-            entry: self.live.access.begin(record, kind),
+            entry: Box::new(self.live.access.begin(record, kind)),
             live: Arc::clone(&self.live),
             snapshot,
             client: None,
             connection: peer.signals.follow(),
+            hints: Hints::of(&head.headers),
             headers: head.headers,
             query: head.uri.query().map(str::to_owned),
             told: None,
@@ -312,7 +313,7 @@ fn admit(arrival: Arrival) -> impl Future<Output = Response<AnswerBody>> + Send 
 fn spelled_out(ctx: &mut Context, answered: Result<Response<AnswerBody>, Told>) -> Response<AnswerBody> {
     match answered {
         Ok(mut response) => {
-            rates::announce(ctx, response.headers_mut());
+            response.body_mut().stand(rates::standings(ctx));
             response
         }
         Err(Told::Failure(failure)) => {
@@ -420,7 +421,7 @@ async fn within_phase(
 
 fn authenticate(ctx: &mut Context) -> Result<(), Failure> {
     let snapshot = Arc::clone(&ctx.snapshot);
-    let Ok(client) = snapshot.keys.identify(&ctx.headers, clock::wall()) else {
+    let Ok(client) = snapshot.keys.identify(&ctx.headers, clock::wall) else {
         return Err(stranger(ctx).closing());
     };
     if client.is_none() && origin::is_foreign(&ctx.headers) {

@@ -10,6 +10,7 @@ use super::auth::Client;
 use super::compile::Snapshot;
 use super::early::Early;
 use super::held::Held;
+use super::hints::Hints;
 use super::live::Live;
 use super::pins::Origin;
 use super::signals::Follower;
@@ -24,13 +25,17 @@ pub struct Context {
     /// What outlives configs.
     pub live: Arc<Live>,
     /// Its record; writes the access line when it is dropped.
-    pub entry: Entry,
+    ///
+    /// Boxed: it is large, and goes on with the body of the answer, which moves many times on its way out.
+    pub entry: Box<Entry>,
     /// Whose key it came with; none where no keys are configured.
     pub client: Option<Arc<Client>>,
     /// Its connection.
     pub connection: Follower,
     /// Its headers.
     pub headers: HeaderMap,
+    /// What they tell us.
+    pub hints: Hints,
     /// Its query, without the question mark.
     pub query: Option<String>,
     /// The operator's texts that were put into it.

@@ -54,7 +54,7 @@ impl Rated {
 
     fn correct(&mut self, used: f64) {
         let taken = std::mem::take(&mut self.taken);
-        let now = clock::nanos(clock::now());
+        let now = || clock::nanos(clock::now());
         rates::settle(&self.counters, Unit::Tokens, (taken, used), now);
         // Settled: what happens later changes nothing.
         self.counters.clear();

@@ -9,7 +9,6 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::affinity::Affinity;
-use super::backend::Vitals;
 use super::compile::Snapshot;
 use super::lifecycle::Lifecycle;
 use super::meters::Meters;
@@ -18,6 +17,7 @@ use super::places::Places;
 use super::rates::Rates;
 use super::spending::Spendings;
 use super::told::Told;
+use super::vitals::Vitals;
 use crate::base::clock;
 use crate::config::types::Config;
 use crate::health::{Policy, Registry, RetryBudget};

@@ -5,13 +5,13 @@
 //! with the message. The lock is never held while anybody is woken.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::base::atomic::{AtomicU64, Ordering};
 use crate::base::clock;
 use crate::config::types::Concurrency;
 use crate::limits::queue::{Entered, News, Queue, QueueView, Refused, Ticket};

@@ -103,12 +103,12 @@ impl Counter {
     }
 
     /// What was taken was `taken`, what was used is `used`.
-    fn settle(&self, unit: Unit, (taken, used): (f64, f64), now: Nanos) {
+    fn settle(&self, unit: Unit, (taken, used): (f64, f64), now: impl Fn() -> Nanos) {
         match self {
             Self::Shared(buckets) => buckets.settle(unit, taken, used),
             Self::Of(addresses, address) => {
                 addresses.with(*address, |table, quotas| {
-                    table.settle(*address, quotas, (unit, taken, used), now);
+                    table.settle(*address, quotas, (unit, taken, used), now());
                 });
             }
         }
@@ -157,7 +157,7 @@ pub fn take(counters: &[(Level, Counter)], (unit, amount): (Unit, f64), now: Nan
     for (at, (level, counter)) in counting.filter(|(_, (_, counter))| counter.counts(unit)) {
         if let Err(wait) = counter.take(unit, amount, now) {
             let before = counters.get(..at).unwrap_or_default();
-            settle(before, unit, (amount, 0.0), now);
+            settle(before, unit, (amount, 0.0), || now);
             return Err(Over {
                 level: *level,
                 unit,
@@ -169,10 +169,10 @@ pub fn take(counters: &[(Level, Counter)], (unit, amount): (Unit, f64), now: Nan
     Ok(())
 }
 
-/// Corrects what was taken to what was used.
-pub fn settle(counters: &[(Level, Counter)], unit: Unit, taken_used: (f64, f64), now: Nanos) {
+/// Corrects what was taken to what was used. Only the limits of addresses ask for the time.
+pub fn settle(counters: &[(Level, Counter)], unit: Unit, taken_used: (f64, f64), now: impl Fn() -> Nanos) {
     for (_, counter) in counters.iter().filter(|(_, counter)| counter.counts(unit)) {
-        counter.settle(unit, taken_used, now);
+        counter.settle(unit, taken_used, &now);
     }
 }
 

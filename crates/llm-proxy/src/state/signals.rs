@@ -7,12 +7,13 @@
 //! lock; a request puts itself on the list under that lock, and registers before it reads the flag. So one that is not
 //! on the list in time takes the lock later, and sees the flag. The other cells are flags that nothing hangs on, or a count.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Context;
 
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
+
+use crate::base::atomic::{AtomicBool, Ordering};
 
 /// Flags of one client connection.
 #[derive(Debug, Default)]

@@ -1,11 +1,11 @@
 //! What conversations were told, for the requests that run at the same time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use crate::base::atomic::{AtomicBool, Ordering};
 use crate::prompts::{ConversationId, Memo, Rendered};
 
 /// The memo, and whether there is anything in it: who uses no prompts takes no lock to know that.

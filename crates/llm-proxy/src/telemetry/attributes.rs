@@ -1,10 +1,10 @@
-//! Attributes in the making.
+//! Attributes of what is sent now and then, in the making.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use super::proto::{AnyValue, KeyValue, List, Value};
+use super::proto::{AnyValue, KeyValue, Value};
 
 /// Attributes of one thing.
 #[derive(Debug, Default)]
@@ -35,35 +35,8 @@ impl Attributes {
         self
     }
 
-    pub(super) fn truth(&mut self, key: &'static str, value: bool) -> &mut Self {
-        self.put(key, Value::Truth(value))
-    }
-
     pub(super) fn whole(&mut self, key: &'static str, value: impl TryInto<i64>) -> &mut Self {
         self.put(key, Value::Whole(value.try_into().unwrap_or(i64::MAX)))
-    }
-
-    pub(super) fn maybe_whole(&mut self, key: &'static str, value: Option<impl TryInto<i64>>) -> &mut Self {
-        if let Some(value) = value {
-            self.whole(key, value);
-        }
-        self
-    }
-
-    pub(super) fn seconds(&mut self, key: &'static str, value: Duration) -> &mut Self {
-        self.real(key, value.as_secs_f64())
-    }
-
-    pub(super) fn real(&mut self, key: &'static str, value: f64) -> &mut Self {
-        self.put(key, Value::Real(value))
-    }
-
-    pub(super) fn texts(&mut self, key: &'static str, values: impl Iterator<Item = String>) -> &mut Self {
-        let values = values.map(|value| AnyValue {
-            value: Some(Value::Text(value.into())),
-        });
-        let values = values.collect();
-        self.put(key, Value::List(List { values }))
     }
 
     fn put(&mut self, key: impl Into<Bytes>, value: Value) -> &mut Self {

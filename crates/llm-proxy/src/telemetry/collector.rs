@@ -140,7 +140,7 @@ impl Collector {
             scheme: self.scheme.clone(),
             authority: self.authority.clone(),
             target: target.clone(),
-            headers,
+            headers: headers.into(),
             body: Chain::new(body),
         }
     }

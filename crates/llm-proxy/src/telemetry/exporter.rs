@@ -15,25 +15,28 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::attributes::nanos;
 use super::collector::{Collector, Sent, Signal};
+use super::fields::Fields;
 use super::generation::Generation;
 use super::numbers::{Page, Span};
-use super::proto::{
-    MetricsRequest, Resource, ResourceMetrics, ResourceSpans, ScopeMetrics, ScopeSpans, TraceRequest,
-};
+use super::proto::{MetricsRequest, Resource, ResourceMetrics, ScopeMetrics, trace};
 use super::settings::{Settings, scope};
 use super::spans::spans;
 use super::trouble::Trouble;
 use crate::admin::metrics::tell;
 use crate::base::clock;
 use crate::observe::finished::Finished;
+use crate::observe::logs::Mask;
+use crate::observe::outbox::ENOUGH;
 use crate::state::{Live, Snapshot};
 
 /// How many requests may wait for the collector: about four megabytes at most. The oldest are dropped first.
 const MAX_WAITING: usize = 2_048;
 /// How many requests go out together.
-const BATCH: usize = 256;
+const BATCH: usize = ENOUGH;
 /// The longest message, in bytes: servers of gRPC take four mebibytes.
 const LONGEST: usize = 2 * 1024 * 1024;
+/// What most requests' spans are shorter than, in bytes.
+const USUAL: usize = 2_048;
 /// How long they gather.
 const GATHER: Duration = Duration::from_secs(1);
 /// For how long a batch is sent again and again.
@@ -137,7 +140,10 @@ impl Exporter {
                     self.adopt(settings).await;
                 }
                 () = live.access.outbox().arrived(), if is_on => self.take(),
-                _ = gather.tick(), if is_on => self.gathered = true,
+                _ = gather.tick(), if is_on => {
+                    self.take();
+                    self.gathered = true;
+                }
                 done = finished(&mut self.sending) => self.done(done),
             }
             self.begin();
@@ -146,6 +152,7 @@ impl Exporter {
 
     /// Takes a config's settings.
     async fn adopt(&mut self, settings: Option<Arc<Settings>>) {
+        self.take();
         let snapshot = self.snapshot.load_full();
         self.generation.retain(
             |alias| snapshot.aliases.contains_key(alias),
@@ -197,6 +204,7 @@ impl Exporter {
             return None;
         }
         target.metrics_at = target.settings.metrics_every().map(|every| now + every);
+        self.take();
         let message = self.numbers()?;
         let collector = self.target.as_ref()?.collector.clone();
         Some(Box::pin(async move {
@@ -227,7 +235,7 @@ impl Exporter {
         let requests: Vec<Finished> = self.waiting.drain(..count).collect();
         let live = Arc::clone(&self.live);
         Some(async move {
-            let made = tokio::task::spawn_blocking(move || encoded(&live, resource, &requests));
+            let made = tokio::task::spawn_blocking(move || encoded(&live, &resource, &requests));
             let (message, spans) = made.await.unwrap_or_default();
             Batch {
                 message,
@@ -333,33 +341,39 @@ async fn send(collector: Collector, batch: Batch) -> Done {
 }
 
 /// The spans of these requests as a message, and how many they are. What would make it too long for any server is left out.
-fn encoded(live: &Live, resource: Resource, requests: &[Finished]) -> (Bytes, u64) {
-    let mask = |text: &str| {
-        let masked = live.access.logs().masked(text.as_bytes());
-        String::from_utf8_lossy(&masked).into_owned()
-    };
-    let (mut all, mut length) = (Vec::new(), 0);
-    for request in requests {
-        let own = spans(request, &mask);
-        let more: usize = own.iter().map(Message::encoded_len).sum();
-        if length + more > LONGEST {
-            live.access.outbox().lost(own.len() as u64);
-            continue;
-        }
-        length += more;
-        all.extend(own);
+fn encoded(live: &Live, resource: &Resource, requests: &[Finished]) -> (Bytes, u64) {
+    let mask = live.access.logs().mask();
+    let mut message = Fields::with_room(requests.len() * USUAL);
+    let mut count = 0;
+    message.message(trace::RESOURCE_SPANS, |message| {
+        message.bytes(trace::RESOURCE, &resource.encode_to_vec());
+        message.message(trace::SCOPE_SPANS, |message| {
+            message.bytes(trace::SCOPE, &scope().encode_to_vec());
+            for request in requests {
+                let start = message.len();
+                let own = written(request, mask.as_deref(), message);
+                if message.len() > LONGEST {
+                    message.back_to(start);
+                    live.access.outbox().lost(own);
+                } else {
+                    count += own;
+                }
+            }
+        });
+    });
+    (message.into_bytes().into(), count)
+}
+
+/// Writes the spans of a request, and tells how many they are.
+fn written(request: &Finished, mask: Option<&Mask>, message: &mut Fields) -> u64 {
+    let start = message.len();
+    let own = spans(request, None, message, trace::SPANS);
+    // Hardly ever is there anything to blot out: one look at all of it is enough.
+    if mask.is_none_or(|mask| mask.finds_no_sign(message.from(start))) {
+        return own;
     }
-    let count = all.len() as u64;
-    let request = TraceRequest {
-        resource_spans: vec![ResourceSpans {
-            resource: Some(resource),
-            scope_spans: vec![ScopeSpans {
-                scope: Some(scope()),
-                spans: all,
-            }],
-        }],
-    };
-    (request.encode_to_vec().into(), count)
+    message.back_to(start);
+    spans(request, mask, message, trace::SPANS)
 }
 
 /// What follows for a batch: how many of its spans have arrived, how many never will, and how long to wait before anything

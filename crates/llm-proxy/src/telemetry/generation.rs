@@ -1,10 +1,10 @@
 //! The metrics of OpenTelemetry's conventions for generative AI, counted from the records on their way out: nothing is
 //! counted for them where nobody wants them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
+use foldhash::fast::RandomState;
+use indexmap::{Equivalent, IndexMap};
 use llm_dialect::Dialect;
 
 use super::attributes::Attributes;
@@ -81,66 +81,84 @@ const ATTEMPT: usize = 1;
 const REQUEST: usize = 2;
 const FIRST: usize = 3;
 
-/// What is kept apart. Every part is a name of the config or one of ours.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Labels {
-    family: usize,
+/// Whose series these are. Every part is a name of the config or one of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Whose<N> {
     operation: &'static str,
     provider: &'static str,
-    alias: Arc<str>,
+    alias: N,
     /// Who was asked last; none where nobody was.
-    backend: Option<Arc<str>>,
-    /// The kind of tokens, or of the error.
-    kind: Option<&'static str>,
+    backend: Option<N>,
+}
+
+/// Looking for series costs no allocation.
+impl Equivalent<Whose<Arc<str>>> for Whose<&str> {
+    fn equivalent(&self, kept: &Whose<Arc<str>>) -> bool {
+        let texts = (self.operation, self.provider, self.alias, self.backend);
+        texts
+            == (
+                kept.operation,
+                kept.provider,
+                &kept.alias,
+                kept.backend.as_deref(),
+            )
+    }
+}
+
+impl Whose<&str> {
+    /// The same, to keep.
+    fn owned(self) -> Whose<Arc<str>> {
+        Whose {
+            operation: self.operation,
+            provider: self.provider,
+            alias: Arc::from(self.alias),
+            backend: self.backend.map(Arc::from),
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Series {
+    /// The kind of tokens, or of the error.
+    kind: Option<&'static str>,
     counts: Vec<u64>,
     sum: f64,
 }
 
+/// By family; a handful of kinds in each.
+type Families = [Vec<Series>; FAMILIES.len()];
+
 /// The histograms of all requests so far.
 #[derive(Debug, Default)]
-pub(super) struct Generation(HashMap<Labels, Series>);
+pub(super) struct Generation(IndexMap<Whose<Arc<str>>, Families, RandomState>);
 
 impl Generation {
     /// A request is over.
     pub(super) fn note(&mut self, finished: &Finished) {
-        let record = &finished.record;
+        let record = &*finished.record;
         let Some(api) = record.api else { return };
-        let alias = record.alias.as_ref();
         let last = record.attempts.last().map(|last| &last.backend);
-        let whole = Labels {
-            family: REQUEST,
+        let whose = Whose {
             operation: operation(api),
             provider: last.map_or_else(|| of_dialect(record.dialect), |last| provider(&last.server)),
-            alias: alias.map_or_else(|| Arc::from(OTHER), |alias| Arc::clone(&alias.name)),
-            backend: last.map(|last| Arc::clone(&last.name)),
-            kind: finished.class,
+            alias: record.alias.as_ref().map_or(OTHER, |alias| &alias.name),
+            backend: last.map(|last| &*last.name),
         };
-        for (kind, tokens) in [("input", record.usage.input), ("output", record.usage.output)] {
-            if let Some(tokens) = tokens {
-                let labels = Labels {
-                    family: USED,
-                    kind: Some(kind),
-                    ..whole.clone()
-                };
-                self.add(labels, of(tokens));
+        self.at(whose, |own| {
+            for (kind, tokens) in [("input", record.usage.input), ("output", record.usage.output)] {
+                if let Some(tokens) = tokens {
+                    add(own, USED, Some(kind), of(tokens));
+                }
             }
-        }
-        if let Some(first_byte) = record.first_byte.filter(|_| finished.class.is_none()) {
-            let labels = Labels {
-                family: FIRST,
-                ..whole.clone()
-            };
-            self.add(labels, first_byte.as_secs_f64());
-        }
-        self.attempts(finished, &whole);
-        self.add(whole, finished.elapsed.as_secs_f64());
+            if let Some(first_byte) = record.first_byte.filter(|_| finished.class.is_none()) {
+                add(own, FIRST, None, first_byte.as_secs_f64());
+            }
+            add(own, REQUEST, finished.class, finished.elapsed.as_secs_f64());
+        });
+        self.attempts(finished, whose.alias);
     }
 
-    fn attempts(&mut self, finished: &Finished, whole: &Labels) {
+    fn attempts(&mut self, finished: &Finished, alias: &str) {
         let mut left = finished.record.attempts.len();
         for attempt in &finished.record.attempts {
             left -= 1;
@@ -149,38 +167,29 @@ impl Generation {
                 None if left == 0 => (finished.elapsed.saturating_sub(attempt.after), finished.class),
                 class => (attempt.took, class.map(crate::base::Class::name)),
             };
-            let labels = Labels {
-                family: ATTEMPT,
+            let whose = Whose {
                 operation: operation(attempt.api),
                 provider: provider(&attempt.backend.server),
-                alias: Arc::clone(&whole.alias),
-                backend: Some(Arc::clone(&attempt.backend.name)),
-                kind: class,
+                alias,
+                backend: Some(&*attempt.backend.name),
             };
-            self.add(labels, Duration::as_secs_f64(&took));
+            self.at(whose, |own| add(own, ATTEMPT, class, took.as_secs_f64()));
         }
     }
 
-    fn add(&mut self, labels: Labels, value: f64) {
-        let bounds = FAMILIES
-            .get(labels.family)
-            .map_or(&[][..], |family| family.bounds);
-        let series = self.0.entry(labels).or_insert_with(|| Series {
-            counts: vec![0; bounds.len() + 1],
-            sum: 0.0,
-        });
-        let at = bounds.partition_point(|bound| *bound < value);
-        if let Some(count) = series.counts.get_mut(at) {
-            *count += 1;
+    /// Notes something in the series of these, which begin here if there are none.
+    fn at(&mut self, whose: Whose<&str>, note: impl FnOnce(&mut Families)) {
+        match self.0.get_mut(&whose) {
+            Some(own) => note(own),
+            None => note(self.0.entry(whose.owned()).or_default()),
         }
-        series.sum += value;
     }
 
     /// Forgets the series of names that the config has no longer.
     pub(super) fn retain(&mut self, is_alias: impl Fn(&str) -> bool, is_backend: impl Fn(&str) -> bool) {
-        self.0.retain(|labels, _| {
-            let alias = &*labels.alias == OTHER || is_alias(&labels.alias);
-            alias && labels.backend.as_deref().is_none_or(&is_backend)
+        self.0.retain(|whose, _| {
+            let alias = &*whose.alias == OTHER || is_alias(&whose.alias);
+            alias && whose.backend.as_deref().is_none_or(&is_backend)
         });
     }
 
@@ -193,9 +202,12 @@ impl Generation {
     }
 
     fn metric(&self, n: usize, family: &Family, span: Span) -> Option<Metric> {
-        let own = self.0.iter().filter(|(labels, _)| labels.family == n);
+        let own = self.0.iter().flat_map(|(whose, series)| {
+            let series = series.get(n).into_iter().flatten();
+            series.map(move |series| (whose, series))
+        });
         let points: Vec<HistogramPoint> = own
-            .map(|(labels, series)| point(labels, series, family, span))
+            .map(|(whose, series)| point((n, whose), series, family, span))
             .collect();
         (!points.is_empty()).then(|| Metric {
             name: family.name.to_owned(),
@@ -209,19 +221,46 @@ impl Generation {
     }
 }
 
-fn point(labels: &Labels, series: &Series, family: &Family, span: Span) -> HistogramPoint {
+/// Adds to the series of that family and kind, which begins here if there is none.
+fn add(own: &mut Families, family: usize, kind: Option<&'static str>, value: f64) {
+    let (Some(own), Some(Family { bounds, .. })) = (own.get_mut(family), FAMILIES.get(family)) else {
+        return;
+    };
+    let known = own.iter().position(|series| series.kind == kind);
+    let at = known.unwrap_or_else(|| {
+        own.push(Series {
+            kind,
+            counts: vec![0; bounds.len() + 1],
+            sum: 0.0,
+        });
+        own.len() - 1
+    });
+    let Some(series) = own.get_mut(at) else { return };
+    let bound = bounds.partition_point(|bound| *bound < value);
+    if let Some(count) = series.counts.get_mut(bound) {
+        *count += 1;
+    }
+    series.sum += value;
+}
+
+fn point(
+    (n, whose): (usize, &Whose<Arc<str>>),
+    series: &Series,
+    family: &Family,
+    span: Span,
+) -> HistogramPoint {
     let mut attributes = Attributes::default();
     attributes
-        .text("gen_ai.operation.name", labels.operation)
-        .text("gen_ai.provider.name", labels.provider)
-        .name("gen_ai.request.model", &labels.alias)
-        .maybe_name("llm_proxy.backend", labels.backend.as_deref());
-    let kind = if labels.family == USED {
+        .text("gen_ai.operation.name", whose.operation)
+        .text("gen_ai.provider.name", whose.provider)
+        .name("gen_ai.request.model", &whose.alias)
+        .maybe_name("llm_proxy.backend", whose.backend.as_deref());
+    let kind = if n == USED {
         "gen_ai.token.type"
     } else {
         "error.type"
     };
-    attributes.maybe_text(kind, labels.kind);
+    attributes.maybe_text(kind, series.kind);
     HistogramPoint {
         start_time_unix_nano: span.since,
         time_unix_nano: span.now,

@@ -4,6 +4,7 @@
 mod attributes;
 mod collector;
 mod exporter;
+mod fields;
 mod generation;
 mod names;
 mod numbers;

@@ -28,10 +28,13 @@ const PROVIDERS: [(&str, &str); 16] = [
 
 /// Who is behind a server, by our best knowledge; else the provider whose dialect it speaks.
 pub(super) fn provider(server: &Server) -> &'static str {
-    let host = server.host.to_ascii_lowercase();
+    let host = server.host.as_bytes();
     let is_in = |domain: &str| {
-        let sub = host.strip_suffix(domain);
-        sub.is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
+        let at = host.len().checked_sub(domain.len());
+        let split = at.and_then(|at| host.split_at_checked(at));
+        split.is_some_and(|(sub, end)| {
+            end.eq_ignore_ascii_case(domain.as_bytes()) && (sub.is_empty() || sub.ends_with(b"."))
+        })
     };
     let known = PROVIDERS.iter().find(|(domain, _)| is_in(domain));
     known.map_or(

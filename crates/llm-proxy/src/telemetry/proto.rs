@@ -5,13 +5,6 @@
 use bytes::Bytes;
 use prost::{Enumeration, Message, Oneof};
 
-/// `ExportTraceServiceRequest`
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct TraceRequest {
-    #[prost(message, repeated, tag = "1")]
-    pub(super) resource_spans: Vec<ResourceSpans>,
-}
-
 /// `ExportMetricsServiceRequest`
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct MetricsRequest {
@@ -33,22 +26,6 @@ pub(super) struct PartialSuccess {
     pub(super) rejected: i64,
     #[prost(string, tag = "2")]
     pub(super) error_message: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct ResourceSpans {
-    #[prost(message, optional, tag = "1")]
-    pub(super) resource: Option<Resource>,
-    #[prost(message, repeated, tag = "2")]
-    pub(super) scope_spans: Vec<ScopeSpans>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct ScopeSpans {
-    #[prost(message, optional, tag = "1")]
-    pub(super) scope: Option<Scope>,
-    #[prost(message, repeated, tag = "2")]
-    pub(super) spans: Vec<Span>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -94,7 +71,7 @@ pub(super) struct KeyValue {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct AnyValue {
-    #[prost(oneof = "Value", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "Value", tags = "1, 3")]
     pub(super) value: Option<Value>,
 }
 
@@ -102,82 +79,64 @@ pub(super) struct AnyValue {
 pub(super) enum Value {
     #[prost(bytes = "bytes", tag = "1")]
     Text(Bytes),
-    #[prost(bool, tag = "2")]
-    Truth(bool),
     #[prost(int64, tag = "3")]
     Whole(i64),
-    #[prost(double, tag = "4")]
-    Real(f64),
-    #[prost(message, tag = "5")]
-    List(List),
 }
 
-/// `ArrayValue`
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct List {
-    #[prost(message, repeated, tag = "1")]
-    pub(super) values: Vec<AnyValue>,
+/// The fields of `ExportTraceServiceRequest` and of what is in it. These are written field by field (`fields.rs`).
+pub(super) mod trace {
+    use super::super::fields::Number;
+
+    pub(in super::super) const RESOURCE_SPANS: Number = 1;
+    /// Of `ResourceSpans`.
+    pub(in super::super) const RESOURCE: Number = 1;
+    pub(in super::super) const SCOPE_SPANS: Number = 2;
+    /// Of `ScopeSpans`.
+    pub(in super::super) const SCOPE: Number = 1;
+    pub(in super::super) const SPANS: Number = 2;
 }
 
-#[derive(Clone, PartialEq, Message)]
-#[expect(clippy::struct_field_names, reason = "the names of the protocol")]
-pub(super) struct Span {
-    #[prost(bytes = "vec", tag = "1")]
-    pub(super) trace_id: Vec<u8>,
-    #[prost(bytes = "vec", tag = "2")]
-    pub(super) span_id: Vec<u8>,
-    #[prost(bytes = "vec", tag = "4")]
-    pub(super) parent_span_id: Vec<u8>,
-    #[prost(string, tag = "5")]
-    pub(super) name: String,
-    #[prost(enumeration = "SpanKind", tag = "6")]
-    pub(super) kind: i32,
-    #[prost(fixed64, tag = "7")]
-    pub(super) start_time_unix_nano: u64,
-    #[prost(fixed64, tag = "8")]
-    pub(super) end_time_unix_nano: u64,
-    #[prost(message, repeated, tag = "9")]
-    pub(super) attributes: Vec<KeyValue>,
-    #[prost(message, repeated, tag = "11")]
-    pub(super) events: Vec<Event>,
-    #[prost(message, optional, tag = "15")]
-    pub(super) status: Option<Status>,
-    #[prost(fixed32, tag = "16")]
-    pub(super) flags: u32,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct Event {
-    #[prost(fixed64, tag = "1")]
-    pub(super) time_unix_nano: u64,
-    #[prost(string, tag = "2")]
-    pub(super) name: String,
-    #[prost(message, repeated, tag = "3")]
-    pub(super) attributes: Vec<KeyValue>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
-#[repr(i32)]
+/// `SpanKind`.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum SpanKind {
-    Unspecified = 0,
     Internal = 1,
     Server = 2,
     Client = 3,
 }
 
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct Status {
-    #[prost(string, tag = "2")]
-    pub(super) message: String,
-    #[prost(enumeration = "StatusCode", tag = "3")]
-    pub(super) code: i32,
+/// Of `Span`.
+pub(super) mod span {
+    use super::super::fields::Number;
+
+    pub(in super::super) const TRACE: Number = 1;
+    pub(in super::super) const ID: Number = 2;
+    pub(in super::super) const PARENT: Number = 4;
+    pub(in super::super) const NAME: Number = 5;
+    pub(in super::super) const KIND: Number = 6;
+    pub(in super::super) const START: Number = 7;
+    pub(in super::super) const END: Number = 8;
+    pub(in super::super) const ATTRIBUTES: Number = 9;
+    pub(in super::super) const EVENTS: Number = 11;
+    pub(in super::super) const STATUS: Number = 15;
+    pub(in super::super) const FLAGS: Number = 16;
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
-#[repr(i32)]
-pub(super) enum StatusCode {
-    Unset = 0,
-    Error = 2,
+/// Of `Span.Event`.
+pub(super) mod event {
+    use super::super::fields::Number;
+
+    pub(in super::super) const TIME: Number = 1;
+    pub(in super::super) const NAME: Number = 2;
+    pub(in super::super) const ATTRIBUTES: Number = 3;
+}
+
+/// Of `Status`.
+pub(super) mod status {
+    use super::super::fields::Number;
+
+    pub(in super::super) const CODE: Number = 3;
+    /// `STATUS_CODE_ERROR`
+    pub(in super::super) const ERROR: u64 = 2;
 }
 
 #[derive(Clone, PartialEq, Message)]

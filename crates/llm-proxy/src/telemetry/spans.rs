@@ -3,15 +3,18 @@
 //! Nothing of what was asked or answered is in them, and no secret; what a client chose, a model's name and an id, goes
 //! through the mask of the log.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use super::attributes::{Attributes, nanos};
+use super::attributes::nanos;
+use super::fields::{Attributes, Fields, Number};
 use super::names::{operation, provider};
-use super::proto::{Event, Span, SpanKind, Status, StatusCode};
-use crate::base::Class;
+use super::proto::{SpanKind, event, span, status};
 use crate::base::trace::SpanId;
+use crate::base::{Class, address};
 use crate::health::Scope;
 use crate::observe::finished::Finished;
+use crate::observe::logs::Mask;
 use crate::observe::{Attempt, Record, Trace};
 
 /// In a span's flags: it is known whether its parent is somebody else's.
@@ -21,14 +24,12 @@ const IS_REMOTE: u32 = 0x200;
 /// The flag of W3C: recorded.
 const SAMPLED: u32 = 1;
 
-/// What blots out secrets in words of others.
-pub(super) type Mask<'a> = &'a dyn Fn(&str) -> String;
-
-/// All spans of a request; none if it is not sampled.
-pub(super) fn spans(finished: &Finished, mask: Mask<'_>) -> Vec<Span> {
+/// Writes all spans of a request, each as that field of `out`, and tells how many they are; none if it is not sampled.
+/// `mask` blots out secrets in words of others.
+pub(super) fn spans(finished: &Finished, mask: Option<&Mask>, out: &mut Fields, field: Number) -> u64 {
     let record = &finished.record;
     let Some(trace) = record.trace.as_deref().filter(|trace| trace.sampled) else {
-        return Vec::new();
+        return 0;
     };
     let request = Request {
         finished,
@@ -36,14 +37,15 @@ pub(super) fn spans(finished: &Finished, mask: Mask<'_>) -> Vec<Span> {
         began: nanos(finished.at).saturating_sub(length(finished.elapsed)),
         mask,
     };
-    let mut spans = Vec::with_capacity(2 + record.attempts.len());
-    spans.push(request.own());
-    spans.extend(record.queued.map(|waited| request.wait(waited)));
+    out.message(field, |span| request.own(span));
+    if let Some(waited) = record.queued {
+        out.message(field, |span| request.wait(span, waited));
+    }
     let last = record.attempts.len().saturating_sub(1);
     for (n, attempt) in record.attempts.iter().enumerate() {
-        spans.push(request.attempt(n, attempt, n == last));
+        out.message(field, |span| request.attempt(span, (n, attempt), n == last));
     }
-    spans
+    finished.spans()
 }
 
 struct Request<'a> {
@@ -51,37 +53,32 @@ struct Request<'a> {
     trace: &'a Trace,
     /// When it arrived, in nanoseconds since 1970.
     began: u64,
-    mask: Mask<'a>,
+    mask: Option<&'a Mask>,
 }
 
 impl Request<'_> {
     /// The request itself, as its client sees it.
-    fn own(&self) -> Span {
+    fn own(&self, span: &mut Fields) {
         let Finished { record, status, .. } = self.finished;
-        let mut attributes = Attributes::default();
-        self.http(&mut attributes);
+        let route = self.trace.route.map(with_version);
+        self.begin(span, self.trace.span, (Duration::ZERO, self.finished.elapsed));
+        span.joined(span::NAME, &name(record, self.trace, route.as_ref()));
+        span.whole(span::KIND, SpanKind::Server as u64);
+        let remote = self.trace.parent.map_or(0, |parent| {
+            span.bytes(span::PARENT, &parent.bytes());
+            IS_REMOTE
+        });
+        span.fixed32(span::FLAGS, SAMPLED | HAS_IS_REMOTE | remote);
+        let mut attributes = span.attributes(span::ATTRIBUTES);
+        self.http(&mut attributes, route.as_ref());
         self.generation(&mut attributes);
         self.ours(&mut attributes);
-        let broken = *status >= 500 || (self.finished.failed && *status < 400);
-        let remote = if self.trace.parent.is_some() { IS_REMOTE } else { 0 };
-        Span {
-            parent_span_id: self
-                .trace
-                .parent
-                .map_or_else(Vec::new, |parent| parent.bytes().to_vec()),
-            kind: SpanKind::Server.into(),
-            attributes: attributes.0,
-            status: broken.then(failed),
-            flags: SAMPLED | HAS_IS_REMOTE | remote,
-            ..self.span(
-                self.trace.span,
-                name(record, self.trace),
-                (Duration::ZERO, self.finished.elapsed),
-            )
+        if *status >= 500 || (self.finished.failed && *status < 400) {
+            failed(span);
         }
     }
 
-    fn http(&self, attributes: &mut Attributes) {
+    fn http(&self, attributes: &mut Attributes<'_>, route: Option<&[&str; 2]>) {
         let Finished {
             record,
             status,
@@ -89,25 +86,27 @@ impl Request<'_> {
             ..
         } = self.finished;
         attributes.text("http.request.method", method(self.trace));
-        if let Some(route) = self.trace.route {
-            attributes.text("http.route", with_version(route));
+        if let Some(route) = route {
+            attributes.joined("http.route", route);
         }
         attributes.whole("http.response.status_code", *status).text(
             "network.protocol.version",
             if self.trace.http2 { "2" } else { "1.1" },
         );
         if let Some(ip) = record.ip {
-            attributes.text("client.address", (self.mask)(&ip.to_string()));
+            let mut text = String::with_capacity(16);
+            address::push(&mut text, ip);
+            attributes.text("client.address", &self.masked(&text));
         }
         attributes.maybe_text("error.type", *class);
     }
 
-    fn generation(&self, attributes: &mut Attributes) {
+    fn generation(&self, attributes: &mut Attributes<'_>) {
         let record = &self.finished.record;
         let Some(api) = record.api else { return };
         attributes.text("gen_ai.operation.name", operation(api));
         if let Some(alias) = record.alias() {
-            attributes.text("gen_ai.request.model", (self.mask)(alias));
+            attributes.text("gen_ai.request.model", &self.masked(alias));
         }
         if api.is_generation() {
             attributes.truth("gen_ai.request.stream", record.stream);
@@ -115,7 +114,7 @@ impl Request<'_> {
         if let Some(last) = record.attempts.last() {
             attributes.text("gen_ai.provider.name", provider(&last.backend.server));
             if last.class.is_none() {
-                attributes.text("gen_ai.response.model", (self.mask)(&last.model));
+                attributes.text("gen_ai.response.model", &self.masked(&last.model));
             }
         }
         if let (Some(first_byte), true) = (record.first_byte, record.stream) {
@@ -130,14 +129,14 @@ impl Request<'_> {
             .maybe_whole("gen_ai.usage.reasoning.output_tokens", usage.reasoning);
     }
 
-    fn ours(&self, attributes: &mut Attributes) {
+    fn ours(&self, attributes: &mut Attributes<'_>) {
         let record = &self.finished.record;
         attributes
-            .text("llm_proxy.request_id", (self.mask)(&record.request_id))
+            .text("llm_proxy.request_id", &self.masked(&record.request_id))
             .text("llm_proxy.dialect", record.dialect.name())
-            .maybe_name("llm_proxy.key", record.key.as_deref())
-            .maybe_name("llm_proxy.alias", record.alias.as_ref().map(|alias| &*alias.name))
-            .maybe_name(
+            .maybe_text("llm_proxy.key", record.key.as_deref())
+            .maybe_text("llm_proxy.alias", record.alias.as_ref().map(|alias| &*alias.name))
+            .maybe_text(
                 "llm_proxy.backend",
                 record.attempts.last().map(|last| &*last.backend.name),
             )
@@ -150,23 +149,21 @@ impl Request<'_> {
             attributes.real("llm_proxy.cost_usd", cost.dollars());
         }
         if !record.warnings.is_empty() {
-            let warnings = record.warnings.iter().map(|warning| (self.mask)(warning));
-            attributes.texts("llm_proxy.warnings", warnings);
+            let warnings: Vec<_> = record.warnings.iter().map(|text| self.masked(text)).collect();
+            attributes.texts("llm_proxy.warnings", warnings.iter().map(|text| &**text));
         }
     }
 
     /// The wait for a place, which begins with the request but for what it takes to know whose it is.
-    fn wait(&self, waited: Duration) -> Span {
+    fn wait(&self, span: &mut Fields, waited: Duration) {
         // One bit away from the request's own: the two belong together, and no chance has to be asked.
         let id = SpanId::of(!u64::from_be_bytes(self.trace.span.bytes()));
-        Span {
-            kind: SpanKind::Internal.into(),
-            ..self.child(id, "queue".to_owned(), (Duration::ZERO, waited))
-        }
+        self.child(span, id, SpanKind::Internal, (Duration::ZERO, waited));
+        span.text(span::NAME, "queue");
     }
 
     /// An attempt at a backend. The last one lasts as long as its answer does.
-    fn attempt(&self, n: usize, attempt: &Attempt, is_last: bool) -> Span {
+    fn attempt(&self, span: &mut Fields, (n, attempt): (usize, &Attempt), is_last: bool) {
         let spoke = attempt.after + attempt.took;
         let answered = attempt.class.is_none();
         let end = if is_last && answered {
@@ -177,60 +174,54 @@ impl Request<'_> {
         // What answered may break later, or its client leave: then the request says so.
         let later = self.finished.class.filter(|_| is_last && answered);
         let class = attempt.class.map(Class::name).or(later);
-        let mut attributes = Attributes::default();
-        attributes
+        let model = self.masked(&attempt.model);
+        let id = attempt.span.unwrap_or(self.trace.span);
+        self.child(span, id, SpanKind::Client, (attempt.after, end));
+        span.joined(span::NAME, &[operation(attempt.api), " ", &model]);
+        span.attributes(span::ATTRIBUTES)
             .text("gen_ai.operation.name", operation(attempt.api))
             .text("gen_ai.provider.name", provider(&attempt.backend.server))
-            .text("gen_ai.request.model", (self.mask)(&attempt.model))
-            .name("server.address", &attempt.backend.server.host)
+            .text("gen_ai.request.model", &model)
+            .text("server.address", &attempt.backend.server.host)
             .whole("server.port", attempt.backend.server.port)
             .maybe_whole("http.response.status_code", attempt.status)
             .maybe_text("error.type", class)
             .whole("llm_proxy.attempt", n + 1)
-            .name("llm_proxy.backend", &attempt.backend.name)
-            .name("llm_proxy.backend.key", &attempt.key)
+            .text("llm_proxy.backend", &attempt.backend.name)
+            .text("llm_proxy.backend.key", &attempt.key)
             .text("llm_proxy.dialect", attempt.api.dialect().name())
             .maybe_text("llm_proxy.quota", attempt.kind);
-        let mut events = Vec::new();
         if answered {
-            events.push(self.event("first_byte", spoke, Attributes::default()));
+            span.message(span::EVENTS, |event| self.event(event, "first_byte", spoke));
         }
-        events.extend(attempt.cooldown.map(|cooldown| self.cooldown(spoke, cooldown)));
-        let by_its_client = class == Some(Class::ClientGone.name());
-        let id = attempt.span.unwrap_or(self.trace.span);
-        let name = format!("{} {}", operation(attempt.api), (self.mask)(&attempt.model));
-        Span {
-            kind: SpanKind::Client.into(),
-            attributes: attributes.0,
-            events,
-            status: (class.is_some() && !by_its_client).then(failed),
-            ..self.child(id, name, (attempt.after, end))
+        if let Some(cooldown) = attempt.cooldown {
+            span.message(span::EVENTS, |event| self.cooldown(event, spoke, cooldown));
+        }
+        let cut = [Class::ClientGone, Class::Overtaken].map(|cut| Some(cut.name()));
+        if class.is_some() && !cut.contains(&class) {
+            failed(span);
         }
     }
 
-    fn cooldown(&self, after: Duration, (scope, rest): (Scope, Duration)) -> Event {
-        let mut attributes = Attributes::default();
-        attributes
+    fn cooldown(&self, event: &mut Fields, after: Duration, (scope, rest): (Scope, Duration)) {
+        self.event(event, "cooldown", after);
+        event
+            .attributes(event::ATTRIBUTES)
             .text("llm_proxy.cooldown.scope", scope.name())
             .seconds("llm_proxy.cooldown.seconds", rest);
-        self.event("cooldown", after, attributes)
     }
 
-    fn event(&self, name: &str, after: Duration, attributes: Attributes) -> Event {
-        Event {
-            time_unix_nano: self.at(after),
-            name: name.to_owned(),
-            attributes: attributes.0,
-        }
+    fn event(&self, event: &mut Fields, name: &str, after: Duration) {
+        event.fixed64(event::TIME, self.at(after));
+        event.text(event::NAME, name);
     }
 
-    /// A span below the request's own.
-    fn child(&self, id: SpanId, name: String, between: (Duration, Duration)) -> Span {
-        Span {
-            parent_span_id: self.trace.span.bytes().to_vec(),
-            flags: SAMPLED | HAS_IS_REMOTE,
-            ..self.span(id, name, between)
-        }
+    /// What a span below the request's own has before its name.
+    fn child(&self, span: &mut Fields, id: SpanId, kind: SpanKind, between: (Duration, Duration)) {
+        self.begin(span, id, between);
+        span.bytes(span::PARENT, &self.trace.span.bytes());
+        span.whole(span::KIND, kind as u64);
+        span.fixed32(span::FLAGS, SAMPLED | HAS_IS_REMOTE);
     }
 
     /// So long after its arrival, in nanoseconds since 1970.
@@ -238,25 +229,30 @@ impl Request<'_> {
         self.began.saturating_add(length(after))
     }
 
-    fn span(&self, id: SpanId, name: String, (start, end): (Duration, Duration)) -> Span {
-        Span {
-            trace_id: self.trace.id.bytes().to_vec(),
-            span_id: id.bytes().to_vec(),
-            name,
-            start_time_unix_nano: self.at(start),
-            end_time_unix_nano: self.at(end),
-            ..Span::default()
+    /// What every span has.
+    fn begin(&self, span: &mut Fields, id: SpanId, (start, end): (Duration, Duration)) {
+        span.bytes(span::TRACE, &self.trace.id.bytes());
+        span.bytes(span::ID, &id.bytes());
+        span.fixed64(span::START, self.at(start));
+        span.fixed64(span::END, self.at(end));
+    }
+
+    /// A text of others without what looks like a secret.
+    fn masked<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match self.mask.map(|mask| mask.apply(text.as_bytes())) {
+            Some(Cow::Owned(masked)) => Cow::Owned(String::from_utf8_lossy(&masked).into_owned()),
+            _ => Cow::Borrowed(text),
         }
     }
 }
 
 /// What the request does, and for which alias, by the alias' own name: a client cannot make names of spans.
-fn name(record: &Record, trace: &Trace) -> String {
-    match (record.api, &record.alias, trace.route) {
-        (Some(api), Some(alias), _) => format!("{} {}", operation(api), alias.name),
-        (Some(api), None, _) => operation(api).to_owned(),
-        (None, _, Some(route)) => format!("{} {}", method(trace), with_version(route)),
-        (None, _, None) => method(trace).to_owned(),
+fn name<'a>(record: &'a Record, trace: &Trace, route: Option<&[&'a str; 2]>) -> [&'a str; 4] {
+    match (record.api, &record.alias, route) {
+        (Some(api), Some(alias), _) => [operation(api), " ", &alias.name, ""],
+        (Some(api), None, _) => [operation(api), "", "", ""],
+        (None, _, Some([version, route])) => [method(trace), " ", version, route],
+        (None, _, None) => [method(trace), "", "", ""],
     }
 }
 
@@ -276,16 +272,11 @@ fn length(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn with_version(route: &str) -> String {
-    if route == "/" {
-        return route.to_owned();
-    }
-    format!("/v1{route}")
+/// The path of a route, in two pieces.
+fn with_version(route: &'static str) -> [&'static str; 2] {
+    if route == "/" { ["", route] } else { ["/v1", route] }
 }
 
-fn failed() -> Status {
-    Status {
-        message: String::new(),
-        code: StatusCode::Error.into(),
-    }
+fn failed(span: &mut Fields) {
+    span.message(span::STATUS, |status| status.whole(status::CODE, status::ERROR));
 }

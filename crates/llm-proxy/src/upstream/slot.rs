@@ -23,6 +23,7 @@ use super::exchange::{Reply, described};
 use super::io::Io;
 use super::pool::SERVES_FOR;
 use super::request::{Chain, UpstreamRequest};
+use crate::base::gauge::{Gauge, GaugeGuard};
 
 /// A silent connection is asked for a sign of life after this long while requests are open on it.
 const PING_EVERY: Duration = Duration::from_secs(20);
@@ -38,15 +39,14 @@ type Connection = http2::Connection<TokioIo<Io>, Chain, Nudge>;
 
 /// An HTTP/2 connection that requests share.
 ///
-/// Its counts are no lock-free protocol: a place is looked for and taken in two steps, but only under the lock of the list
-/// of slots ([`Slot::place`]); what happens beside that lock frees places, or lowers the limit, and an older word of either
-/// costs a wait or one request more than the backend told a moment ago, which hyper holds back.
+/// Its places are a [`Gauge`], so the last is never given twice. The limit is another cell: a backend that lowers it may get
+/// one request more than it told a moment ago, which hyper holds back.
 pub(super) struct Slot {
     sender: http2::SendRequest<Chain>,
     /// Since when others than the first may have a place.
     shared_since: OnceLock<Instant>,
     /// Requests on it whose answers have not ended.
-    open: AtomicUsize,
+    open: Gauge,
     /// How many the backend takes. Its own count: with a handle on the slot, the driver would keep itself alive.
     limit: Arc<AtomicUsize>,
     /// It has failed a request; hyper notices that a little later than the request does.
@@ -72,11 +72,14 @@ impl Slot {
         let slot = Arc::new(Self {
             sender,
             shared_since: OnceLock::new(),
-            open: AtomicUsize::new(1),
+            open: Gauge::default(),
             limit: Arc::new(AtomicUsize::new(MOST)),
             lost: AtomicBool::new(false),
         });
-        let first = Place(Arc::clone(&slot));
+        let first = Place {
+            _open: slot.open.enter(),
+            slot: Arc::clone(&slot),
+        };
         let limit = Arc::clone(&slot.limit);
         tokio::spawn(drive(connection, nudge, limit, || settled(slot)));
         Ok(first)
@@ -89,7 +92,7 @@ impl Slot {
 
     /// Whether no request is on it.
     pub(super) fn is_idle(&self) -> bool {
-        self.open.load(Ordering::Relaxed) == 0
+        self.open.count() == 0
     }
 
     /// Lets others have places from now on.
@@ -108,12 +111,12 @@ impl Slot {
         since.is_some_and(|since| now.duration_since(*since) >= SERVES_FOR)
     }
 
-    /// A place for a request, if one is free. Callers hold the lock of the list of slots, or the last would go twice.
+    /// A place for a request, if one is free.
     pub(super) fn place(self: &Arc<Self>) -> Option<Place> {
-        let free = self.open.load(Ordering::Relaxed) < self.limit.load(Ordering::Relaxed);
-        free.then(|| {
-            self.open.fetch_add(1, Ordering::Relaxed);
-            Place(Arc::clone(self))
+        let counted = self.open.enter_below(self.limit.load(Ordering::Relaxed))?;
+        Some(Place {
+            slot: Arc::clone(self),
+            _open: counted,
         })
     }
 }
@@ -121,7 +124,7 @@ impl Slot {
 impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Slot")
-            .field("open", &self.open)
+            .field("open", &self.open.count())
             .field("limit", &self.limit)
             .finish_non_exhaustive()
     }
@@ -129,7 +132,11 @@ impl fmt::Debug for Slot {
 
 /// The right to one request on a connection; it is free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Place(Arc<Slot>);
+pub(super) struct Place {
+    slot: Arc<Slot>,
+    /// What counts the request.
+    _open: GaugeGuard,
+}
 
 impl Place {
     /// Sends the request and waits for the response head. `started`: when the request set out, before which a
@@ -138,7 +145,7 @@ impl Place {
     /// # Errors
     /// [`Fault::Stale`] where a reused connection was lost, or the backend says that it has not looked at the request.
     pub(super) async fn exchange(self, request: UpstreamRequest, started: Instant) -> Result<Reply, Fault> {
-        let mut sender = self.0.sender.clone();
+        let mut sender = self.slot.sender.clone();
         match sender.send_request(request.for_http2()).await {
             Ok(response) => Ok(self.reply(response)),
             Err(error) => Err(self.fault(&error, started)),
@@ -161,22 +168,16 @@ impl Place {
             .and_then(|source| source.downcast_ref::<h2::Error>());
         let of_stream = cause.is_some_and(h2::Error::is_reset);
         if !of_stream {
-            self.0.lost.store(true, Ordering::Relaxed);
+            self.slot.lost.store(true, Ordering::Relaxed);
         }
         if cause.is_some_and(h2::Error::is_library) {
             return Fault::Garbled(described(error));
         }
         let refused = cause.and_then(h2::Error::reason) == Some(h2::Reason::REFUSED_STREAM);
-        if (refused || !of_stream) && !self.0.is_since(started) {
+        if (refused || !of_stream) && !self.slot.is_since(started) {
             return Fault::Stale;
         }
         Fault::Reset(described(error))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -30,7 +30,8 @@ impl Outbox {
     /// The room for a head of up to `length` bytes: nothing may be waiting.
     pub(crate) fn head(&mut self, length: usize) -> &mut Vec<u8> {
         debug_assert!(self.rest.is_empty(), "a head goes before what it is the head of");
-        self.front.reserve(length);
+        // A power of two: the allocator knows without a look that such a block is aligned.
+        self.front.reserve(length.next_power_of_two());
         &mut self.front
     }
 

@@ -140,8 +140,14 @@ function row(one) {
     open ? why(one, id) : null);
 }
 
+/** What ended an attempt by no fault of its backend is neither well nor down. */
+function levelOf(attempt) {
+  if (attempt.class === 'ok') return 'ok';
+  return ['client_gone', 'overtaken'].includes(attempt.class) ? 'off' : 'down';
+}
+
 function mark(attempt) {
-  const level = attempt.class === 'ok' ? 'ok' : attempt.class === 'client_gone' ? 'off' : 'down';
+  const level = levelOf(attempt);
   return el('i', { class: 'mark', 'data-level': level }, icon({ ok: 'ok', off: 'off', down: 'bad' }[level]));
 }
 
@@ -206,7 +212,7 @@ function skips(one) {
 }
 
 function step(attempt, n) {
-  const level = attempt.class === 'ok' ? 'ok' : attempt.class === 'client_gone' ? 'off' : 'down';
+  const level = levelOf(attempt);
   const status = attempt.status ? ` ${attempt.status}` : '';
   return el('li', { key: `a${n}`, 'data-level': level },
     el('span', { class: 'pill', 'data-level': level }, icon({ ok: 'ok', off: 'off', down: 'bad' }[level]), `${attempt.class}${status}`),

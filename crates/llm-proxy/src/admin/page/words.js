@@ -117,6 +117,7 @@ export function cameTo({ class: name, kind, status }) {
     case 'unsupported':
     case 'conflict': return `refused the request${said}`;
     case 'midstream': return 'broke the stream off';
+    case 'overtaken': return 'was silent, and another asked beside it answered first';
     case 'client_gone': return 'was left by the client';
     default: return `came to “${name}”${said}`;
   }

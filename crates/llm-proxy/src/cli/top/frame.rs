@@ -173,11 +173,12 @@ fn backends(board: &Board, width: usize, now: Instant) -> Vec<Line> {
     table(&COLUMNS, all.iter().map(row).collect(), width)
 }
 
-/// The share of its attempts that answered. What a client's leaving ended says nothing of it.
+/// The share of its attempts that answered. What a client's leaving or another's answer ended says nothing of it.
 fn success(stretch: &Stretch<'_>, backend: &str) -> String {
     let attempts = |labels: &[(&str, &str)]| stretch.more("llm_proxy_attempts_total", labels);
     let own = ("backend", backend);
-    let all = attempts(&[own]) - attempts(&[own, ("class", "client_gone")]);
+    let cut = |class| attempts(&[own, ("class", class)]);
+    let all = attempts(&[own]) - cut("client_gone") - cut("overtaken");
     if all < 0.5 {
         return "-".to_owned();
     }

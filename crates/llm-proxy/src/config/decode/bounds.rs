@@ -3,7 +3,9 @@
 use crate::config::fields::bounds::{
     CONCURRENCY, HEADERS, LIMITS, OVERRIDES, RATE, RATE_LIMIT, STREAM, TIMEOUT,
 };
-use crate::config::types::{Concurrency, Limits, Rate, RateLimits, Stream, TimeoutOverrides, Timeouts};
+use crate::config::types::{
+    Concurrency, Limits, NEVER, Rate, RateLimits, Stream, TimeoutOverrides, Timeouts,
+};
 use crate::config::view::View;
 
 pub(super) fn timeouts(top: &View<'_>) -> Timeouts {
@@ -14,6 +16,7 @@ pub(super) fn timeouts(top: &View<'_>) -> Timeouts {
         first_byte: timeout.duration("first_byte"),
         idle: timeout.duration("idle"),
         total: timeout.duration("total"),
+        hedge_after: timeout.duration_or_never("hedge_after").unwrap_or(NEVER),
         min_rate: timeout.int("min_rate").unwrap_or(0),
         min_rate_window: timeout.duration("min_rate_window"),
     }
@@ -27,6 +30,7 @@ pub(super) fn overrides(item: &View<'_>) -> TimeoutOverrides {
         first_byte: timeout.maybe_duration("first_byte"),
         idle: timeout.maybe_duration("idle"),
         total: timeout.maybe_duration("total"),
+        hedge_after: timeout.duration_or_never("hedge_after"),
         min_rate: timeout.int("min_rate"),
         min_rate_window: timeout.maybe_duration("min_rate_window"),
     }

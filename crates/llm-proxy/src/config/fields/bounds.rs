@@ -12,6 +12,9 @@ const RATE_ABOUT: &str = "The slowest that an answer may come, in bytes a second
                           could still give it: JSON until it is all there, a stream for `min_rate_window` from its first \
                           content on, unless it has kept the pace before. What is slower counts as silence. 0: any pace \
                           will do.";
+const HEDGE_ABOUT: &str = "After so long without content somebody else is asked beside, and whoever has something to say \
+                           first answers; the other is cancelled. It costs up to one attempt more, of `max_attempts` and \
+                           of the retry budget, and what the backend that is cancelled charges.";
 const RATE_WINDOW_ABOUT: &str = "Over how long `min_rate` is measured.";
 /// A rate in bytes a second; 0: none.
 const RATE_KIND: Kind = Kind::Int(0, u32::MAX as i64);
@@ -31,6 +34,7 @@ pub(crate) static TIMEOUT: Section = Section {
         field("first_byte", Kind::Timeout, Value("120s"), FIRST_BYTE_ABOUT),
         field("idle", Kind::Timeout, Value("90s"), IDLE_ABOUT),
         field("total", Kind::Timeout, Value("30m"), TOTAL_ABOUT),
+        field("hedge_after", Kind::TimeoutOrOff, Value("off"), HEDGE_ABOUT),
         field("min_rate", RATE_KIND, Value("0"), RATE_ABOUT),
         field("min_rate_window", Kind::Timeout, Value("5s"), RATE_WINDOW_ABOUT),
     ],
@@ -45,6 +49,7 @@ pub(crate) static OVERRIDES: Section = Section {
         field("first_byte", Kind::Timeout, Nothing, FIRST_BYTE_ABOUT),
         field("idle", Kind::Timeout, Nothing, IDLE_ABOUT),
         field("total", Kind::Timeout, Nothing, TOTAL_ABOUT),
+        field("hedge_after", Kind::TimeoutOrOff, Nothing, HEDGE_ABOUT),
         field("min_rate", RATE_KIND, Nothing, RATE_ABOUT),
         field("min_rate_window", Kind::Timeout, Nothing, RATE_WINDOW_ABOUT),
     ],

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// A time that never comes.
+pub const NEVER: Duration = Duration::MAX;
+
 /// The clocks of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
@@ -16,6 +19,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// All of it.
     pub total: Duration,
+    /// After so long without content somebody else is asked beside; [`NEVER`]: nobody is.
+    pub hedge_after: Duration,
     /// The slowest that an answer may come while it is held back, in bytes a second; 0: at any pace.
     pub min_rate: u32,
     /// Over how long that is measured.
@@ -33,6 +38,8 @@ pub struct TimeoutOverrides {
     pub idle: Option<Duration>,
     /// All of it.
     pub total: Option<Duration>,
+    /// After so long without content somebody else is asked beside.
+    pub hedge_after: Option<Duration>,
     /// The slowest that an answer may come while it is held back.
     pub min_rate: Option<u32>,
     /// Over how long that is measured.
@@ -49,6 +56,7 @@ impl Timeouts {
             first_byte: over.first_byte.unwrap_or(self.first_byte),
             idle: over.idle.unwrap_or(self.idle),
             total: over.total.unwrap_or(self.total),
+            hedge_after: over.hedge_after.unwrap_or(self.hedge_after),
             min_rate: over.min_rate.unwrap_or(self.min_rate),
             min_rate_window: over.min_rate_window.unwrap_or(self.min_rate_window),
         }

@@ -19,7 +19,7 @@ use ipnet::IpNet;
 use crate::base::Secret;
 
 pub use backends::{Auth, Backend, ClientTls, HttpVersion, OnDisconnect, OutboundProxy, Protocol};
-pub use bounds::{Concurrency, Limits, Rate, RateLimits, Stream, TimeoutOverrides, Timeouts};
+pub use bounds::{Concurrency, Limits, NEVER, Rate, RateLimits, Stream, TimeoutOverrides, Timeouts};
 pub use clients::{Admin, ApiKey, Budget, Listen, Period, ServerTls};
 pub use failure::{Detection, ErrorMap, Fallback, StatusPattern, TextPattern, Trip, WhenAllCooling};
 pub use logging::{Bodies, Ledger, LedgerAt, LogFile, LogFormat, Logging, Mask, Rotate};

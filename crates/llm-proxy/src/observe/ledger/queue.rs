@@ -16,7 +16,7 @@ const MAX_WAITING: usize = 50_000;
 /// How many are written together at most.
 const BATCH: usize = 2_000;
 /// As many do not wait for more.
-const ENOUGH: usize = 500;
+const ENOUGH: usize = 1_000;
 /// How long rows gather before they are written together.
 const GATHER: Duration = Duration::from_millis(200);
 

@@ -4,7 +4,9 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, Statement, ToSql, Transaction, TransactionBehavior, params,
+};
 
 use super::row::{Row, millis};
 use super::store::{Batch, Hope, Store, Trouble, VERSION, shown};
@@ -35,6 +37,9 @@ CREATE TABLE llm_proxy_days (
 
 const INSERT: &str = "INSERT INTO llm_proxy_requests VALUES \
                       (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21)";
+
+/// The parameter that is the same in all rows of a program.
+const NODE: usize = 21;
 
 const ADD: &str = "INSERT INTO llm_proxy_days VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)
 ON CONFLICT (day, key, backend, model) DO UPDATE SET
@@ -127,8 +132,11 @@ impl Store for Sqlite {
     fn write(&mut self, batch: &Batch) -> Result<(), Trouble> {
         self.change(|transaction, node| {
             let mut insert = transaction.prepare_cached(INSERT)?;
+            insert.raw_bind_parameter(NODE, node)?;
+            let mut last = None;
             for row in &batch.rows {
-                add_row(&mut insert, row, node)?;
+                add_row(&mut insert, row, last)?;
+                last = Some(row);
             }
             let mut add = transaction.prepare_cached(ADD)?;
             for (whose, sum) in batch.sums().iter() {
@@ -178,34 +186,54 @@ impl Store for Sqlite {
     }
 }
 
-fn add_row(insert: &mut rusqlite::CachedStatement<'_>, row: &Row, node: &str) -> rusqlite::Result<()> {
-    let usage = &row.usage;
+/// Inserts a row behind that one.
+fn add_row(insert: &mut Statement<'_>, row: &Row, last: Option<&Row>) -> rusqlite::Result<()> {
     let count = |number: Option<u64>| number.map(u64::cast_signed);
-    let attempts = i64::try_from(row.attempts).unwrap_or(i64::MAX);
-    insert.execute(params![
-        row.millis(),
-        row.request_id,
-        row.key.as_deref(),
-        row.alias.as_deref(),
-        row.backend.as_deref(),
-        row.model.as_deref(),
-        row.dialect.name(),
-        row.status,
-        row.class,
-        attempts,
-        count(usage.input),
-        count(usage.output),
-        count(usage.cache_read),
-        count(usage.cache_write),
-        count(usage.reasoning),
-        count(row.cost.map(crate::base::Cost::nanos)),
-        row.first_byte.map(super::row::milliseconds),
-        super::row::milliseconds(row.elapsed),
-        row.cancelled,
-        row.generation.cast_signed(),
-        node,
-    ])?;
+    insert.raw_bind_parameter(1, row.millis())?;
+    insert.raw_bind_parameter(2, &row.request_id)?;
+    let mut bind = Bind { insert, row, last };
+    bind.changed(3, |row| row.key.as_deref())?;
+    bind.changed(4, |row| row.alias.as_deref())?;
+    bind.changed(5, |row| row.backend.as_deref())?;
+    bind.changed(6, |row| row.model.as_deref())?;
+    bind.changed(7, |row| row.dialect.name())?;
+    bind.changed(8, |row| row.status)?;
+    bind.changed(9, |row| row.class)?;
+    bind.changed(10, |row| i64::try_from(row.attempts).unwrap_or(i64::MAX))?;
+    bind.changed(11, |row| count(row.usage.input))?;
+    bind.changed(12, |row| count(row.usage.output))?;
+    bind.changed(13, |row| count(row.usage.cache_read))?;
+    bind.changed(14, |row| count(row.usage.cache_write))?;
+    bind.changed(15, |row| count(row.usage.reasoning))?;
+    bind.changed(16, |row| count(row.cost.map(crate::base::Cost::nanos)))?;
+    bind.changed(17, |row| row.first_byte.map(super::row::milliseconds))?;
+    bind.changed(18, |row| super::row::milliseconds(row.elapsed))?;
+    bind.changed(19, |row| row.cancelled)?;
+    bind.changed(20, |row| row.generation.cast_signed())?;
+    insert.raw_execute()?;
     Ok(())
+}
+
+/// Binds a row's columns. Rows of a batch have most of them in common, and SQLite keeps what is bound: only the others are
+/// bound anew.
+struct Bind<'a, 's, 'c> {
+    insert: &'a mut Statement<'s>,
+    row: &'c Row,
+    last: Option<&'c Row>,
+}
+
+impl<'c> Bind<'_, '_, 'c> {
+    fn changed<T: ToSql + PartialEq>(
+        &mut self,
+        at: usize,
+        of: impl Fn(&'c Row) -> T,
+    ) -> rusqlite::Result<()> {
+        let value = of(self.row);
+        if self.last.is_some_and(|last| of(last) == value) {
+            return Ok(());
+        }
+        self.insert.raw_bind_parameter(at, value)
+    }
 }
 
 /// Opens the file to write: made where it is not there, for its owner's eyes alone, and brought to the schema of this

@@ -130,3 +130,60 @@ fn what_waits_is_bounded_and_what_is_too_much_is_counted() {
     assert_eq!(queue.closed(), 48_000);
     assert_eq!((queue.state().pending, queue.dropped()), (0, 48_010));
 }
+
+/// All columns of all rows that are in that file, in their order.
+fn table(folder: &Folder) -> Vec<Vec<rusqlite::types::Value>> {
+    let file = rusqlite::Connection::open(folder.file()).unwrap();
+    let mut query = file
+        .prepare("SELECT * FROM llm_proxy_requests ORDER BY rowid")
+        .unwrap();
+    let columns = 0..query.column_count();
+    let rows = query.query_map([], |row| columns.clone().map(|at| row.get(at)).collect());
+    rows.unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn a_row_is_the_same_whichever_rows_are_written_with_it() {
+    let nothing = Row {
+        at: SystemTime::UNIX_EPOCH + Duration::from_secs(1),
+        key: None,
+        request_id: "other".to_owned(),
+        usage: Usage::default(),
+        cost: None,
+        ..row("team", 1)
+    };
+    let all = Row {
+        alias: Some(Arc::from("alias")),
+        backend: Some(Arc::from("backend")),
+        model: Some(Arc::from("model")),
+        dialect: llm_dialect::Dialect::Messages,
+        status: 502,
+        class: Some("server"),
+        cancelled: true,
+        attempts: 3,
+        usage: Usage {
+            input: Some(5),
+            output: Some(4),
+            cache_read: Some(3),
+            cache_write: Some(2),
+            cache_write_1h: None,
+            reasoning: Some(1),
+        },
+        first_byte: Some(Duration::from_millis(7)),
+        elapsed: Duration::from_millis(8),
+        generation: 9,
+        ..row("team", 1)
+    };
+    let rows = [&all, &nothing, &nothing, &all, &row("other", 2), &all].map(Clone::clone);
+    let (together, alone) = (Folder::new(), Folder::new());
+    let mut store = Sqlite::writer(&together.file());
+    store.write(&batch(rows.to_vec())).unwrap();
+    let mut store = Sqlite::writer(&alone.file());
+    for row in rows {
+        store.write(&batch(vec![row])).unwrap();
+    }
+    let rows = table(&together);
+    assert_eq!(rows.len(), 6);
+    assert!(rows[0].iter().all(|value| *value != rusqlite::types::Value::Null));
+    assert_eq!(rows, table(&alone));
+}

@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::head::Manner;
 use crate::base::clock;
+use crate::pipeline::Standings;
 use crate::wire::{self, Outbox};
 
 /// What a head has besides its headers, at most.
@@ -38,7 +39,7 @@ pub(super) enum Framing {
 /// and whether another request may follow.
 pub(super) fn put_head(
     out: &mut Outbox,
-    (status, headers): (StatusCode, &HeaderMap),
+    (status, headers, standings): (StatusCode, &HeaderMap, Option<Standings>),
     length: Option<u64>,
     manner: Manner,
 ) -> (Framing, bool) {
@@ -49,18 +50,26 @@ pub(super) fn put_head(
         None => Framing::ToTheEnd,
     };
     let keeps = manner.keeps && framing != Framing::ToTheEnd && !says_close(headers);
-    let head = out.head(LINES + room(headers) + BEHIND);
+    let said = standings.map_or(0, |_| Standings::ROOM);
+    let head = out.head(LINES + room(headers) + said + BEHIND);
     let mut add = |part: &[u8]| head.extend_from_slice(part);
     add(if manner.latest { b"HTTP/1.1 " } else { b"HTTP/1.0 " });
     add(status.as_str().as_bytes());
     add(b" ");
     add(status.canonical_reason().unwrap_or("-").as_bytes());
     add(b"\r\n");
-    for (name, value) in headers.iter().filter(|(name, _)| !OURS.contains(name)) {
-        add(name.as_str().as_bytes());
+    let mut line = |name: &str, value: &[u8]| {
+        add(name.as_bytes());
         add(b": ");
-        add(value.as_bytes());
+        add(value);
         add(b"\r\n");
+    };
+    let ours = |name| OURS.contains(name) || standings.is_some_and(|standings| standings.has(name));
+    for (name, value) in headers.iter().filter(|(name, _)| !ours(name)) {
+        line(name.as_str(), value.as_bytes());
+    }
+    if let Some(standings) = standings {
+        standings.each(line);
     }
     match (framing, length) {
         (Framing::Chunked, _) => add(b"transfer-encoding: chunked\r\n"),

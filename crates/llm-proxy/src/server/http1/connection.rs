@@ -159,7 +159,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<'_, I> {
             keeps: false,
             bare: false,
         };
-        answer::put_head(&mut self.out, (status, &HeaderMap::new()), Some(0), manner);
+        answer::put_head(&mut self.out, (status, &HeaderMap::new(), None), Some(0), manner);
     }
 
     /// Polls the answer until it is there, and hands it what it wants of the body.
@@ -189,8 +189,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<'_, I> {
         };
         let (head, mut content) = response.into_parts();
         let length = content.size_hint().exact();
-        let (mut framing, keeps) =
-            answer::put_head(&mut self.out, (head.status, &head.headers), length, manner);
+        let said = (head.status, &head.headers, content.standings());
+        let (mut framing, keeps) = answer::put_head(&mut self.out, said, length, manner);
         drop(head);
         poll_fn(|cx| self.poll_deliver(&mut content, &mut framing, cx)).await?;
         Ok(keeps && !self.signals.wants_close())

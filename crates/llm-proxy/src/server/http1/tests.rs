@@ -573,7 +573,7 @@ fn an_answer_is_framed_as_its_client_understands_it() {
     for (status, length, manner, framing, keeps, line) in ANSWERS.iter().copied() {
         let (mut out, status) = (Outbox::default(), StatusCode::from_u16(status).unwrap());
         let headers = HeaderMap::from_iter([(http::header::CONTENT_LENGTH, HeaderValue::from_static("77"))]);
-        let framed = answer::put_head(&mut out, (status, &headers), length, manner);
+        let framed = answer::put_head(&mut out, (status, &headers, None), length, manner);
         let text = String::from_utf8(out.head(0).clone()).unwrap();
         assert_eq!(framed, (framing, keeps), "{text}");
         assert!(

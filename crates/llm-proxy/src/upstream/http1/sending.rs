@@ -1,7 +1,6 @@
 //! A request as bytes.
 
-use http::HeaderMap;
-
+use crate::upstream::Lines;
 use crate::upstream::request::UpstreamRequest;
 use crate::wire::{Outbox, SHORT};
 
@@ -17,7 +16,7 @@ pub(super) fn put(request: UpstreamRequest, out: &mut Outbox) {
 }
 
 /// How many bytes a head takes, at most.
-fn room(target: &str, headers: &HeaderMap) -> usize {
+fn room(target: &str, headers: &Lines) -> usize {
     const LINES: usize = "POST  HTTP/1.1\r\ncontent-length: 18446744073709551615\r\n\r\n".len();
     const LINE: usize = ": \r\n".len();
     let headers = headers
@@ -27,12 +26,12 @@ fn room(target: &str, headers: &HeaderMap) -> usize {
 }
 
 /// What a head is made of cannot hold an end of line: its types see to that.
-fn write_head(head: &mut Vec<u8>, target: &str, headers: &HeaderMap, length: u64) {
+fn write_head(head: &mut Vec<u8>, target: &str, headers: &Lines, length: u64) {
     let mut add = |part: &[u8]| head.extend_from_slice(part);
     add(b"POST ");
     add(target.as_bytes());
     add(b" HTTP/1.1\r\n");
-    for (name, value) in headers {
+    for (name, value) in headers.iter() {
         add(name.as_str().as_bytes());
         add(b": ");
         add(value.as_bytes());

@@ -113,7 +113,7 @@ fn request(body: Vec<Bytes>) -> UpstreamRequest {
         scheme: Scheme::HTTP,
         authority: Authority::from_static("backend"),
         target: PathAndQuery::from_static("/v1/messages?beta=true"),
-        headers,
+        headers: headers.into(),
         body: Chain::new(body),
     }
 }

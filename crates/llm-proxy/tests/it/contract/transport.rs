@@ -154,6 +154,27 @@ async fn http2_with_prior_knowledge_is_spoken_on_the_plain_listener() {
 }
 
 #[tokio::test]
+async fn l14_over_http2_too_an_answer_says_how_its_limits_stand_and_not_those_of_its_backend() {
+    let pair = Pair::start().await;
+    pair.openai
+        .always(Answer::healthy().header("x-ratelimit-remaining-requests", "77777"));
+    let top = "rate_limit: {per_model: {m: {rpm: 3}}}";
+    let proxy = Proxy::start(&format!("{top}\n{}", pair.yaml())).await;
+    let mut sender = over_http2(Box::new(TcpStream::connect(proxy.address()).await.unwrap())).await;
+    let (path, body) = &calls("m", false)[0];
+    let response = sender
+        .send_request(post(path, body, Version::HTTP_2))
+        .await
+        .unwrap();
+    let all = |name| response.headers().get_all(name).iter().collect::<Vec<_>>();
+    assert_eq!(all("x-ratelimit-limit-requests"), ["3"]);
+    assert_eq!(all("x-ratelimit-remaining-requests"), ["2"]);
+    assert_eq!(answered(response).await.0, 200);
+    proxy.sent(1);
+    proxy.finish().await;
+}
+
+#[tokio::test]
 async fn x08_the_reset_of_one_http2_stream_ends_its_backend_connection_alone() {
     let pair = Pair::start().await;
     let endless = Answer::healthy()

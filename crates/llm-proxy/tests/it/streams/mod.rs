@@ -5,6 +5,7 @@ mod bytes;
 mod commit;
 mod early;
 mod flow;
+mod hedge;
 mod pace;
 mod sizes;
 mod stalled;
