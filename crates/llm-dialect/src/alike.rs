@@ -127,7 +127,8 @@ impl Kind {
 mod tests {
     use super::*;
 
-    const EVENT: &str = r#"{"n":7,"words":"a","pad":"x","é":1}"#;
+    // A static has one address, which `words` looks parts up by; a constant may have several.
+    static EVENT: &str = r#"{"n":7,"words":"a","pad":"x","é":1}"#;
 
     /// What is found in an event after [`EVENT`] was kept.
     fn words(event: &[u8]) -> Option<String> {

@@ -200,7 +200,7 @@ impl AnswerBody {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Next::Sign(sign)) => Poll::Ready(Piece::Bytes(sign)),
                 Poll::Ready(Next::Answer(body)) => {
-                    *self = body;
+                    *self = *body;
                     return self.next_frame(cx);
                 }
             },

@@ -80,13 +80,13 @@ pub(super) enum Next {
     /// A sign of life.
     Sign(Bytes),
     /// The answer, or the error in its place.
-    Answer(AnswerBody),
+    Answer(Box<AnswerBody>),
 }
 
 impl Waiting {
     pub(super) fn poll(&mut self, cx: &mut Task<'_>) -> Poll<Next> {
         if let Poll::Ready(body) = self.answer.as_mut().poll(cx) {
-            return Poll::Ready(Next::Answer(body));
+            return Poll::Ready(Next::Answer(Box::new(body)));
         }
         if let Some(timer) = &mut self.timer {
             ready!(timer.as_mut().poll(cx));

@@ -179,7 +179,7 @@ mod tests {
         ] {
             let mut written = Vec::new();
             span(Duration::from_millis(milliseconds), |text| {
-                written.extend_from_slice(text)
+                written.extend_from_slice(text);
             });
             assert_eq!(written, text.as_bytes(), "{milliseconds} ms");
         }
