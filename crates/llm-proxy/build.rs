@@ -1,5 +1,10 @@
 //! Tells the program which commit it is built from, for `--version`, and the linker in which order functions lie.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "cargo tells a build script all by variables"
+)]
+
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, Write};
