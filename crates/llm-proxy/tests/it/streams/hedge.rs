@@ -7,8 +7,8 @@ use llm_sim::Answer;
 use serde_json::{Value, json};
 
 use super::flow::open;
-use crate::support::hand::Held;
-use crate::support::{Client, Hand, Proxy, Rig, Tongue, rig, within};
+use super::pace::{answers, two};
+use crate::support::{Client, Proxy, Rig, Tongue, within};
 
 /// Sooner than any test can move a backend by hand.
 const SOON: &str = "timeout: {hedge_after: 20ms}\n";
@@ -18,21 +18,6 @@ const LATE: &str = "timeout: {hedge_after: 100s}\n";
 const BROKEN: &str = "HTTP/1.1 500 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 /// The caller's own fault.
 const REFUSED: &str = "HTTP/1.1 400 No\r\ncontent-length: 0\r\n\r\n";
-
-/// Two backends that are moved by hand, the first one asked first.
-async fn two(tongue: Tongue, top: &str) -> ([Hand; 2], Proxy) {
-    let hands = [Hand::start().await, Hand::start().await];
-    let twist = rig::Twist { a: "", top };
-    let config = rig::config(tongue, (&hands[0].url(), &hands[1].url()), twist);
-    (hands, Proxy::start(&config).await)
-}
-
-/// Answers with a whole stream, at once.
-async fn answers(held: &mut Held, tongue: Tongue) {
-    held.begin().await;
-    held.say(&tongue.whole(3).concat()).await;
-    held.end().await;
-}
 
 /// What the proxy counted of attempts beside others.
 async fn hedges(proxy: &Proxy) -> u64 {
@@ -57,7 +42,7 @@ async fn c24_where_the_first_is_silent_another_is_asked_beside_it_and_answers() 
         let ([a, b], proxy) = two(tongue, SOON).await;
         let mut asked = open(tongue, &proxy).await;
         let mut silent = a.take().await;
-        answers(&mut b.take().await, tongue).await;
+        answers(&mut b.take().await, tongue, 3).await;
         let reply = within("the end", asked.rest()).await.expect(200);
         assert_eq!(reply.text(), tongue.whole(3).concat(), "{tongue:?}");
         assert_eq!(reply.header("x-llm-proxy-backend"), "b");
@@ -92,7 +77,7 @@ async fn c24_the_first_may_still_win() {
         // Pings and a head are no content: they do not decide.
         second.begin().await;
         second.say(": ping\n\n").await;
-        answers(&mut first, tongue).await;
+        answers(&mut first, tongue, 3).await;
         let reply = within("the end", asked.rest()).await.expect(200);
         assert_eq!(reply.text(), tongue.whole(3).concat(), "{tongue:?}");
         assert_eq!(reply.header("x-llm-proxy-backend"), "a");
@@ -119,7 +104,7 @@ async fn c24_whichever_fails_the_other_is_waited_for() {
             };
             fails.raw(BROKEN).await;
             within("the failed one is let go", fails.gone()).await;
-            answers(speaks, tongue).await;
+            answers(speaks, tongue, 3).await;
             let reply = within("the end", asked.rest()).await.expect(200);
             assert_eq!(reply.text(), tongue.whole(3).concat(), "{tongue:?}");
             let [failed, spoke] = if first_fails { ["a", "b"] } else { ["b", "a"] };
@@ -195,13 +180,13 @@ async fn c24_who_answers_or_fails_in_time_is_asked_alone() {
     for tongue in Tongue::ALL {
         let ([a, b], proxy) = two(tongue, LATE).await;
         let mut asked = open(tongue, &proxy).await;
-        answers(&mut a.take().await, tongue).await;
+        answers(&mut a.take().await, tongue, 3).await;
         let reply = within("the end", asked.rest()).await.expect(200);
         assert_eq!(reply.header("x-llm-proxy-attempts"), "1");
         // A failure falls back as ever.
         let mut asked = open(tongue, &proxy).await;
         a.take().await.raw(BROKEN).await;
-        answers(&mut b.take().await, tongue).await;
+        answers(&mut b.take().await, tongue, 3).await;
         within("the end", asked.rest()).await.expect(200);
         assert_eq!(hedges(&proxy).await, 0, "{tongue:?}");
         proxy.finish().await;
@@ -254,14 +239,14 @@ async fn c24_a_conversation_moves_to_whoever_answered() {
         client.open("POST", tongue.path(), request.as_bytes()).await
     };
     let mut asked = ask().await;
-    answers(&mut a.take().await, tongue).await;
+    answers(&mut a.take().await, tongue, 3).await;
     within("the end", asked.rest()).await.expect(200);
     let mut asked = ask().await;
     let _silent = a.take().await;
-    answers(&mut b.take().await, tongue).await;
+    answers(&mut b.take().await, tongue, 3).await;
     within("the end", asked.rest()).await.expect(200);
     let mut asked = ask().await;
-    answers(&mut b.take().await, tongue).await;
+    answers(&mut b.take().await, tongue, 3).await;
     let reply = within("the end", asked.rest()).await.expect(200);
     assert_eq!(reply.header("x-llm-proxy-attempts"), "1");
     proxy.finish().await;

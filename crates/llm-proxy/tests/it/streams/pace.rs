@@ -12,7 +12,7 @@ const QUICK: &str = "timeout: {min_rate: 2000, min_rate_window: 500ms}\n";
 const LONG: &str = "timeout: {min_rate: 10, min_rate_window: 100s}\n";
 
 /// Two backends that are moved by hand, the first one asked first.
-async fn two(tongue: Tongue, top: &str) -> ([Hand; 2], Proxy) {
+pub(super) async fn two(tongue: Tongue, top: &str) -> ([Hand; 2], Proxy) {
     let hands = [Hand::start().await, Hand::start().await];
     let twist = rig::Twist { a: "", top };
     let config = rig::config(tongue, (&hands[0].url(), &hands[1].url()), twist);
@@ -20,7 +20,7 @@ async fn two(tongue: Tongue, top: &str) -> ([Hand; 2], Proxy) {
 }
 
 /// Answers with a whole stream, at once.
-async fn answers(mut held: Held, tongue: Tongue, words: usize) {
+pub(super) async fn answers(held: &mut Held, tongue: Tongue, words: usize) {
     held.begin().await;
     held.say(&tongue.whole(words).concat()).await;
     held.end().await;
@@ -39,7 +39,7 @@ async fn s19_a_stream_that_trickles_is_left_for_another_and_nobody_sees_a_word_o
         let mut slow = a.take().await;
         slow.begin().await;
         slow.say(&tongue.begun(1).concat()).await;
-        answers(b.take().await, tongue, 3).await;
+        answers(&mut b.take().await, tongue, 3).await;
         let reply = within("the end", asked.rest()).await.expect(200);
         assert_eq!(reply.text(), tongue.whole(3).concat(), "{tongue:?}");
         assert_eq!(reply.header("x-llm-proxy-backend"), "b");
@@ -85,7 +85,7 @@ async fn s19_a_short_answer_is_held_back_no_longer_than_it_takes() {
     for tongue in Tongue::ALL {
         let ([a, _b], proxy) = two(tongue, LONG).await;
         let mut asked = open(tongue, &proxy).await;
-        answers(a.take().await, tongue, 1).await;
+        answers(&mut a.take().await, tongue, 1).await;
         let reply = within("the end", asked.rest()).await.expect(200);
         assert_eq!(reply.text(), tongue.whole(1).concat(), "{tongue:?}");
         proxy.finish().await;
@@ -135,7 +135,7 @@ async fn s19_what_breaks_while_it_is_held_back_is_hidden_by_another() {
                 breaks.say(&error).await;
             }
             drop(breaks);
-            answers(b.take().await, tongue, 3).await;
+            answers(&mut b.take().await, tongue, 3).await;
             let reply = within("the end", asked.rest()).await.expect(200);
             assert_eq!(reply.text(), tongue.whole(3).concat(), "{tongue:?}");
             let record = &proxy.recorded(1).await[0];
