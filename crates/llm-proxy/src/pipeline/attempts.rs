@@ -350,7 +350,11 @@ impl Trail {
         now: Instant,
         draw: impl FnOnce(bool) -> Option<(Chosen, Outgoing)>,
     ) -> Option<(Chosen, Outgoing)> {
-        let drawn = draw(self.repaired).filter(|_| self.may_go_on(ctx, now))?;
+        // Asked before it is drawn: what is drawn is no longer there to fall back to.
+        if !self.may_go_on(ctx, now) {
+            return None;
+        }
+        let drawn = draw(self.repaired)?;
         self.alias.budget.lock().take(now).then_some(drawn)
     }
 

@@ -251,3 +251,16 @@ async fn c24_a_conversation_moves_to_whoever_answered() {
     assert_eq!(reply.header("x-llm-proxy-attempts"), "1");
     proxy.finish().await;
 }
+
+#[tokio::test]
+async fn c24_what_could_not_be_paid_for_beside_is_still_there_to_fall_back_to() {
+    let tongue = Tongue::Chat;
+    let rig = Rig::top(tongue, &format!("{SOON}fallback: {{retry_budget: 0}}\n")).await;
+    rig.a
+        .always(Answer::status(500).head_delay(Duration::from_millis(1500)));
+    let all = join_all((0..30).map(|_| rig.ask(false))).await;
+    let answered = all.iter().filter(|reply| reply.status == 200).count();
+    // Ten at once beside the silent one; by the time that it fails for the others, ten more may fall back.
+    assert!(answered >= 15, "{answered}");
+    rig.finish().await;
+}
