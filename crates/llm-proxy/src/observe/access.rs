@@ -386,9 +386,9 @@ impl Drop for Entry {
         }
         let logs = &self.access.logs;
         if self.kind == Kind::Logged {
-            logs.line(|form| match form {
-                Form::Json => line.json(),
-                Form::Pretty => line.pretty().into_bytes(),
+            logs.line(|form, out| match form {
+                Form::Json => line.write_json(out),
+                Form::Pretty => out.push_str(&line.pretty()),
             });
         }
         if let Some(bodies) = self.bodies.take() {

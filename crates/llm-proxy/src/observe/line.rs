@@ -69,19 +69,26 @@ impl<'a> Line<'a> {
         self.class != of_its_own && (self.class.is_some() || self.status >= 400)
     }
 
-    /// The same as [`json`](Self::json), as a value.
+    /// The line of programs, as a value.
     pub(super) fn value(&self) -> Value {
-        serde_json::from_slice(&self.json()).unwrap_or_default()
+        serde_json::from_str(&self.json()).unwrap_or_default()
     }
 
-    /// One JSON object with the fields of the contract (section 7), and a newline.
-    pub(super) fn json(&self) -> Vec<u8> {
+    /// The line of programs.
+    pub(super) fn json(&self) -> String {
+        let mut text = String::new();
+        self.write_json(&mut text);
+        text
+    }
+
+    /// The line of programs, at the end of `text`: one JSON object with the fields of the contract (section 7), and a
+    /// newline.
+    pub(super) fn write_json(&self, text: &mut String) {
         let record = self.record;
-        let mut out = Json {
-            text: String::with_capacity(USUAL),
-        };
+        text.reserve(USUAL);
+        let mut out = Json { text };
         out.text.push_str("{\"time\":\"");
-        push_timestamp(&mut out.text, self.at);
+        push_timestamp(out.text, self.at);
         out.text.push_str("\",\"level\":\"info\",\"msg\":\"request\"");
         out.string(name!("request_id"), Some(&record.request_id));
         if let Some(trace) = &record.trace {
@@ -126,7 +133,6 @@ impl<'a> Line<'a> {
         });
         out.number(name!("generation"), Some(record.generation));
         out.text.push_str("}\n");
-        out.text.into_bytes()
     }
 
     /// One line for eyes.
@@ -190,11 +196,11 @@ impl<'a> Line<'a> {
 }
 
 /// The members of a JSON object in the making, the first of them already there.
-struct Json {
-    text: String,
+struct Json<'a> {
+    text: &'a mut String,
 }
 
-impl Json {
+impl Json<'_> {
     fn string(&mut self, name: &str, value: Option<&str>) {
         self.text.push_str(name);
         match value {
@@ -224,7 +230,7 @@ impl Json {
         match value {
             Some(ip) => {
                 self.text.push('"');
-                address::push(&mut self.text, ip);
+                address::push(self.text, ip);
                 self.text.push('"');
             }
             None => self.text.push_str("null"),
@@ -242,7 +248,7 @@ impl Json {
     fn money(&mut self, name: &str, value: Option<Cost>) {
         self.text.push_str(name);
         let _ = match value {
-            Some(cost) => cost.write(&mut self.text),
+            Some(cost) => cost.write(self.text),
             None => self.text.write_str("null"),
         };
     }
@@ -292,7 +298,7 @@ impl Json {
     }
 }
 
-impl Json {
+impl Json<'_> {
     fn skipped(&mut self, skipped: &[Skipped]) {
         self.text.push_str(",\"skipped\":[");
         for (n, one) in skipped.iter().enumerate() {
@@ -419,11 +425,11 @@ mod tests {
         assert_eq!(line.pretty().matches('\n').count(), 1, "one line for eyes too");
         let json = line.json();
         assert!(
-            !String::from_utf8_lossy(&json).contains('\u{202e}'),
+            !json.contains('\u{202e}'),
             "nothing that turns the text"
         );
-        assert_eq!(json.split(|byte| *byte == b'\n').count() - 1, 1, "one line");
-        let line: Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!(json.matches('\n').count(), 1, "one line");
+        let line: Value = serde_json::from_str(&json).unwrap();
         assert_eq!(line["alias"], hostile);
         assert_eq!(line["attempts"][1]["n"], 2);
         assert_eq!(line["attempts"][0]["ms"], 1.5);
@@ -459,8 +465,8 @@ mod tests {
             ..Record::default()
         };
         let json = Line::of(&record, Duration::ZERO, SystemTime::UNIX_EPOCH).json();
-        assert!(!String::from_utf8_lossy(&json).contains('\u{202e}'));
-        let line: Value = serde_json::from_slice(&json).unwrap();
+        assert!(!json.contains('\u{202e}'));
+        let line: Value = serde_json::from_str(&json).unwrap();
         let model = "\u{202e}m";
         assert_eq!(
             line["skipped"],

@@ -71,12 +71,12 @@ impl<S: Subscriber> Layer<S> for Lines {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let level = *event.metadata().level();
-        self.0.line(|form| fields.line(form, level));
+        self.0.line(|form, out| out.push_str(&fields.line(form, level)));
     }
 }
 
 /// What the log says of itself: so many of its lines could not be written.
-pub(super) fn of_lost(form: Form, lines: u64) -> Vec<u8> {
+pub(super) fn of_lost(form: Form, lines: u64) -> String {
     let mut fields = Fields {
         message: "lines of the log were lost: whoever reads it was too slow, or its disk was full".to_owned(),
         ..Fields::default()
@@ -93,13 +93,13 @@ struct Fields {
 }
 
 impl Fields {
-    fn line(&self, form: Form, level: Level) -> Vec<u8> {
+    fn line(&self, form: Form, level: Level) -> String {
         let mut line = match form {
             Form::Json => self.json(level),
             Form::Pretty => self.pretty(level),
         };
         line.push('\n');
-        line.into_bytes()
+        line
     }
 
     fn json(&self, level: Level) -> String {

@@ -1,6 +1,7 @@
 //! Where all that the program says goes: to standard error, and into files where the config names some.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,14 @@ use super::log::Form;
 pub use super::mask::Mask;
 use super::sink::{SharedMask, Sink};
 use crate::config::types::{self, Config};
+
+/// What a thread keeps for its next line, in bytes: most are shorter.
+const KEPT: usize = 4 * 1024;
+
+thread_local! {
+    /// Where a thread writes its lines, one after another. Whoever logs within a line gets room of its own.
+    static LINE: Cell<String> = const { Cell::new(String::new()) };
+}
 
 /// All outlets of the log.
 #[derive(Debug)]
@@ -79,17 +88,23 @@ impl Logs {
         self.file.reopen();
     }
 
-    /// Takes one line, whose text is made in the forms that are asked for.
-    pub(super) fn line(&self, make: impl Fn(Form) -> Vec<u8>) {
+    /// Takes one line, whose text is written into an empty one in each of the forms that are asked for.
+    pub(super) fn line(&self, make: impl Fn(Form, &mut String)) {
+        let mut line = LINE.try_with(Cell::take).unwrap_or_default();
         let file = self.file.sink();
-        let line = make(self.form);
         if let Some(file) = file {
-            match self.form {
-                Form::Json => file.line(&line),
-                Form::Pretty => file.line(&make(Form::Json)),
-            }
+            make(Form::Json, &mut line);
+            file.line(line.as_bytes());
         }
-        self.stderr.line(&line);
+        if file.is_none() || self.form != Form::Json {
+            line.clear();
+            make(self.form, &mut line);
+        }
+        self.stderr.line(line.as_bytes());
+        line.clear();
+        line.shrink_to(KEPT);
+        // A thread that ends has no lines any more: it takes the room along.
+        let _ = LINE.try_with(|kept| kept.set(line));
     }
 
     /// The keeper of bodies.

@@ -1,7 +1,7 @@
 //! Log files that are done: their names, how many are kept, and their compression, on a thread of its own.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, BufReader};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -18,6 +18,8 @@ const BEHIND: &str = ".log";
 const COMPRESSED: &str = ".gz";
 /// What a compressed file is called until it is whole.
 const UNFINISHED: &str = ".gz.part";
+/// How much of a file is read at a time to compress it, in bytes.
+const PIECE: usize = 128 * 1024;
 /// The form of the time in a name: its length, and where it has what but digits.
 const TIME: &str = "dddd-dd-ddTdd-dd-dd.ddd";
 
@@ -111,7 +113,7 @@ fn tidy(settings: &LogFile) -> io::Result<()> {
 
 /// Compresses a file that nobody writes to any more. The compressed one appears at once and whole.
 fn compress(path: &Path) -> io::Result<()> {
-    let mut file = File::open(path)?;
+    let file = File::open(path)?;
     if file.try_lock().is_err() {
         // Another process has yet to end with it; the next look will find it free.
         return Ok(());
@@ -125,7 +127,7 @@ fn compress(path: &Path) -> io::Result<()> {
         .open(&unfinished)?;
     // Lines repeat each other: the quickest level makes a thirteenth of them, in much less time than the usual one.
     let mut encoder = GzEncoder::new(out, Compression::fast());
-    io::copy(&mut file, &mut encoder)?;
+    io::copy(&mut BufReader::with_capacity(PIECE, &file), &mut encoder)?;
     encoder.finish()?.sync_all()?;
     fs::rename(unfinished, compressed(path))?;
     fs::remove_file(path)

@@ -136,7 +136,7 @@ impl Shared {
         // A closed pipe or a full disk loses lines, never requests.
         let failed = way.put(spare);
         self.dropped.fetch_add(failed, Ordering::Relaxed);
-        if lost > 0 && failed == 0 && way.put(&log::of_lost(way.form, lost)) == 0 {
+        if lost > 0 && failed == 0 && way.put(log::of_lost(way.form, lost).as_bytes()) == 0 {
             lost = 0;
         }
         spare.clear();
