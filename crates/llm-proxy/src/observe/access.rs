@@ -394,10 +394,9 @@ impl Drop for Entry {
         if let Some(bodies) = self.bodies.take() {
             logs.bodies().take(*bodies, || line.value(), told.1);
         }
-        let record = Arc::new(std::mem::take(&mut *self.record));
-        if record.trace.is_some() {
-            self.access.outbox.put(Finished::of(&record, elapsed, at));
+        if self.record.trace.is_some() {
+            self.access.outbox.put(Finished::of(&self.record, elapsed, at));
         }
-        self.access.recent.keep(record, (elapsed, at), told.1);
+        self.access.recent.keep(&mut self.record, (elapsed, at), told.1);
     }
 }

@@ -9,7 +9,7 @@ use super::line::Line;
 /// A request that is over.
 #[derive(Clone, Debug)]
 pub struct Finished {
-    /// All that was noted of it; who tells of the last requests has it too.
+    /// All that was noted of it.
     pub record: Arc<Record>,
     /// What the client got, as its access line says it.
     pub status: u16,
@@ -24,13 +24,13 @@ pub struct Finished {
 }
 
 impl Finished {
-    pub(super) fn of(record: &Arc<Record>, elapsed: Duration, at: SystemTime) -> Self {
+    pub(super) fn of(record: &Record, elapsed: Duration, at: SystemTime) -> Self {
         let line = Line::of(record, elapsed, at);
         Self {
             status: line.status,
             class: line.class,
             failed: line.is_failure(),
-            record: Arc::clone(record),
+            record: Arc::new(record.clone()),
             elapsed,
             at,
         }

@@ -80,7 +80,6 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::{Duration, SystemTime};
 
     use futures_util::FutureExt;
@@ -100,7 +99,7 @@ mod tests {
             queued: Some(Duration::ZERO),
             ..Record::default()
         };
-        Finished::of(&Arc::new(record), Duration::ZERO, SystemTime::UNIX_EPOCH)
+        Finished::of(&record, Duration::ZERO, SystemTime::UNIX_EPOCH)
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The requests that ended last, for whoever asks why one of them went where it went; and what all of them came to, by day.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::mem;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
@@ -33,31 +33,36 @@ struct Ended {
 #[derive(Clone, Debug)]
 struct One {
     number: u64,
-    record: Arc<Record>,
+    record: Box<Record>,
     elapsed: Duration,
     at: SystemTime,
 }
 
 impl Recent {
-    /// Keeps a request that has ended, and forgets the oldest.
-    pub(super) fn keep(&self, record: Arc<Record>, (elapsed, at): (Duration, SystemTime), failed: bool) {
+    /// Keeps the record of a request that has ended, and leaves in its place the oldest, which is forgotten: so neither is
+    /// moved, and nothing is freed while others wait.
+    pub(super) fn keep(
+        &self,
+        record: &mut Box<Record>,
+        (elapsed, at): (Duration, SystemTime),
+        failed: bool,
+    ) {
         let mut ended = self.ended.lock();
         if record.is_known() {
-            let sum = Sum::of(&record, failed);
-            ended.sums.count(Named::of(&record, Day::of(at)), &sum);
+            let sum = Sum::of(record, failed);
+            ended.sums.count(Named::of(record, Day::of(at)), &sum);
         }
         ended.count += 1;
         let number = ended.count;
-        let oldest = (ended.last.len() >= KEPT).then(|| ended.last.pop_front());
+        let is_full = ended.last.len() >= KEPT;
+        let oldest = is_full.then(|| ended.last.pop_front()).flatten();
+        let oldest = oldest.map_or_else(Box::default, |one| one.record);
         ended.last.push_back(One {
             number,
-            record,
+            record: mem::replace(record, oldest),
             elapsed,
             at,
         });
-        drop(ended);
-        // Not while others wait.
-        drop(oldest);
     }
 
     /// What requests came to from that day on, in a table of its own for who asks.
@@ -102,7 +107,7 @@ mod tests {
             ..Record::default()
         };
         recent.keep(
-            Arc::new(record),
+            &mut Box::new(record),
             (Duration::from_millis(5), SystemTime::UNIX_EPOCH),
             false,
         );

@@ -64,8 +64,9 @@ where
     };
     let (early, alone) = (arrival.ctx.early.clone(), arrival.ctx.alone.clone());
     // Boxed: it is large, and gone once the response head is out. The connection stays, and has room for this future
-    // as long as it does.
-    let admitted = Following::new(Box::pin(answer(arrival)), alone);
+    // as long as it does. The box is there first, so that the future is made in it and not moved.
+    let admitted = Box::into_pin(Box::write(Box::new_uninit(), answer(arrival)));
+    let admitted = Following::new(admitted, alone);
     async move {
         let admitted = AssertUnwindSafe(admitted).catch_unwind();
         let response = match early {
