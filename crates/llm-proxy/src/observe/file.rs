@@ -11,25 +11,25 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 
-use super::log::Form;
 use super::old::{self, Housekeeper};
-use super::sink::{SharedMask, Sink};
+use super::sink::{Outlet, Sink};
 use crate::base::clock;
 use crate::config::types::{LogFile, Rotate};
 
 /// The current file's name in its folder.
 pub(super) const NAME: &str = "llm-proxy.log";
 
-/// Which file is written to, if any; and its sink, from the first one on.
+/// Which file is written to, if any; and its outlet, from the first one on.
 #[derive(Debug)]
 pub(super) struct Target {
     wanted: Arc<Wanted>,
-    sink: OnceLock<Sink>,
-    mask: SharedMask,
+    /// Where its lines come from: always JSON.
+    sink: Sink,
+    outlet: OnceLock<Outlet>,
 }
 
 /// What the writing thread is told.
@@ -43,13 +43,13 @@ struct Wanted {
 }
 
 impl Target {
-    /// No file yet.
-    pub(super) fn new(mask: SharedMask) -> Arc<Self> {
-        Arc::new(Self {
+    /// No file yet. Its lines will be those of this sink.
+    pub(super) fn new(sink: Sink) -> Self {
+        Self {
             wanted: Arc::default(),
-            sink: OnceLock::new(),
-            mask,
-        })
+            sink,
+            outlet: OnceLock::new(),
+        }
     }
 
     /// From now on this file, or none.
@@ -63,8 +63,10 @@ impl Target {
         drop(wanted);
         if on {
             let writer = || Writer::new(Arc::clone(&self.wanted));
-            self.sink
-                .get_or_init(|| Sink::to(writer(), Form::Json, Arc::clone(&self.mask)));
+            self.outlet.get_or_init(|| self.sink.outlet(writer()));
+        }
+        if let Some(outlet) = self.outlet.get() {
+            outlet.set_open(on);
         }
         self.wanted.on.store(on, Ordering::Relaxed);
     }
@@ -76,16 +78,19 @@ impl Target {
 
     /// Where lines go, if there is a file.
     pub(super) fn sink(&self) -> Option<&Sink> {
-        if self.wanted.on.load(Ordering::Relaxed) {
-            self.sink.get()
-        } else {
-            None
+        self.wanted.on.load(Ordering::Relaxed).then_some(&self.sink)
+    }
+
+    /// Waits until all is written, but not longer than `limit`.
+    pub(super) fn flush(&self, limit: Duration) {
+        if let Some(outlet) = self.outlet.get() {
+            self.sink.flush(outlet, limit);
         }
     }
 
     /// How many lines were lost.
     pub(super) fn dropped(&self) -> u64 {
-        self.sink.get().map_or(0, Sink::dropped)
+        self.outlet.get().map_or(0, Outlet::dropped)
     }
 }
 
@@ -298,7 +303,7 @@ fn free(dir: &Path, mut at: SystemTime) -> PathBuf {
         if !path.exists() && !old::compressed(&path).exists() {
             return path;
         }
-        at += std::time::Duration::from_millis(1);
+        at += Duration::from_millis(1);
     }
 }
 

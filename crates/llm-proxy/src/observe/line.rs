@@ -424,10 +424,7 @@ mod tests {
         let line = Line::of(&record, Duration::from_millis(12), SystemTime::UNIX_EPOCH);
         assert_eq!(line.pretty().matches('\n').count(), 1, "one line for eyes too");
         let json = line.json();
-        assert!(
-            !json.contains('\u{202e}'),
-            "nothing that turns the text"
-        );
+        assert!(!json.contains('\u{202e}'), "nothing that turns the text");
         assert_eq!(json.matches('\n').count(), 1, "one line");
         let line: Value = serde_json::from_str(&json).unwrap();
         assert_eq!(line["alias"], hostile);

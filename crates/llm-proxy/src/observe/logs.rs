@@ -10,7 +10,7 @@ use super::bodies::BodyLog;
 use super::file::Target;
 use super::log::Form;
 pub use super::mask::Mask;
-use super::sink::{SharedMask, Sink};
+use super::sink::{Outlet, SharedMask, Sink};
 use crate::config::types::{self, Config};
 
 /// What a thread keeps for its next line, in bytes: most are shorter.
@@ -24,9 +24,11 @@ thread_local! {
 /// All outlets of the log.
 #[derive(Debug)]
 pub struct Logs {
-    stderr: Sink,
     form: Form,
-    file: Arc<Target>,
+    sink: Sink,
+    /// None: nobody reads what is said.
+    stderr: Option<Outlet>,
+    file: Target,
     bodies: BodyLog,
     mask: SharedMask,
 }
@@ -46,19 +48,28 @@ impl Logs {
     /// An outlet to `out`, in that form; files come with a config.
     pub fn to(out: impl Write + Send + 'static, form: Form) -> Arc<Self> {
         let mask = SharedMask::default();
-        Self::with(Sink::to(out, form, Arc::clone(&mask)), form, mask)
+        let sink = Sink::new(form, Arc::clone(&mask));
+        let stderr = sink.outlet(out);
+        Self::with((sink, Some(stderr)), form, mask)
     }
 
     /// Nobody reads what is said.
     pub fn nowhere() -> Arc<Self> {
-        Self::with(Sink::default(), Form::Json, SharedMask::default())
+        let mask = SharedMask::default();
+        let sink = Sink::new(Form::Json, Arc::clone(&mask));
+        Self::with((sink, None), Form::Json, mask)
     }
 
-    fn with(stderr: Sink, form: Form, mask: SharedMask) -> Arc<Self> {
+    fn with((sink, stderr): (Sink, Option<Outlet>), form: Form, mask: SharedMask) -> Arc<Self> {
+        let of_file = match form {
+            Form::Json => sink.clone(),
+            Form::Pretty => Sink::new(Form::Json, Arc::clone(&mask)),
+        };
         Arc::new(Self {
-            stderr,
             form,
-            file: Target::new(Arc::clone(&mask)),
+            sink,
+            stderr,
+            file: Target::new(of_file),
             bodies: BodyLog::new(Arc::clone(&mask)),
             mask,
         })
@@ -91,16 +102,16 @@ impl Logs {
     /// Takes one line, whose text is written into an empty one in each of the forms that are asked for.
     pub(super) fn line(&self, make: impl Fn(Form, &mut String)) {
         let mut line = LINE.try_with(Cell::take).unwrap_or_default();
-        let file = self.file.sink();
-        if let Some(file) = file {
+        make(self.form, &mut line);
+        self.sink.line(line.as_bytes());
+        // Lines for programs are shared with the file; beside those for eyes it has its own.
+        if self.form == Form::Pretty
+            && let Some(file) = self.file.sink()
+        {
+            line.clear();
             make(Form::Json, &mut line);
             file.line(line.as_bytes());
         }
-        if file.is_none() || self.form != Form::Json {
-            line.clear();
-            make(self.form, &mut line);
-        }
-        self.stderr.line(line.as_bytes());
         line.clear();
         line.shrink_to(KEPT);
         // A thread that ends has no lines any more: it takes the room along.
@@ -114,17 +125,17 @@ impl Logs {
 
     /// Waits until all is written, but not longer than `limit` for each outlet.
     pub fn flush(&self, limit: Duration) {
-        self.stderr.flush(limit);
-        if let Some(file) = self.file.sink() {
-            file.flush(limit);
+        if let Some(stderr) = &self.stderr {
+            self.sink.flush(stderr, limit);
         }
+        self.file.flush(limit);
         self.bodies.flush(limit);
     }
 
     /// What could not be logged.
     pub fn dropped(&self) -> Dropped {
         Dropped {
-            stderr: self.stderr.dropped(),
+            stderr: self.stderr.as_ref().map_or(0, Outlet::dropped),
             file: self.file.dropped(),
             bodies: self.bodies.dropped(),
         }

@@ -76,6 +76,7 @@ impl Housekeeper {
 }
 
 fn keep_house(told: &Receiver<LogFile>) {
+    give_way();
     while let Ok(settings) = told.recv() {
         if let Err(error) = tidy(&settings) {
             tracing::warn!(
@@ -84,6 +85,13 @@ fn keep_house(told: &Receiver<LogFile>) {
             );
         }
     }
+}
+
+/// Whatever else the machine has to do comes first: an old file can wait to be compressed, a request cannot. On Linux a thread
+/// has a niceness of its own; elsewhere it is the whole program's, and is left alone.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    let _as_important_as_the_rest = rustix::process::nice(19);
 }
 
 /// Removes all but the newest `max_files` old files, and compresses those that are left.

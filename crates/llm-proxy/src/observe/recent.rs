@@ -41,12 +41,7 @@ struct One {
 impl Recent {
     /// Keeps the record of a request that has ended, and leaves in its place the oldest, which is forgotten: so neither is
     /// moved, and nothing is freed while others wait.
-    pub(super) fn keep(
-        &self,
-        record: &mut Box<Record>,
-        (elapsed, at): (Duration, SystemTime),
-        failed: bool,
-    ) {
+    pub(super) fn keep(&self, record: &mut Box<Record>, (elapsed, at): (Duration, SystemTime), failed: bool) {
         let mut ended = self.ended.lock();
         if record.is_known() {
             let sum = Sum::of(record, failed);

@@ -1,9 +1,14 @@
-//! Where log lines go: a bounded buffer that one thread empties, so that a slow disk or terminal never holds a request.
+//! Where log lines go: bounded buffers that threads empty, so that a slow disk or terminal never holds a request.
+//!
+//! Outlets that get the same lines share them: a line is put down once, looked through for secrets once, and written by
+//! each outlet's own thread when that has time.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -13,169 +18,285 @@ use super::log::{self, Form};
 use super::mask::Mask;
 use crate::base::clock;
 
-/// What may wait to be written. Beyond it lines are dropped and counted.
+/// What may wait for one outlet, in bytes. Beyond it lines are dropped and counted.
 const MAX_WAITING: usize = 8 * 1024 * 1024;
-/// What the emptied buffer keeps for the next lines, in bytes: a burst's memory goes back.
-const KEPT: usize = 256 * 1024;
-/// How long the thread rests when it has written: what comes meanwhile is written together. The first line after a
+/// How long a thread rests when it has written: what comes meanwhile is written together. The first line after a
 /// silence is written at once.
 const REST: Duration = Duration::from_millis(20);
-/// So much ends a rest, in bytes: under load one write carries a hundred lines and more, and both buffers stay small.
-const ENOUGH: usize = 128 * 1024;
+/// So much ends a rest, in bytes. Under load one write carries some hundred lines: a thread that takes turns with those that
+/// serve throws out of the processor's caches what they work on.
+const ENOUGH: usize = 256 * 1024;
 
 /// What is blotted out of lines before they are written; none before a config is known.
 pub(super) type SharedMask = Arc<ArcSwapOption<Mask>>;
 
-/// A line sink. Clones share it.
-#[derive(Clone, Debug, Default)]
+/// Takes lines of one form for all of its outlets. Clones share it.
+#[derive(Clone, Debug)]
 pub(super) struct Sink(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
-    waiting: Mutex<Waiting>,
-    /// There is a line, after there was none.
-    arrived: Condvar,
-    /// There is enough to end a rest, or somebody is in a hurry.
-    enough: Condvar,
+    form: Form,
+    mask: SharedMask,
+    gathered: Mutex<Gathered>,
+}
+
+/// Lines that no outlet has been handed.
+#[derive(Debug, Default)]
+struct Gathered {
+    lines: Vec<u8>,
+    /// Room for the next of them.
+    spare: Vec<u8>,
+    outlets: Vec<Outlet>,
+}
+
+/// A place that the lines of a sink are written to. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Outlet(Arc<Lane>);
+
+#[derive(Debug, Default)]
+struct Lane {
+    queue: Mutex<Queue>,
+    /// There is something to write, or will soon be.
+    stirred: Condvar,
     written: Condvar,
     dropped: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
-    lines: Vec<u8>,
-    /// How many that came after these were lost, and nobody has been told.
+struct Queue {
+    /// Whether it gets lines at all.
+    is_open: bool,
+    batches: VecDeque<Arc<Batch>>,
+    /// How many bytes they are.
+    bytes: usize,
+    /// How many lines that came after these were lost, and nobody has been told.
     lost: u64,
-    writing: bool,
-    /// Whether somebody waits for all to be written.
-    hurry: bool,
+    /// Lines have begun to gather.
+    is_due: bool,
+    /// Its thread lets them gather, and looks for them by itself.
+    is_resting: bool,
+    is_writing: bool,
+}
+
+/// Lines that are written together.
+#[derive(Debug)]
+struct Batch {
+    lines: Vec<u8>,
+    /// The same where something had to be blotted out.
+    masked: OnceLock<Option<Vec<u8>>>,
 }
 
 impl Sink {
-    /// A sink whose thread writes to `out` for as long as the program runs. In which form it says what it could not write,
-    /// is `form`.
-    pub(super) fn to(out: impl Write + Send + 'static, form: Form, mask: SharedMask) -> Self {
-        let sink = Self::default();
-        let shared = Arc::clone(&sink.0);
-        let (mut way, mut spare) = (Way { out, form, mask }, Vec::new());
+    /// A sink without outlets.
+    pub(super) fn new(form: Form, mask: SharedMask) -> Self {
+        Self(Arc::new(Shared {
+            form,
+            mask,
+            gathered: Mutex::default(),
+        }))
+    }
+
+    /// One more outlet, whose thread writes to `out` for as long as the program runs.
+    pub(super) fn outlet(&self, out: impl Write + Send + 'static) -> Outlet {
+        let outlet = Outlet::default();
+        outlet.set_open(true);
+        self.0.gathered.lock().outlets.push(outlet.clone());
+        let (shared, lane, mut out) = (Arc::clone(&self.0), Arc::clone(&outlet.0), out);
         let body = move || loop {
-            shared.wait();
-            shared.write(&mut way, &mut spare);
-            shared.rest();
+            lane.wait(&shared);
+            lane.write(&shared, &mut out);
+            lane.rest();
         };
         // Without a thread the lines are dropped and counted, and the proxy serves on.
         let _ = std::thread::Builder::new().name("log".to_owned()).spawn(body);
-        sink
+        outlet
     }
 
-    /// Takes a line (its newline included), or drops it if too much is waiting.
+    /// Takes a line (its newline included).
     pub(super) fn line(&self, line: &[u8]) {
-        let mut waiting = self.0.waiting.lock();
-        if waiting.lines.len() + line.len() > MAX_WAITING {
-            waiting.lost += 1;
-            self.0.dropped.fetch_add(1, Ordering::Relaxed);
+        let mut gathered = self.0.gathered.lock();
+        if gathered.outlets.is_empty() {
             return;
         }
-        let before = waiting.lines.len();
-        waiting.lines.extend_from_slice(line);
-        drop(waiting);
-        if before == 0 {
-            self.0.arrived.notify_one();
-        }
-        if before < ENOUGH && before + line.len() >= ENOUGH {
-            self.0.enough.notify_one();
+        let is_first = gathered.lines.is_empty();
+        gathered.lines.extend_from_slice(line);
+        if gathered.lines.len() >= ENOUGH {
+            gathered.hand_out();
+        } else if is_first {
+            gathered.outlets.iter().for_each(Outlet::stir);
         }
     }
 
-    /// Waits until all lines are written, but not longer than `limit`.
-    pub(super) fn flush(&self, limit: Duration) {
-        let mut waiting = self.0.waiting.lock();
-        while !waiting.lines.is_empty() || waiting.writing {
-            waiting.hurry = true;
-            self.0.enough.notify_one();
-            if self.0.written.wait_for(&mut waiting, limit).timed_out() {
+    /// Waits until all lines so far are written to that outlet of it, but not longer than `limit`.
+    pub(super) fn flush(&self, outlet: &Outlet, limit: Duration) {
+        self.0.gathered.lock().hand_out();
+        let mut queue = outlet.0.queue.lock();
+        while !queue.batches.is_empty() || queue.is_writing {
+            if outlet.0.written.wait_for(&mut queue, limit).timed_out() {
                 return;
             }
         }
+    }
+}
+
+impl Gathered {
+    /// Hands each outlet what has been gathered.
+    fn hand_out(&mut self) {
+        if self.lines.is_empty() {
+            return;
+        }
+        let room = mem::take(&mut self.spare);
+        let batch = Arc::new(Batch {
+            lines: mem::replace(&mut self.lines, room),
+            masked: OnceLock::new(),
+        });
+        for outlet in &self.outlets {
+            outlet.take(&batch);
+        }
+    }
+
+    /// Keeps the room of lines that every outlet has written.
+    fn recycle(&mut self, batch: Arc<Batch>) {
+        if let Some(Batch { mut lines, .. }) = Arc::into_inner(batch)
+            && lines.capacity() > self.spare.capacity()
+            && lines.capacity() <= 2 * ENOUGH
+        {
+            lines.clear();
+            self.spare = lines;
+        }
+    }
+}
+
+impl Outlet {
+    /// Whether it gets lines from now on.
+    pub(super) fn set_open(&self, is_open: bool) {
+        self.0.queue.lock().is_open = is_open;
     }
 
     /// How many lines were dropped.
     pub(super) fn dropped(&self) -> u64 {
         self.0.dropped.load(Ordering::Relaxed)
     }
+
+    /// Tells it that there will be a batch.
+    fn stir(&self) {
+        let mut queue = self.0.queue.lock();
+        queue.is_due = true;
+        if !queue.is_resting {
+            self.0.stirred.notify_one();
+        }
+    }
+
+    /// Queues a batch, or loses it if too much is waiting.
+    fn take(&self, batch: &Arc<Batch>) {
+        let mut queue = self.0.queue.lock();
+        if !queue.is_open {
+            return;
+        }
+        if queue.bytes + batch.lines.len() > MAX_WAITING {
+            let lines = count(&batch.lines);
+            queue.lost += lines;
+            self.0.dropped.fetch_add(lines, Ordering::Relaxed);
+            return;
+        }
+        queue.bytes += batch.lines.len();
+        queue.batches.push_back(Arc::clone(batch));
+        self.0.stirred.notify_one();
+    }
 }
 
-impl Shared {
-    /// Waits for lines.
-    fn wait(&self) {
-        let mut waiting = self.waiting.lock();
-        while waiting.lines.is_empty() {
-            self.arrived.wait(&mut waiting);
+/// The thread's side.
+impl Lane {
+    /// Waits for lines. While there are none, no room is kept for them.
+    fn wait(&self, shared: &Shared) {
+        let is_idle = |queue: &Queue| queue.batches.is_empty() && !queue.is_due;
+        if is_idle(&self.queue.lock()) {
+            let mut gathered = shared.gathered.lock();
+            gathered.spare = Vec::new();
+            if gathered.lines.is_empty() {
+                gathered.lines = Vec::new();
+            }
+        }
+        let mut queue = self.queue.lock();
+        while is_idle(&queue) {
+            self.stirred.wait(&mut queue);
         }
     }
 
     /// Lets lines gather for a while.
     fn rest(&self) {
         let until = clock::now() + REST;
-        let mut waiting = self.waiting.lock();
-        while waiting.lines.len() < ENOUGH && !waiting.hurry {
-            if self.enough.wait_until(&mut waiting, until).timed_out() {
-                return;
-            }
-        }
+        let mut queue = self.queue.lock();
+        queue.is_resting = true;
+        while queue.batches.is_empty() && !self.stirred.wait_until(&mut queue, until).timed_out() {}
+        queue.is_resting = false;
     }
 
-    /// Writes what is waiting, and behind it how much was lost. The two buffers change places, so that neither grows anew
-    /// each time.
-    fn write(&self, way: &mut Way<impl Write>, spare: &mut Vec<u8>) {
-        let mut waiting = self.waiting.lock();
-        std::mem::swap(&mut waiting.lines, spare);
-        waiting.writing = true;
-        let mut lost = std::mem::take(&mut waiting.lost);
-        drop(waiting);
-        // A closed pipe or a full disk loses lines, never requests.
-        let failed = way.put(spare);
+    /// Writes what is waiting, and behind it how much was lost.
+    fn write(&self, shared: &Shared, out: &mut impl Write) {
+        let (batches, mut lost) = self.take(shared);
+        let mut failed = 0;
+        for batch in batches {
+            failed += put(out, batch.text(&shared.mask));
+            shared.gathered.lock().recycle(batch);
+        }
         self.dropped.fetch_add(failed, Ordering::Relaxed);
-        if lost > 0 && failed == 0 && way.put(log::of_lost(way.form, lost).as_bytes()) == 0 {
+        if lost > 0 && failed == 0 && put(out, log::of_lost(shared.form, lost).as_bytes()) == 0 {
             lost = 0;
         }
-        spare.clear();
-        spare.shrink_to(KEPT);
-        let mut waiting = self.waiting.lock();
-        waiting.lost += lost + failed;
-        waiting.writing = false;
-        waiting.hurry = false;
-        drop(waiting);
+        let mut queue = self.queue.lock();
+        queue.lost += lost + failed;
+        queue.is_writing = false;
+        drop(queue);
         self.written.notify_all();
     }
-}
 
-/// Where the lines go, and how they look there.
-struct Way<W> {
-    out: W,
-    form: Form,
-    mask: SharedMask,
-}
-
-impl<W: Write> Way<W> {
-    /// Writes `lines`, masked, and tells how many of them could not be.
-    fn put(&mut self, lines: &[u8]) -> u64 {
-        let mask = self.mask.load();
-        let lines = mask
-            .as_ref()
-            .map_or(Cow::Borrowed(lines), |mask| mask.apply(lines));
-        let mut left = &*lines;
-        while !left.is_empty() {
-            match self.out.write(left) {
-                Ok(0) => break,
-                Ok(count) => left = left.get(count..).unwrap_or_default(),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => break,
-            }
+    /// The batches that wait, and how many lines were lost behind them.
+    fn take(&self, shared: &Shared) -> (VecDeque<Arc<Batch>>, u64) {
+        let mut queue = self.queue.lock();
+        // Before it looks for lines: of those that come after the look it will be told.
+        queue.is_due = false;
+        if queue.batches.is_empty() {
+            drop(queue);
+            shared.gathered.lock().hand_out();
+            queue = self.queue.lock();
         }
-        let _ = self.out.flush();
-        memchr::memchr_iter(b'\n', left).count() as u64
+        queue.is_writing = true;
+        queue.bytes = 0;
+        (mem::take(&mut queue.batches), mem::take(&mut queue.lost))
     }
+}
+
+impl Batch {
+    /// The lines as they may be shown. The first who needs them looks through them.
+    fn text(&self, mask: &SharedMask) -> &[u8] {
+        let masked = || match mask.load().as_ref()?.apply(&self.lines) {
+            Cow::Owned(masked) => Some(masked),
+            Cow::Borrowed(_) => None,
+        };
+        self.masked.get_or_init(masked).as_ref().unwrap_or(&self.lines)
+    }
+}
+
+/// Writes `lines`, and tells how many of them could not be.
+fn put(out: &mut impl Write, lines: &[u8]) -> u64 {
+    let mut left = lines;
+    while !left.is_empty() {
+        match out.write(left) {
+            Ok(0) => break,
+            Ok(count) => left = left.get(count..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // A closed pipe or a full disk loses lines, never requests.
+            Err(_) => break,
+        }
+    }
+    let _ = out.flush();
+    count(left)
+}
+
+fn count(lines: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', lines).count() as u64
 }
 
 #[cfg(test)]
@@ -203,20 +324,26 @@ mod tests {
         }
     }
 
-    fn sink() -> (Sink, mpsc::Sender<io::Result<()>>, mpsc::Receiver<String>) {
+    type Ends = (Outlet, mpsc::Sender<io::Result<()>>, mpsc::Receiver<String>);
+
+    fn sink() -> Sink {
+        Sink::new(Form::Json, SharedMask::default())
+    }
+
+    fn outlet(sink: &Sink) -> Ends {
         let ((tell, may), (read, heard)) = (mpsc::channel(), mpsc::channel());
-        let sink = Sink::to(Reader { may, read }, Form::Json, SharedMask::default());
-        (sink, tell, heard)
+        (sink.outlet(Reader { may, read }), tell, heard)
     }
 
     #[test]
     fn l22_what_does_not_fit_while_nobody_reads_is_counted_and_said_to_the_next_reader() {
-        let (sink, tell, heard) = sink();
+        let sink = sink();
+        let (outlet, tell, heard) = outlet(&sink);
         let line = format!("{}\n", "x".repeat(1024 * 1024 - 1));
         for _ in 0..30 {
             sink.line(line.as_bytes());
         }
-        let lost = sink.dropped();
+        let lost = outlet.dropped();
         assert!(
             (14..=22).contains(&lost),
             "8 MiB wait, and as much at most is being written: {lost}"
@@ -237,14 +364,60 @@ mod tests {
 
     #[test]
     fn l22_lines_that_a_full_disk_did_not_take_are_said_once_there_is_room() {
-        let (sink, tell, heard) = sink();
+        let sink = sink();
+        let (outlet, tell, heard) = outlet(&sink);
         tell.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
         sink.line(b"one\ntwo\n");
-        sink.flush(Duration::from_secs(10));
-        assert_eq!(sink.dropped(), 2);
+        sink.flush(&outlet, Duration::from_secs(10));
+        assert_eq!(outlet.dropped(), 2);
         drop(tell);
         sink.line(b"three\n");
         assert_eq!(heard.recv().unwrap(), "three\n");
         assert!(heard.recv().unwrap().contains("\"lines\":2"));
+    }
+
+    #[test]
+    fn l22_an_outlet_that_is_stuck_keeps_no_other_waiting() {
+        let sink = sink();
+        let (stuck, told, of_the_stuck) = outlet(&sink);
+        let (other, may, heard) = outlet(&sink);
+        drop(may);
+        for n in 0..3 {
+            sink.line(format!("{n}\n").as_bytes());
+            sink.flush(&other, Duration::from_secs(10));
+            assert_eq!(heard.try_recv().unwrap(), format!("{n}\n"));
+        }
+        assert!(of_the_stuck.try_recv().is_err(), "nobody has let it write");
+        drop(told);
+        sink.flush(&stuck, Duration::from_secs(10));
+        let all: String = of_the_stuck.try_iter().collect();
+        assert_eq!(all, "0\n1\n2\n");
+        assert_eq!((stuck.dropped(), other.dropped()), (0, 0));
+    }
+
+    #[test]
+    fn an_outlet_gets_lines_while_it_is_open_and_each_gets_them_without_secrets() {
+        let mask = SharedMask::default();
+        let secrets = [crate::base::Secret::new("hunter2hunter2")];
+        mask.store(Some(Arc::new(Mask::new(&secrets, false).unwrap())));
+        let sink = Sink::new(Form::Json, mask);
+        let (first, may, heard) = outlet(&sink);
+        drop(may);
+        let (second, may, also_heard) = outlet(&sink);
+        drop(may);
+        for (is_open, line) in [
+            (true, "key hunter2hunter2\n"),
+            (false, "closed\n"),
+            (true, "open\n"),
+        ] {
+            second.set_open(is_open);
+            sink.line(line.as_bytes());
+            sink.flush(&first, Duration::from_secs(10));
+            sink.flush(&second, Duration::from_secs(10));
+        }
+        let all: Vec<String> = heard.try_iter().collect();
+        assert_eq!(all, ["key ***\n", "closed\n", "open\n"]);
+        let all: Vec<String> = also_heard.try_iter().collect();
+        assert_eq!(all, ["key ***\n", "open\n"]);
     }
 }
