@@ -45,6 +45,7 @@ pub async fn wait(ctx: &mut Context, length: Option<u64>) -> Result<(), Failure>
     Ok(())
 }
 
+#[cold]
 fn overloaded(message: &'static str, retry_after: Duration) -> Failure {
     Failure::local(ErrorKind::Overloaded, message).after(Some(retry_after))
 }

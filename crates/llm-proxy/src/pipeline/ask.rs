@@ -147,6 +147,7 @@ async fn collect(mut body: RequestBody, (announced, max): (Option<u64>, usize)) 
     Ok(whole.freeze())
 }
 
+#[cold]
 fn too_large(max: usize) -> Failure {
     let message = format!(
         "The request's body is larger than {max} bytes, the limit of this proxy (`limits.max_body`)."
@@ -154,6 +155,7 @@ fn too_large(max: usize) -> Failure {
     Failure::local(ErrorKind::RequestTooLarge, message).closing()
 }
 
+#[cold]
 fn broken() -> Failure {
     Failure::local(
         ErrorKind::InvalidBody,
@@ -269,6 +271,7 @@ fn from_form(content_type: &str, api: Api, rest: String, body: Bytes) -> Result<
 }
 
 /// What is wrong with a body, for the client.
+#[cold]
 pub(super) fn invalid(error: BodyError) -> Failure {
     let failure = Failure::local(ErrorKind::InvalidBody, error.message);
     match error.param {

@@ -167,6 +167,7 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
+    #[cold]
     fn trouble(&self, trouble: Trouble) -> Lost {
         match trouble {
             Trouble::Fault(fault) => self.fault(&fault, None),
@@ -188,6 +189,7 @@ impl Judge<'_> {
         }
     }
 
+    #[cold]
     fn fault(&self, fault: &Fault, status: Option<StatusCode>) -> Lost {
         let evidence = match fault {
             Fault::Connect(_) => Evidence::Connect,
@@ -198,6 +200,7 @@ impl Judge<'_> {
         self.lost(&evidence, status, fault.to_string())
     }
 
+    #[cold]
     fn bad(&self, what: &str, raw: &[u8], status: Option<StatusCode>) -> Lost {
         self.lost(
             &Evidence::BadResponse { raw: beginning(raw) },
@@ -206,6 +209,7 @@ impl Judge<'_> {
         )
     }
 
+    #[cold]
     fn status(&self, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Lost {
         let error = facts(fault::read(&body));
         let raw = beginning(&body);
@@ -228,6 +232,7 @@ impl Judge<'_> {
         lost
     }
 
+    #[cold]
     fn in_band(&self, status: StatusCode, error: BackendError, raw: &[u8]) -> Lost {
         let error = facts(error);
         let evidence = Evidence::InBand {
@@ -237,6 +242,7 @@ impl Judge<'_> {
         self.lost(&evidence, Some(status), error.message.clone())
     }
 
+    #[cold]
     fn lost(&self, evidence: &Evidence<'_>, status: Option<StatusCode>, detail: String) -> Lost {
         let detection = &self.ctx.snapshot.config.detection;
         let verdict = classify(evidence, &self.backend.name, detection, clock::wall());
@@ -305,6 +311,7 @@ fn facts(error: BackendError) -> ErrorFacts {
 }
 
 /// The request's own time is over: that says nothing about the backend, which may have had a second of it.
+#[cold]
 fn out_of_time() -> Lost {
     let verdict = Verdict {
         class: Class::Local,

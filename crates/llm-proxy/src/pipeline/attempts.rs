@@ -186,6 +186,7 @@ pub(super) fn conclude(
 }
 
 /// Another attempt answered before this one: that says nothing of its backend but that it takes longer.
+#[cold]
 pub(super) fn overtaken(ctx: &mut Context, chosen: &Chosen) {
     let now = clock::now();
     let took = now.duration_since(chosen.at);
@@ -365,6 +366,7 @@ impl Trail {
     }
 
     /// The failure that tells the client most.
+    #[cold]
     fn told(self) -> Failure {
         let tried: Vec<health::Tried> = self.lost.iter().map(|(tried, _)| *tried).collect();
         let resets: Vec<Option<Duration>> = tried.iter().map(|tried| tried.reset).collect();

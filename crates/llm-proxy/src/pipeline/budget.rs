@@ -86,6 +86,7 @@ fn question(reserved: &Reserved, record: &Record) -> Option<Cost> {
     record.price.as_ref()?.of(&asked)
 }
 
+#[cold]
 fn refused(short: Short, per: Period) -> Failure {
     let period = match per {
         Period::Day => "day",

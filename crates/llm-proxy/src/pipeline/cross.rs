@@ -139,6 +139,7 @@ fn settled(ctx: &Context, candidate: &Candidate, body: Bytes) -> Bytes {
     edit::apply(&body, &envelope, &edits).parts.concat().into()
 }
 
+#[cold]
 pub(super) fn refused(refusal: Refusal) -> Failure {
     match refusal {
         Refusal::Invalid { param, message } => {
@@ -231,10 +232,12 @@ fn check(passing: Passing, sight: &Sight) -> Result<(), Unfit> {
     }
 }
 
+#[cold]
 fn unfit_error(error: BackendError) -> Unfit {
     Unfit::Error(Box::new(error), Bytes::new())
 }
 
+#[cold]
 fn unfit(fault: AnswerFault, body: &Bytes) -> Unfit {
     match fault {
         AnswerFault::Error(error) => Unfit::Error(Box::new(error), body.clone()),

@@ -53,11 +53,13 @@ pub struct Relay {
 
 impl Failure {
     /// A refusal of our own.
+    #[cold]
     pub fn local(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self::ours(Class::Local, kind, message)
     }
 
     /// An error of that class in our words.
+    #[cold]
     pub fn ours(class: Class, kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         let says = Says::Ours {
             kind,
@@ -74,6 +76,7 @@ impl Failure {
     }
 
     /// A backend's error in its own words.
+    #[cold]
     pub fn theirs(class: Class, relay: Relay) -> Self {
         Self {
             class,
@@ -84,6 +87,7 @@ impl Failure {
     }
 
     /// The same, with the field that is to blame.
+    #[cold]
     #[must_use]
     pub fn about(mut self, field: impl Into<String>) -> Self {
         if let Says::Ours { param, .. } = &mut self.says {
@@ -93,6 +97,7 @@ impl Failure {
     }
 
     /// The same, with the connection closed after it.
+    #[cold]
     #[must_use]
     pub fn closing(mut self) -> Self {
         self.close = true;
@@ -100,6 +105,7 @@ impl Failure {
     }
 
     /// The same, with the time after which to try again.
+    #[cold]
     #[must_use]
     pub fn after(mut self, retry_after: Option<Duration>) -> Self {
         self.retry_after = retry_after;
@@ -107,6 +113,7 @@ impl Failure {
     }
 
     /// The same, with a backend's headers that pass.
+    #[cold]
     #[must_use]
     pub fn with_headers(mut self, passing: HeaderMap) -> Self {
         if let Says::Ours { headers, .. } = &mut self.says {

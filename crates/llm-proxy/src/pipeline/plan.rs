@@ -1,6 +1,7 @@
 //! Which candidates a request may go to, in which order. `explain` prints the same plan.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use llm_dialect::Api;
 use llm_dialect::wire_error::ErrorKind;
@@ -73,6 +74,8 @@ pub(super) struct Plan {
     pub home: Option<Target>,
     /// Whether there is anywhere else to go at all.
     pub sole: Sole,
+    /// When it was drawn: what is decided at once goes by this time too.
+    pub at: Instant,
 }
 
 /// Whether a request may go to another backend.
@@ -134,6 +137,7 @@ pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
         bound,
         home,
         sole,
+        at: clock::now(),
     })
 }
 
@@ -413,6 +417,7 @@ fn quoted(model: &str) -> String {
     model.chars().take(100).collect()
 }
 
+#[cold]
 fn unknown(model: &str) -> Failure {
     let message = format!(
         "The model `{}` does not exist here; GET /v1/models lists the ones that do.",
@@ -421,12 +426,14 @@ fn unknown(model: &str) -> Failure {
     Failure::local(ErrorKind::ModelNotFound, message).about("model")
 }
 
+#[cold]
 fn forbidden(model: &str) -> Failure {
     let message = format!("This API key may not use the model `{}`.", quoted(model));
     Failure::local(ErrorKind::ModelNotAllowed, message).about("model")
 }
 
 /// Why there is no candidate: the backends that there are have been switched off, or none has such a call.
+#[cold]
 fn nobody(alias: &Alias, ask: &Ask) -> Failure {
     let mut routes = alias.tiers.iter().flat_map(|tier| &tier.routes);
     if routes.any(|route| !route.backend.is_on()) {
@@ -438,6 +445,7 @@ fn nobody(alias: &Alias, ask: &Ask) -> Failure {
     unspoken(&ask.model, ask.api)
 }
 
+#[cold]
 fn unspoken(model: &str, api: Api) -> Failure {
     let model = quoted(model);
     let message =
@@ -445,6 +453,7 @@ fn unspoken(model: &str, api: Api) -> Failure {
     Failure::local(ErrorKind::ModelNotFound, message).about("model")
 }
 
+#[cold]
 fn gone(ask: &Ask) -> Failure {
     let message = "The backend that keeps what this request goes on from is no longer there; send the whole conversation.";
     Failure::ours(Class::Unavailable, ErrorKind::UpstreamCooling, message).about(ask.origin_field())

@@ -10,9 +10,10 @@ use super::ask::{Ask, Shape};
 use super::budget;
 use super::failure::Failure;
 use super::fit;
+use super::plan::Plan;
 use super::standing::Standings;
 use crate::base::{Address, clock};
-use crate::limits::{Nanos, Unit};
+use crate::limits::Unit;
 use crate::observe::Record;
 use crate::state::{self, Alias, Context, Counter, Held, Level, Over, Rated};
 
@@ -45,7 +46,8 @@ pub fn enter(ctx: &Context) -> Result<(), Failure> {
 ///
 /// # Errors
 /// One of them has not enough. What the others gave is given back.
-pub(super) fn reserve(ctx: &mut Context, ask: &Ask, alias: &Arc<Alias>) -> Result<(), Failure> {
+pub(super) fn reserve(ctx: &mut Context, ask: &Ask, plan: &Plan) -> Result<(), Failure> {
+    let alias = &plan.alias;
     let mut counters = Vec::with_capacity(LEVELS);
     counters.extend(own(ctx, alias));
     let counted = counters.len();
@@ -53,7 +55,7 @@ pub(super) fn reserve(ctx: &mut Context, ask: &Ask, alias: &Arc<Alias>) -> Resul
     if counters.is_empty() {
         return Ok(());
     }
-    let now = now();
+    let now = clock::nanos(plan.at);
     let own = counters.get(..counted).unwrap_or_default();
     state::take(own, ONE, now).map_err(|over| refused(ctx, over))?;
     let has_tokens = counters.iter().any(|(_, counter)| counter.counts(Unit::Tokens));
@@ -135,6 +137,7 @@ fn expected(ask: &Ask, alias: &Alias) -> (f64, f64) {
     (said, fit::longest_answer(ask, alias).unwrap_or(USUAL_ANSWER))
 }
 
+#[cold]
 fn refused(ctx: &Context, over: Over) -> Failure {
     let what = match over.unit {
         Unit::Requests => "requests",
@@ -162,6 +165,3 @@ fn in_words(wait: Duration) -> String {
     }
 }
 
-fn now() -> Nanos {
-    clock::nanos(clock::now())
-}

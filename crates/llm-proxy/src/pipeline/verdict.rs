@@ -17,6 +17,7 @@ use crate::state::Context;
 const SOON: Duration = Duration::from_secs(1);
 
 /// Tells health of a failure, and the log where something begins to cool; what does, and for how long.
+#[cold]
 pub(super) fn report(
     ctx: &Context,
     (candidate, probe): (&Candidate, Option<Probe>),
@@ -48,6 +49,7 @@ pub(super) fn report(
 }
 
 /// Tells the log that something begins to cool.
+#[cold]
 pub(super) fn announce(candidate: &Candidate, cooled: Cooled, rest: Duration, detail: &str) {
     candidate.route.backend.meters.cooled(cooled.class);
     let seconds = rest.as_secs_f64();
@@ -78,6 +80,7 @@ pub(super) fn announce(candidate: &Candidate, cooled: Cooled, rest: Duration, de
 }
 
 /// The failure that a request ends with, for its client.
+#[cold]
 pub(super) fn told(tried: &Tried, lost: Lost, resets: &[Option<Duration>], all_unknown: bool) -> Failure {
     let class = tried.class;
     if let (true, Some(relay)) = (speaks_for_itself(class), lost.relay.clone()) {
@@ -214,18 +217,21 @@ pub(super) fn said_midstream(error: &BackendError) -> ErrorKind {
 }
 
 /// The time that a client gave its request is over before anybody was asked.
+#[cold]
 pub(super) fn out_of_time() -> Failure {
     let (kind, message) = says(Class::Local);
     Failure::local(kind, message)
 }
 
 /// Nothing is left but backends that have no place free.
+#[cold]
 pub(super) fn all_full() -> Failure {
     let message = "All backends of this model are busy; try again in a moment.";
     Failure::local(ErrorKind::Overloaded, message).after(Some(SOON))
 }
 
 /// The one that keeps what a request goes on from is cooling, and no other would know it.
+#[cold]
 pub(super) fn maker_cools(class: Class, until: Option<Instant>, now: Instant) -> Failure {
     let message = "The backend that keeps what this request goes on from is resting; try again later, or send the \
                    whole conversation.";
@@ -238,6 +244,7 @@ fn left(until: Option<Instant>, now: Instant) -> Duration {
 }
 
 /// Nothing is left but what is cooling: said at once, with the time of the first recovery.
+#[cold]
 pub(super) fn all_cooling(class: Class, until: Option<Instant>, now: Instant) -> Failure {
     let (kind, message) = match class {
         Class::Auth | Class::ForbiddenModel | Class::Quota | Class::NotFound | Class::Rate => says(class),

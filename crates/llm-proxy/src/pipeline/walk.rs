@@ -71,6 +71,8 @@ pub(super) struct Walker {
     /// The backend that was asked last.
     asked: Option<u64>,
     waiting_since: Option<Instant>,
+    /// When the plan was drawn: the first look follows at once.
+    drawn: Option<Instant>,
     /// Whether this request was sent out as a probe before its time, because everything was cooling.
     probes_early: bool,
 }
@@ -99,6 +101,7 @@ impl Walker {
             home,
             asked: None,
             waiting_since: None,
+            drawn: Some(plan.at),
             probes_early: false,
         }
     }
@@ -123,6 +126,7 @@ impl Walker {
 
     /// Draws all candidates, in order. One that is full or cools has its place among them like any other; one that was
     /// asked, or that cannot express the request, is left out.
+    #[cold]
     fn leave(&mut self, home: Home, found: &Walk, ctx: &mut Context, ask: &Ask) {
         self.left = plan::anew(ctx, ask, &home.alias);
         match found {
@@ -147,6 +151,7 @@ impl Walker {
     }
 
     /// Another backend that may be asked now, beside one that is silent. Nobody is sent out to probe for that.
+    #[cold]
     pub(super) fn beside(
         &mut self,
         ctx: &Context,
@@ -172,7 +177,7 @@ impl Walker {
         if self.left.is_empty() {
             return Walk::Exhausted;
         }
-        let now = clock::now();
+        let now = self.drawn.take().unwrap_or_else(clock::now);
         let mut soonest: Option<Cooling> = None;
         let mut full = false;
         for at in 0..self.left.len() {
@@ -194,6 +199,7 @@ impl Walker {
     }
 
     /// Who looks for the reason afterwards finds it in the record.
+    #[cold]
     fn passed(&self, ctx: &mut Context, at: usize, why: Obstacle) {
         if let Some(candidate) = self.left.get(at) {
             ctx.entry.record.skip(Skipped {
@@ -321,6 +327,7 @@ impl Walker {
     /// What comes after a probe before its time that failed: the next that cools for a soft fault, as its probe. Whoever
     /// is sent out to look keeps the right to fall back, and what has recovered is found although something else that
     /// is still down would be due before it.
+    #[cold]
     pub(super) fn look_on(&mut self, ctx: &Context) -> Option<Chosen> {
         if !self.probes_early {
             return None;

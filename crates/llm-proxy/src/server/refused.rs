@@ -22,6 +22,7 @@ pub enum Refusal {
 }
 
 /// The error for that refusal.
+#[cold]
 pub(super) fn failure(why: Refusal, limits: &Limits) -> Failure {
     let told = |message: &'static str| Failure::local(ErrorKind::InvalidBody, message);
     let failure = match why {

@@ -25,6 +25,7 @@ pub struct Wire<'a> {
 }
 
 /// The response that tells the client of a failure.
+#[cold]
 pub fn refusal(wire: Wire<'_>, failure: Failure) -> Response<AnswerBody> {
     let Failure {
         says,
@@ -98,6 +99,7 @@ fn set_retry_after(response: &mut Response<AnswerBody>, wait: Duration) {
 }
 
 /// A 405 with the methods that would do.
+#[cold]
 pub(super) fn wrong_method(wire: Wire<'_>, allowed: &[&str]) -> Response<AnswerBody> {
     let allow = allowed.join(", ");
     let message = format!("This path does not take that method; it takes {allow}.");

@@ -134,6 +134,7 @@ impl Imprint {
     }
 }
 
+#[cold]
 fn broken() -> Failure {
     let message = "Something in the proxy broke; the request may be sent again.";
     Failure::local(ErrorKind::Internal, message)
@@ -434,6 +435,7 @@ fn authenticate(ctx: &mut Context) -> Result<(), Failure> {
 }
 
 /// What a web page from elsewhere is told by a proxy that wants no key.
+#[cold]
 fn page() -> Failure {
     let message =
         "A web page from elsewhere may not use this proxy without a key; its owner can set `api_keys`.";
@@ -442,6 +444,7 @@ fn page() -> Failure {
 
 /// What somebody without a valid key is told, whatever is wrong with it; who tries too often is told to wait. A valid
 /// key is never asked how often others have tried.
+#[cold]
 fn stranger(ctx: &Context) -> Failure {
     let counted = ctx.live.guesses.lock().refused(ctx.entry.record.ip, clock::now());
     match counted {
@@ -457,6 +460,7 @@ fn stranger(ctx: &Context) -> Failure {
     }
 }
 
+#[cold]
 fn unknown_path() -> Failure {
     Failure::local(
         ErrorKind::UnknownUrl,

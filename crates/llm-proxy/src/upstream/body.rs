@@ -184,6 +184,7 @@ fn poll_data(
     }
 }
 
+#[cold]
 fn broken(error: &hyper::Error) -> Fault {
     if error.is_parse() {
         Fault::Garbled(error.to_string())

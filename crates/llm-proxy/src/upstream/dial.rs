@@ -193,6 +193,7 @@ impl Dialer {
 }
 
 /// What it means to have waited for a connection in vain.
+#[cold]
 pub(super) fn too_slow(limit: Duration) -> Fault {
     Fault::Connect(format!("no connection within {limit:?}"))
 }

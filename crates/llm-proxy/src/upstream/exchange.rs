@@ -173,6 +173,7 @@ fn exchange(
 
 /// What an error before the whole response head means. After some bytes of an answer the backend has done the work, and
 /// must not be asked to do it twice.
+#[cold]
 fn fault(broken: Broken, connection: &Connection, age: Age) -> Fault {
     match broken {
         Broken::Lost(_) if age == Age::Reused && !connection.has_heard() => Fault::Stale,

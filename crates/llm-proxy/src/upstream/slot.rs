@@ -162,6 +162,7 @@ impl Place {
     }
 
     /// What an error before the response head means: for this request, and for the connection.
+    #[cold]
     fn fault(&self, error: &hyper::Error, started: Instant) -> Fault {
         let cause = error
             .source()

@@ -172,10 +172,12 @@ impl fmt::Debug for Connection {
     }
 }
 
+#[cold]
 fn ended() -> Broken {
     Broken::Lost("it was closed before the answer was complete".to_owned())
 }
 
+#[cold]
 fn lost(error: &io::Error) -> Broken {
     Broken::Lost(error.to_string())
 }
