@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{HeaderMap, StatusCode};
 use llm_dialect::Dialect;
 use llm_dialect::fault::{self, BackendError};
@@ -126,7 +127,7 @@ async fn exchange(
         return Err(Trouble::Redirect(status));
     }
     if !status.is_success() {
-        let body = commit::error_body(&headers, body).await;
+        let body = commit::error_body(&headers, body).boxed().await;
         return Err(Trouble::Status(status, headers, body));
     }
     let terms = Terms {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use llm_dialect::Api;
 
 use super::affinity;
@@ -35,7 +36,8 @@ pub(super) struct Won {
     pub place: InFlight,
 }
 
-/// Tries the plan's candidates in order.
+/// Tries the plan's candidates in order. What few requests need is boxed: its code and its room are apart from those of an
+/// attempt that succeeds.
 ///
 /// # Errors
 /// What the client is told: the most useful of all the failures.
@@ -56,7 +58,7 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
                 None => return Err(trail.told()),
             },
             Walk::Full => return Err(verdict::all_full()),
-            Walk::Cooling(soonest) => match walker.all_cooling(ctx, soonest, recovered).await? {
+            Walk::Cooling(soonest) => match walker.all_cooling(ctx, soonest, recovered).boxed().await? {
                 Some(forced) => forced,
                 None => continue,
             },
@@ -78,23 +80,17 @@ pub(super) async fn first_to_speak(ctx: &mut Context, ask: &Ask, plan: Plan) -> 
         let begins = (chosen, outgoing, pace);
         let done = match hedge::patience(ctx, &begins.0) {
             None => attempt(ctx, ask, begins, sole).await,
-            // Boxed: few ask for it, and it is large.
             Some(patience) => {
-                Box::pin(hedge::two(
-                    ctx,
-                    ask,
-                    begins,
-                    (&mut walker, &mut trail, sole),
-                    patience,
-                ))
-                .await
+                let others = (&mut walker, &mut trail, sole);
+                hedge::two(ctx, ask, begins, others, patience).boxed().await
             }
         };
         let failed = match done {
             Ok(won) => return Ok(won),
             Err(failed) => failed,
         };
-        if !trail.follow(ctx, ask, &mut walker, (failed, began)).await {
+        let follows = trail.follow(ctx, ask, &mut walker, (failed, began));
+        if !follows.boxed().await {
             return Err(trail.told());
         }
     }

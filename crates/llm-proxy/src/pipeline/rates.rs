@@ -164,4 +164,3 @@ fn in_words(wait: Duration) -> String {
         seconds => format!("{seconds} seconds"),
     }
 }
-

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use futures_util::future::poll_fn;
 use futures_util::task::noop_waker_ref;
 use http::{HeaderMap, StatusCode};
@@ -73,7 +74,8 @@ impl Trip<'_> {
     }
 
     async fn on_a_fresh_one(&self, request: impl Fn() -> UpstreamRequest) -> Result<Reply, Fault> {
-        match self.connect().await? {
+        // Boxed: large, and rare beside the waiting for an answer, which would be as large.
+        match self.connect().boxed().await? {
             Way::Own(connection) => self.alone_on(connection, Age::Fresh, request()).await,
             Way::Shared(place) => place.exchange(request(), self.started).await,
         }
@@ -100,11 +102,10 @@ impl Trip<'_> {
         let turn = turn.filter(|_| shared.is_expected());
         let waited = (self.now)().duration_since(asked);
         let left = self.connect_within.saturating_sub(waited);
-        // Boxed, as is what follows with HTTP/2: large, and rare beside the waiting for an answer, which would be as large.
-        let Dialled { io, http2 } = Box::pin(self.endpoint.dialer.dial(left)).await?;
+        let Dialled { io, http2 } = self.endpoint.dialer.dial(left).await?;
         shared.expect(http2);
         if http2 {
-            Box::pin(shared.adopt(io, turn, self.now)).await.map(Way::Shared)
+            shared.adopt(io, turn, self.now).await.map(Way::Shared)
         } else {
             Ok(Way::Own(Box::new(Connection::over(io, (self.now)()))))
         }

@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -41,7 +42,7 @@ pub(in crate::server) async fn serve<I, A, F>(
     timer: Pin<&mut Sleep>,
     answer: A,
 ) where
-    I: AsyncRead + AsyncWrite + Unpin,
+    I: AsyncRead + AsyncWrite + Unpin + Send,
     A: Fn(Request<RequestBody>, Option<Refusal>) -> F,
     F: Future<Output = Response<AnswerBody>>,
 {
@@ -53,7 +54,8 @@ pub(in crate::server) async fn serve<I, A, F>(
         signals,
     };
     if connection.converse(bounds, timer, answer).await.is_ok() {
-        connection.part().await;
+        // Boxed: it comes once, when all is said, and nobody waits for it.
+        connection.part().boxed().await;
     }
 }
 
