@@ -66,7 +66,7 @@ impl Target {
             self.outlet.get_or_init(|| self.sink.outlet(writer()));
         }
         if let Some(outlet) = self.outlet.get() {
-            outlet.set_open(on);
+            self.sink.set_open(outlet, on);
         }
         self.wanted.on.store(on, Ordering::Relaxed);
     }

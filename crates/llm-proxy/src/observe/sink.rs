@@ -100,8 +100,11 @@ impl Sink {
     /// One more outlet, whose thread writes to `out` for as long as the program runs.
     pub(super) fn outlet(&self, out: impl Write + Send + 'static) -> Outlet {
         let outlet = Outlet::default();
-        outlet.set_open(true);
-        self.0.gathered.lock().outlets.push(outlet.clone());
+        outlet.0.queue.lock().is_open = true;
+        let mut gathered = self.0.gathered.lock();
+        gathered.hand_out();
+        gathered.outlets.push(outlet.clone());
+        drop(gathered);
         let (shared, lane, mut out) = (Arc::clone(&self.0), Arc::clone(&outlet.0), out);
         let body = move || loop {
             lane.wait(&shared);
@@ -111,6 +114,14 @@ impl Sink {
         // Without a thread the lines are dropped and counted, and the proxy serves on.
         let _ = std::thread::Builder::new().name("log".to_owned()).spawn(body);
         outlet
+    }
+
+    /// Whether that outlet gets the lines from now on.
+    pub(super) fn set_open(&self, outlet: &Outlet, is_open: bool) {
+        let mut gathered = self.0.gathered.lock();
+        // Those so far go by what was said so far.
+        gathered.hand_out();
+        outlet.0.queue.lock().is_open = is_open;
     }
 
     /// Takes a line (its newline included).
@@ -169,11 +180,6 @@ impl Gathered {
 }
 
 impl Outlet {
-    /// Whether it gets lines from now on.
-    pub(super) fn set_open(&self, is_open: bool) {
-        self.0.queue.lock().is_open = is_open;
-    }
-
     /// How many lines were dropped.
     pub(super) fn dropped(&self) -> u64 {
         self.0.dropped.load(Ordering::Relaxed)
@@ -255,9 +261,9 @@ impl Lane {
     /// The batches that wait, and how many lines were lost behind them.
     fn take(&self, shared: &Shared) -> (VecDeque<Arc<Batch>>, u64) {
         let mut queue = self.queue.lock();
-        // Before it looks for lines: of those that come after the look it will be told.
-        queue.is_due = false;
         if queue.batches.is_empty() {
+            // Before it looks for lines: of those that come after the look it will be told.
+            queue.is_due = false;
             drop(queue);
             shared.gathered.lock().hand_out();
             queue = self.queue.lock();
@@ -410,14 +416,32 @@ mod tests {
             (false, "closed\n"),
             (true, "open\n"),
         ] {
-            second.set_open(is_open);
+            sink.set_open(&second, is_open);
             sink.line(line.as_bytes());
-            sink.flush(&first, Duration::from_secs(10));
-            sink.flush(&second, Duration::from_secs(10));
         }
-        let all: Vec<String> = heard.try_iter().collect();
-        assert_eq!(all, ["key ***\n", "closed\n", "open\n"]);
-        let all: Vec<String> = also_heard.try_iter().collect();
-        assert_eq!(all, ["key ***\n", "open\n"]);
+        sink.flush(&first, Duration::from_secs(10));
+        sink.flush(&second, Duration::from_secs(10));
+        let all: String = heard.try_iter().collect();
+        assert_eq!(all, "key ***\nclosed\nopen\n");
+        let all: String = also_heard.try_iter().collect();
+        assert_eq!(all, "key ***\nopen\n");
+    }
+
+    #[test]
+    fn l22_lines_behind_a_full_batch_are_written_without_anybody_asking() {
+        let sink = sink();
+        let (_outlet, may, heard) = outlet(&sink);
+        sink.line(b"first\n");
+        let line = format!("{}\n", "x".repeat(1023));
+        for _ in 0..=ENOUGH / line.len() {
+            sink.line(line.as_bytes());
+        }
+        sink.line(b"last\n");
+        drop(may);
+        let mut said = std::iter::from_fn(|| heard.recv_timeout(Duration::from_secs(10)).ok());
+        assert!(
+            said.any(|text| text.ends_with("last\n")),
+            "nobody wrote the last line"
+        );
     }
 }
