@@ -430,8 +430,11 @@ mod tests {
     #[test]
     fn l22_lines_behind_a_full_batch_are_written_without_anybody_asking() {
         let sink = sink();
-        let (_outlet, may, heard) = outlet(&sink);
+        let (outlet, may, heard) = outlet(&sink);
         sink.line(b"first\n");
+        while !outlet.0.queue.lock().is_writing {
+            std::thread::yield_now();
+        }
         let line = format!("{}\n", "x".repeat(1023));
         for _ in 0..=ENOUGH / line.len() {
             sink.line(line.as_bytes());
