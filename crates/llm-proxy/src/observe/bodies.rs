@@ -128,6 +128,7 @@ impl BodyLog {
     }
 
     /// Takes the bodies of a request that is over, if they are wanted and there is room.
+    #[cold]
     pub(super) fn take(&self, bodies: Bodies, about: impl FnOnce() -> Value, failed: bool) {
         if bodies.only_errors && !failed {
             return;

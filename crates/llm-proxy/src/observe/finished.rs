@@ -24,6 +24,7 @@ pub struct Finished {
 }
 
 impl Finished {
+    #[inline(never)]
     pub(super) fn of(record: &Record, elapsed: Duration, at: SystemTime) -> Self {
         let line = Line::of(record, elapsed, at);
         Self {

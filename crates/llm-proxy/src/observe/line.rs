@@ -136,6 +136,7 @@ impl<'a> Line<'a> {
     }
 
     /// One line for eyes.
+    #[inline(never)]
     pub(super) fn pretty(&self) -> String {
         let record = self.record;
         let last = record.attempts.last();
@@ -303,6 +304,7 @@ impl Json<'_> {
 }
 
 impl Json<'_> {
+    #[cold]
     fn skipped(&mut self, skipped: &[Skipped]) {
         self.text.push_str(",\"skipped\":[");
         for (n, one) in skipped.iter().enumerate() {

@@ -30,6 +30,7 @@ impl Outbox {
     }
 
     /// Takes one, unless too many wait.
+    #[inline(never)]
     pub(super) fn put(&self, finished: Finished) {
         if !self.open.load(Ordering::Acquire) {
             return;

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 use std::future::poll_fn;
-use std::pin::pin;
 use std::slice;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use llm_dialect::edit::{self, Edit};
@@ -115,9 +115,9 @@ async fn bounded(ctx: &Context, body: RequestBody) -> Result<Bytes, Failure> {
         return Ok(bytes);
     }
     let deadline = ctx.entry.started() + ctx.snapshot.config.timeout.request;
-    // Pinned where it is made: the timeout would move it.
-    let whole = pin!(collect(body, (announced, max)));
-    match timeout_at(deadline.into(), whole).await {
+    // Boxed: what is small has come with its head.
+    let whole = timeout_at(deadline.into(), collect(body, (announced, max)));
+    match whole.boxed().await {
         Ok(done) => done,
         Err(_) => Err(Failure::local(
             ErrorKind::RequestTimeout,

@@ -1,6 +1,7 @@
 //! Holding an answer back until it has proven to be one: the commit point (`reliability.md` 5.5).
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use llm_dialect::Api;
@@ -151,7 +152,7 @@ pub(super) async fn commit(
     }
     if streams && !terms.stream {
         // Boxed: large and rare, and every request has room for it here.
-        return Box::pin(gathered(body, terms)).await;
+        return gathered(body, terms).boxed().await;
     }
     if streams {
         return stream(body, terms).await;

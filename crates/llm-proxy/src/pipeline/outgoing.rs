@@ -97,14 +97,20 @@ impl Outgoing {
         if ask.rest.is_empty() && !beta {
             return Some(target.clone());
         }
-        let query = match (target.query(), beta) {
-            (Some(query), true) => format!("?{query}&beta=true"),
-            (Some(query), false) => format!("?{query}"),
-            (None, true) => "?beta=true".to_owned(),
-            (None, false) => String::new(),
-        };
-        PathAndQuery::try_from(format!("{}{}{query}", target.path(), ask.rest)).ok()
+        longer(target, &ask.rest, beta)
     }
+}
+
+/// A backend's path with what followed the call's own in the client's, and the query that goes on.
+#[inline(never)]
+fn longer(target: &PathAndQuery, rest: &str, beta: bool) -> Option<PathAndQuery> {
+    let query = match (target.query(), beta) {
+        (Some(query), true) => format!("?{query}&beta=true"),
+        (Some(query), false) => format!("?{query}"),
+        (None, true) => "?beta=true".to_owned(),
+        (None, false) => String::new(),
+    };
+    PathAndQuery::try_from(format!("{}{rest}{query}", target.path())).ok()
 }
 
 fn all_headers(ctx: &Context, ask: &Ask, candidate: &Candidate, key: &BackendKey) -> Lines {
@@ -156,9 +162,15 @@ fn stripped(ctx: &Context, ask: &Ask, repaired: bool) -> Option<(Bytes, Envelope
     let which = if repaired { Which::All } else { Which::Enveloped };
     let worth_a_look = repaired
         || (ctx.snapshot.converts && ask.api.is_generation() && strip::may_hold_envelopes(&ask.body));
-    if !worth_a_look {
-        return None;
+    if worth_a_look {
+        without_reasoning(ctx, ask, which)
+    } else {
+        None
     }
+}
+
+#[cold]
+fn without_reasoning(ctx: &Context, ask: &Ask, which: Which) -> Option<(Bytes, Envelope)> {
     let body = ask.told();
     let body = std::str::from_utf8(&body).ok()?;
     let body = strip::without_reasoning(ask.api.dialect(), body, which)?;

@@ -86,7 +86,7 @@ pub async fn serve<S: Service>(
     };
     // Boxed but for the commonest: a task is as large as the largest of its kinds, and TLS alone is larger than the rest.
     match socket {
-        Socket::Unix(stream) => Box::pin(drive(&http, stream, peer(None), phase, service)).await,
+        Socket::Unix(stream) => drive(&http, stream, peer(None), phase, service).boxed().await,
         Socket::Tcp(stream, from) => {
             // Without this, small writes wait for the peer's delayed acknowledgement: 40 ms a token.
             let _ = stream.set_nodelay(true);
@@ -94,7 +94,8 @@ pub async fn serve<S: Service>(
             match acceptor {
                 None => drive(&http, stream, peer, phase, service).await,
                 Some(acceptor) => {
-                    Box::pin(in_tls(&http, (stream, acceptor), peer, phase, service)).await;
+                    let serving = in_tls(&http, (stream, acceptor), peer, phase, service);
+                    serving.boxed().await;
                 }
             }
         }

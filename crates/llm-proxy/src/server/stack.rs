@@ -72,7 +72,7 @@ where
         let response = match early {
             None => admitted.await.unwrap_or_else(|_| imprint.of_a_panic()),
             // Boxed: few ask for it.
-            Some(early) => Box::pin(imprint.in_time(&early, admitted)).await,
+            Some(early) => imprint.in_time(&early, admitted).boxed().await,
         };
         imprint.on(response)
     }

@@ -14,6 +14,7 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The place of a request in a trace. The header that says the client's goes: a backend is told ours. What vendors note
 /// beside it goes with it where it is not sane, as the specification wants it.
+#[inline(never)]
 pub(super) fn place(
     telemetry: &Telemetry,
     headers: &mut HeaderMap,

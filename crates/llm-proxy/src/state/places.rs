@@ -4,6 +4,7 @@
 //! message itself, so there is no instant at which it belongs to nobody: a waiter that has left meanwhile drops it
 //! with the message. The lock is never held while anybody is woken.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -65,7 +66,12 @@ impl Places {
         let message = match entered {
             Entered::Served => Ok(self.place(who)),
             Entered::Refused(refused) => Err(refused),
-            Entered::Waits(ticket, message) => self.waiting(ticket, message).place(since).await,
+            Entered::Waits(ticket, message) => {
+                // Boxed: a request that finds a place free has no room for this, nor its code in the way.
+                let waits: Pin<Box<dyn Future<Output = Message> + Send>> =
+                    Box::pin(self.waiting(ticket, message).place(since));
+                waits.await
+            }
         };
         message.inspect_err(|refused| self.count(*refused))
     }

@@ -107,6 +107,7 @@ impl Ledger {
     }
 
     /// Takes the row of a request that is over.
+    #[inline(never)]
     pub(super) fn take(&self, line: &Line<'_>) {
         self.queue.take(Row::of(line));
     }
