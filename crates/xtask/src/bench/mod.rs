@@ -8,6 +8,7 @@
 //! on core 1, and only one of them has work at a time.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -38,6 +39,9 @@ pub(crate) struct Options {
     /// Configs and logs of the run.
     dir: PathBuf,
 }
+
+/// In how many turns a round is divided.
+const TURNS: u32 = 3;
 
 impl Options {
     /// Reads `--quick --rows WORD --proxy FILE --dir DIR`, in any order.
@@ -70,6 +74,17 @@ impl Options {
     /// How long one cell runs: long beside the kernel's tick of 10 ms.
     fn seconds(&self) -> u64 {
         if self.quick { 2 } else { 3 }
+    }
+
+    /// How often targets take turns where their load is compared. What else a machine does comes and goes within seconds:
+    /// in short turns all get their share of it.
+    fn turns(&self) -> usize {
+        TURNS as usize * self.rounds()
+    }
+
+    /// How long one of those turns takes.
+    fn turn(&self) -> Duration {
+        Duration::from_secs(self.seconds()) / TURNS
     }
 
     fn wants(&self, name: &str) -> bool {

@@ -1,6 +1,5 @@
 //! The rows of work: what is asked of whom, and what it cost.
 
-use std::time::Duration;
 
 use anyhow::Result;
 
@@ -215,7 +214,7 @@ pub(super) fn measure(rig: &Rig, options: &Options) -> Result<Vec<Line>> {
         .filter(|row| wanted.iter().any(|w| w.name == row.name || w.pair == row.name))
         .collect();
     let mut cells: Vec<Cells> = runs.iter().map(|_| Cells::default()).collect();
-    for _ in 0..options.rounds() {
+    for _ in 0..options.turns() {
         for (row, cells) in runs.iter().zip(&mut cells) {
             one_round(rig, options, row, cells)?;
         }
@@ -231,7 +230,7 @@ pub(super) fn measure(rig: &Rig, options: &Options) -> Result<Vec<Line>> {
 }
 
 fn one_round(rig: &Rig, options: &Options, row: &Row, cells: &mut Cells) -> Result<()> {
-    let span = Duration::from_secs(options.seconds());
+    let span = options.turn();
     if row.ask.model.is_some() {
         cells.nginx.push(load::cost(rig, Target::Nginx, &row.ask, span)?);
     }
@@ -271,11 +270,10 @@ pub(super) fn features(rig: &Rig, options: &Options) -> Result<Vec<Line>> {
 
 /// What the smallest work costs two targets. They differ by little, so they take turns more often than others.
 fn side_by_side(rig: &Rig, options: &Options, targets: [Target; 2]) -> Result<[Option<f64>; 2]> {
-    let span = Duration::from_secs(options.seconds());
     let mut figures = [Vec::new(), Vec::new()];
-    for _ in 0..3 * options.rounds() {
+    for _ in 0..3 * options.turns() {
         for (target, figures) in targets.into_iter().zip(&mut figures) {
-            figures.push(load::cost(rig, target, &Ask::small(), span)?);
+            figures.push(load::cost(rig, target, &Ask::small(), options.turn())?);
         }
     }
     Ok(figures.each_ref().map(|figures| median(figures)))
