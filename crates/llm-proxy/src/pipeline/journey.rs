@@ -22,7 +22,7 @@ pub async fn journey(
     let mut ask = ask::read(ctx, call, body).await?; // 5: the body, bounded; its envelope
     let plan = plan::draw(ctx, &ask)?; // 7: candidates in order, by pure decisions
     budget::reserve(ctx, &ask, &plan)?; // 5: what its key may spend
-    rates::reserve(ctx, &ask, &plan)?; // 5: the rates of its key and of the alias, which is sure by now
+    rates::reserve(ctx, &ask, &plan.alias)?; // 5: the rates of its key and of the alias, which is sure by now
     prompts::put(ctx, &mut ask, &plan)?; // 6: the operator's texts, the same for all of a conversation
     early::allow(ctx, &ask); // signs of life may go out while an answer is looked for
     match attempts::first_to_speak(ctx, &ask, plan).await {

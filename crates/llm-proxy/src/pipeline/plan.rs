@@ -1,7 +1,6 @@
 //! Which candidates a request may go to, in which order. `explain` prints the same plan.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use llm_dialect::Api;
 use llm_dialect::wire_error::ErrorKind;
@@ -74,8 +73,6 @@ pub(super) struct Plan {
     pub home: Option<Target>,
     /// Whether there is anywhere else to go at all.
     pub sole: Sole,
-    /// When it was drawn: what is decided at once goes by this time too.
-    pub at: Instant,
 }
 
 /// Whether a request may go to another backend.
@@ -137,7 +134,6 @@ pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
         bound,
         home,
         sole,
-        at: clock::now(),
     })
 }
 

@@ -10,10 +10,9 @@ use super::ask::{Ask, Shape};
 use super::budget;
 use super::failure::Failure;
 use super::fit;
-use super::plan::Plan;
 use super::standing::Standings;
 use crate::base::{Address, clock};
-use crate::limits::Unit;
+use crate::limits::{Nanos, Unit};
 use crate::observe::Record;
 use crate::state::{self, Alias, Context, Counter, Held, Level, Over, Rated};
 
@@ -46,8 +45,7 @@ pub fn enter(ctx: &Context) -> Result<(), Failure> {
 ///
 /// # Errors
 /// One of them has not enough. What the others gave is given back.
-pub(super) fn reserve(ctx: &mut Context, ask: &Ask, plan: &Plan) -> Result<(), Failure> {
-    let alias = &plan.alias;
+pub(super) fn reserve(ctx: &mut Context, ask: &Ask, alias: &Arc<Alias>) -> Result<(), Failure> {
     let mut counters = Vec::with_capacity(LEVELS);
     counters.extend(own(ctx, alias));
     let counted = counters.len();
@@ -55,7 +53,7 @@ pub(super) fn reserve(ctx: &mut Context, ask: &Ask, plan: &Plan) -> Result<(), F
     if counters.is_empty() {
         return Ok(());
     }
-    let now = clock::nanos(plan.at);
+    let now = now();
     let own = counters.get(..counted).unwrap_or_default();
     state::take(own, ONE, now).map_err(|over| refused(ctx, over))?;
     let has_tokens = counters.iter().any(|(_, counter)| counter.counts(Unit::Tokens));
@@ -163,4 +161,8 @@ fn in_words(wait: Duration) -> String {
         0 | 1 => "a second".to_owned(),
         seconds => format!("{seconds} seconds"),
     }
+}
+
+fn now() -> Nanos {
+    clock::nanos(clock::now())
 }

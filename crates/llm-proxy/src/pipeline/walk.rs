@@ -71,8 +71,6 @@ pub(super) struct Walker {
     /// The backend that was asked last.
     asked: Option<u64>,
     waiting_since: Option<Instant>,
-    /// When the plan was drawn: the first look follows at once.
-    drawn: Option<Instant>,
     /// Whether this request was sent out as a probe before its time, because everything was cooling.
     probes_early: bool,
 }
@@ -101,7 +99,6 @@ impl Walker {
             home,
             asked: None,
             waiting_since: None,
-            drawn: Some(plan.at),
             probes_early: false,
         }
     }
@@ -177,7 +174,7 @@ impl Walker {
         if self.left.is_empty() {
             return Walk::Exhausted;
         }
-        let now = self.drawn.take().unwrap_or_else(clock::now);
+        let now = clock::now();
         let mut soonest: Option<Cooling> = None;
         let mut full = false;
         for at in 0..self.left.len() {

@@ -1,6 +1,5 @@
 //! The rows of work: what is asked of whom, and what it cost.
 
-
 use anyhow::Result;
 
 use super::Options;
