@@ -56,10 +56,12 @@ def test_c13_a_cooldown_is_as_long_as_it_was_whatever_the_clock_says(tmp_path, h
         scene = Scene(proxy, admin)
         began = time.monotonic()
         assert scene.ask("rescued") == 200
-        assert rests(scene), "a 503 cools at once or this test says nothing"
+        told = max(rests(scene), default=0)
+        assert told > 2, "a 503 cools at once or this test says nothing"
         clock.turn(hours * HOUR)
         moved = status(scene)["now"] - time.time()
         assert abs(moved - hours * HOUR) < 60, "the clock was not set"
-        assert all(left <= 4 for left in rests(scene)), "as if it began anew"
+        assert all(left <= told for left in rests(scene)), "as if it began anew"
         until("the end of the cooldown", lambda: True if not rests(scene) else None)
-        assert time.monotonic() - began >= 3.5, "it ended with the turn of the clock"
+        # Cooldowns are spread by a fifth: this one is as long as it was told to be.
+        assert time.monotonic() - began >= told, "it ended with the turn of the clock"
