@@ -188,8 +188,9 @@ impl Outlet {
     /// Tells it that there will be a batch.
     fn stir(&self) {
         let mut queue = self.0.queue.lock();
-        queue.is_due = true;
-        if !queue.is_resting {
+        // One that is closed sleeps on: there will be none for it.
+        queue.is_due = queue.is_open;
+        if queue.is_open && !queue.is_resting {
             self.0.stirred.notify_one();
         }
     }
