@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::json;
 use subtle::ConstantTimeEq;
@@ -134,14 +135,14 @@ impl Admin {
 }
 
 impl Service for Admin {
-    async fn call(self, peer: Peer, request: Request<RequestBody>) -> Response<AnswerBody> {
+    async fn call(self, peer: Peer, request: Box<Parts>, body: RequestBody) -> Response<AnswerBody> {
         let answer = match peer.refused {
             Some(_) => with(
                 told(StatusCode::BAD_REQUEST, "The request can be read in two ways."),
                 CONNECTION,
                 "close",
             ),
-            None => self.answer(request).await,
+            None => self.answer(Request::from_parts(*request, body)).await,
         };
         page::guarded(answer)
     }

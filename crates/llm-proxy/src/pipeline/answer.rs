@@ -43,7 +43,7 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
         headers: theirs,
         body,
         crossing,
-    } = spoken;
+    } = *spoken;
     let mut out = headers::back(&theirs);
     if ctx.entry.record.dialect == Dialect::Messages {
         named_for_anthropic(ctx, &theirs, candidate.api.dialect(), &mut out);

@@ -39,7 +39,7 @@ pub(super) struct Spoken {
     /// Its body, or the beginning of it, in the client's dialect.
     pub body: Committed,
     /// The way that it came, where the backend speaks another dialect.
-    pub crossing: Option<Crossing>,
+    pub crossing: Option<Box<Crossing>>,
 }
 
 /// An attempt that came to nothing.
@@ -65,7 +65,7 @@ pub(super) async fn run(
     (candidate, outgoing): (&Candidate, Outgoing),
     (started, deadline): (Instant, Instant),
     pace: Option<Pace>,
-) -> Result<Spoken, Lost> {
+) -> Result<Box<Spoken>, Box<Lost>> {
     let judge = Judge {
         ctx,
         backend: &candidate.route.backend,
@@ -76,7 +76,7 @@ pub(super) async fn run(
     let answered = pin!(exchange(ctx, ask, (candidate, started), outgoing, pace));
     match timeout_at(deadline.into(), answered).await {
         Ok(Ok(spoken)) => judge.disguised(spoken),
-        Ok(Err(trouble)) => Err(judge.trouble(trouble)),
+        Ok(Err(trouble)) => Err(judge.trouble(*trouble)),
         Err(_) if deadline >= deadline::end(ctx, &candidate.route) => Err(out_of_time()),
         Err(_) => Err(judge.lost(&Evidence::FirstByteTimeout, None, "no content in time".to_owned())),
     }
@@ -102,9 +102,9 @@ async fn exchange(
     (candidate, started): (&Candidate, Instant),
     outgoing: Outgoing,
     pace: Option<Pace>,
-) -> Result<Spoken, Trouble> {
+) -> Result<Box<Spoken>, Box<Trouble>> {
     let (Some(target), Some(key)) = (outgoing.target(ctx, ask, candidate), candidate.key()) else {
-        return Err(Trouble::Pathless);
+        return Err(Trouble::Pathless.into());
     };
     let route = &candidate.route;
     let endpoint = &route.backend.endpoint;
@@ -124,11 +124,11 @@ async fn exchange(
         apart::headers(&mut headers);
     }
     if status.is_redirection() || status.is_informational() {
-        return Err(Trouble::Redirect(status));
+        return Err(Trouble::Redirect(status).into());
     }
     if !status.is_success() {
         let body = commit::error_body(&headers, body).boxed().await;
-        return Err(Trouble::Status(status, headers, body));
+        return Err(Trouble::Status(status, headers, body).into());
     }
     let terms = Terms {
         api: candidate.api,
@@ -150,12 +150,12 @@ async fn exchange(
         Err(unfit) => Err(unfit),
     };
     let body = committed.map_err(|unfit| Trouble::Unfit(status, unfit))?;
-    Ok(Spoken {
+    Ok(Box::new(Spoken {
         status,
         headers,
         body,
         crossing,
-    })
+    }))
 }
 
 /// Turns what happened into a verdict.
@@ -169,7 +169,7 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     #[cold]
-    fn trouble(&self, trouble: Trouble) -> Lost {
+    fn trouble(&self, trouble: Trouble) -> Box<Lost> {
         match trouble {
             Trouble::Fault(fault) => self.fault(&fault, None),
             Trouble::Redirect(status) => self.lost(
@@ -191,7 +191,7 @@ impl Judge<'_> {
     }
 
     #[cold]
-    fn fault(&self, fault: &Fault, status: Option<StatusCode>) -> Lost {
+    fn fault(&self, fault: &Fault, status: Option<StatusCode>) -> Box<Lost> {
         let evidence = match fault {
             Fault::Connect(_) => Evidence::Connect,
             Fault::Stale => Evidence::StaleConn,
@@ -202,7 +202,7 @@ impl Judge<'_> {
     }
 
     #[cold]
-    fn bad(&self, what: &str, raw: &[u8], status: Option<StatusCode>) -> Lost {
+    fn bad(&self, what: &str, raw: &[u8], status: Option<StatusCode>) -> Box<Lost> {
         self.lost(
             &Evidence::BadResponse { raw: beginning(raw) },
             status,
@@ -211,7 +211,7 @@ impl Judge<'_> {
     }
 
     #[cold]
-    fn status(&self, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Lost {
+    fn status(&self, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Box<Lost> {
         let error = facts(fault::read(&body));
         let raw = beginning(&body);
         let evidence = Evidence::Status {
@@ -234,7 +234,7 @@ impl Judge<'_> {
     }
 
     #[cold]
-    fn in_band(&self, status: StatusCode, error: BackendError, raw: &[u8]) -> Lost {
+    fn in_band(&self, status: StatusCode, error: BackendError, raw: &[u8]) -> Box<Lost> {
         let error = facts(error);
         let evidence = Evidence::InBand {
             error: &error,
@@ -244,20 +244,20 @@ impl Judge<'_> {
     }
 
     #[cold]
-    fn lost(&self, evidence: &Evidence<'_>, status: Option<StatusCode>, detail: String) -> Lost {
+    fn lost(&self, evidence: &Evidence<'_>, status: Option<StatusCode>, detail: String) -> Box<Lost> {
         let detection = &self.ctx.snapshot.config.detection;
         let verdict = classify(evidence, &self.backend.name, detection, clock::wall());
-        Lost {
+        Box::new(Lost {
             verdict,
             status,
             relay: None,
             detail: self.hidden().blotted_in_text(detail),
             rests: None,
-        }
+        })
     }
 
     /// An answer that the operator's map calls an error, whatever it looks like.
-    fn disguised(&self, spoken: Spoken) -> Result<Spoken, Lost> {
+    fn disguised(&self, spoken: Box<Spoken>) -> Result<Box<Spoken>, Box<Lost>> {
         let detection = &self.ctx.snapshot.config.detection;
         if detection.error_map.is_empty() {
             return Ok(spoken);
@@ -278,13 +278,13 @@ impl Judge<'_> {
             None => Ok(spoken),
             Some(verdict) => {
                 let detail = "an answer that `detection.error_map` calls an error".to_owned();
-                Err(Lost {
+                Err(Box::new(Lost {
                     verdict,
                     status: Some(spoken.status),
                     relay: None,
                     detail,
                     rests: None,
-                })
+                }))
             }
         }
     }
@@ -313,7 +313,7 @@ fn facts(error: BackendError) -> ErrorFacts {
 
 /// The request's own time is over: that says nothing about the backend, which may have had a second of it.
 #[cold]
-fn out_of_time() -> Lost {
+fn out_of_time() -> Box<Lost> {
     let verdict = Verdict {
         class: Class::Local,
         reset: None,
@@ -321,13 +321,13 @@ fn out_of_time() -> Lost {
         firm: false,
         kind: None,
     };
-    Lost {
+    Box::new(Lost {
         verdict,
         status: None,
         relay: None,
         detail: "the request's time is over".to_owned(),
         rests: None,
-    }
+    })
 }
 
 /// How long an attempt may take from now: to the commit point, which is a window later for what has yet to show its pace,

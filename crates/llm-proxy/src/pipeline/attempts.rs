@@ -27,7 +27,7 @@ use crate::state::{Alias, Context, InFlight};
 #[derive(Debug)]
 pub(super) struct Won {
     /// The answer.
-    pub spoken: Spoken,
+    pub spoken: Box<Spoken>,
     /// Who gave it.
     pub candidate: Candidate,
     /// Whether there was anywhere else to go.
@@ -110,7 +110,7 @@ async fn attempt(
     ask: &Ask,
     (chosen, outgoing, pace): (Chosen, Outgoing, Option<Pace>),
     sole: Sole,
-) -> Result<Won, (Candidate, Lost)> {
+) -> Result<Won, (Candidate, Box<Lost>)> {
     let (candidate, started) = (&chosen.candidate, chosen.at);
     begin(ctx, candidate, started);
     let deadline = attempt::deadline(ctx, candidate, pace.as_ref(), started);
@@ -133,9 +133,9 @@ async fn attempt(
 pub(super) fn conclude(
     ctx: &mut Context,
     chosen: Chosen,
-    done: Result<Spoken, Lost>,
+    done: Result<Box<Spoken>, Box<Lost>>,
     sole: Sole,
-) -> Result<Won, (Candidate, Lost)> {
+) -> Result<Won, (Candidate, Box<Lost>)> {
     let Chosen {
         candidate,
         place,
@@ -229,7 +229,7 @@ fn finish(ctx: &mut Context, class: Option<Class>, status: Option<u16>, took: Du
 
 /// The failures of a request so far.
 pub(super) struct Trail {
-    lost: Vec<(health::Tried, Lost)>,
+    lost: Vec<(health::Tried, Box<Lost>)>,
     /// Why a candidate could not even be asked: its dialect cannot express the request.
     unfit: Option<Failure>,
     /// The alias that was asked for, whose budget pays for all but the first.
@@ -260,7 +260,7 @@ impl Trail {
         &mut self,
         ctx: &Context,
         (asked, candidate): (Api, &Candidate),
-        lost: Lost,
+        lost: Box<Lost>,
         began: Instant,
     ) -> health::Next {
         let verdict = lost.verdict;
@@ -312,7 +312,7 @@ impl Trail {
         ctx: &Context,
         ask: &Ask,
         walker: &mut Walker,
-        ((candidate, lost), began): ((Candidate, Lost), Instant),
+        ((candidate, lost), began): ((Candidate, Box<Lost>), Instant),
     ) -> bool {
         let class = lost.verdict.class;
         match self.after(ctx, (ask.api, &candidate), lost, began) {
@@ -368,7 +368,7 @@ impl Trail {
         let resets: Vec<Option<Duration>> = tried.iter().map(|tried| tried.reset).collect();
         let all_unknown = tried.iter().all(|tried| tried.class == Class::NotFound);
         match health::choose(&tried).and_then(|at| self.lost.into_iter().nth(at)) {
-            Some((tried, lost)) => verdict::told(&tried, lost, &resets, all_unknown),
+            Some((tried, lost)) => verdict::told(&tried, *lost, &resets, all_unknown),
             None => self.unfit.unwrap_or_else(verdict::all_full),
         }
     }

@@ -22,9 +22,12 @@ use crate::state::Held;
 /// holds no place any longer.
 const AT_ONCE: usize = 256 * 1024;
 
-/// A response body.
+/// A response body. Boxed: it is large, and passes through every layer with its response.
 #[derive(Debug)]
-pub struct AnswerBody {
+pub struct AnswerBody(Box<Content>);
+
+#[derive(Debug)]
+struct Content {
     kind: Kind,
     /// The request's record; written when this is dropped.
     entry: Option<Box<Entry>>,
@@ -83,34 +86,36 @@ impl AnswerBody {
             // Its window may be shut from the first: then not even the beginning is asked for.
             reader.has(true);
         }
-        Self {
+        Self(Box::new(Content {
             kind,
             entry: None,
             held: Held::default(),
             standings: None,
             reader,
-        }
+        }))
     }
 
     /// Takes along how the request's limits stand.
     pub fn stand(&mut self, standings: Option<Standings>) {
-        self.standings = standings;
+        self.0.standings = standings;
     }
 
     /// How the request's limits stand, which the head before this body is to say; none where nothing is to be said.
     pub fn standings(&self) -> Option<Standings> {
-        self.standings
+        self.0.standings
     }
 
     /// Ties the request's record to this body, and what it holds.
     #[must_use]
     pub fn with_entry(mut self, mut entry: Box<Entry>, held: Held) -> Self {
-        entry.record.complete = matches!(self.kind, Kind::Done);
-        self.entry = Some(entry);
-        self.held = held;
+        entry.record.complete = matches!(self.0.kind, Kind::Done);
+        self.0.entry = Some(entry);
+        self.0.held = held;
         self
     }
+}
 
+impl Content {
     /// These bytes go to the client.
     fn passes(&mut self, bytes: &[u8]) {
         if let Some(entry) = &mut self.entry {
@@ -160,19 +165,19 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Task<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let next = self.next_frame(cx);
-        if let Some(reader) = &self.reader {
+        let next = self.0.next_frame(cx);
+        if let Some(reader) = &self.0.reader {
             reader.has(matches!(next, Poll::Ready(Some(Ok(_)))));
         }
         next
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.kind, Kind::Done)
+        matches!(self.0.kind, Kind::Done)
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.kind {
+        match &self.0.kind {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Done => SizeHint::with_exact(0),
             Kind::Stream(_) | Kind::Opaque(_) | Kind::Waiting(_) => SizeHint::default(),
@@ -180,7 +185,7 @@ impl Body for AnswerBody {
     }
 }
 
-impl AnswerBody {
+impl Content {
     fn next_frame(&mut self, cx: &mut Task<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let piece = match &mut self.kind {
             Kind::Done => return Poll::Ready(None),
@@ -200,7 +205,7 @@ impl AnswerBody {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Next::Sign(sign)) => Poll::Ready(Piece::Bytes(sign)),
                 Poll::Ready(Next::Answer(body)) => {
-                    *self = *body;
+                    *self = *body.0;
                     return self.next_frame(cx);
                 }
             },
@@ -229,7 +234,7 @@ impl AnswerBody {
     }
 }
 
-impl Drop for AnswerBody {
+impl Drop for Content {
     /// The client left: what it has read is counted; a backend that wants it is read on to its end.
     fn drop(&mut self) {
         if let Kind::Stream(stream) = std::mem::replace(&mut self.kind, Kind::Done) {
@@ -239,7 +244,7 @@ impl Drop for AnswerBody {
     }
 }
 
-impl AnswerBody {
+impl Content {
     fn leave(&mut self, mut stream: Box<Stream>) {
         if stream.is_whole() {
             // Common: clients close at the terminal marker, before the body's own end.

@@ -80,13 +80,13 @@ pub(super) enum Next {
     /// A sign of life.
     Sign(Bytes),
     /// The answer, or the error in its place.
-    Answer(Box<AnswerBody>),
+    Answer(AnswerBody),
 }
 
 impl Waiting {
     pub(super) fn poll(&mut self, cx: &mut Task<'_>) -> Poll<Next> {
         if let Poll::Ready(body) = self.answer.as_mut().poll(cx) {
-            return Poll::Ready(Next::Answer(Box::new(body)));
+            return Poll::Ready(Next::Answer(body));
         }
         if let Some(timer) = &mut self.timer {
             ready!(timer.as_mut().poll(cx));
@@ -108,7 +108,7 @@ impl fmt::Debug for Waiting {
 
 /// A failure where the head is out: the dialect's error event, and nothing after it.
 pub fn last_words(dialect: Dialect, request_id: &str, failure: Failure) -> AnswerBody {
-    let (kind, message, param) = match failure.says {
+    let (kind, message, param) = match *failure.says {
         Says::Ours {
             kind, message, param, ..
         } => (kind, message, param),

@@ -47,5 +47,5 @@ pub(super) fn instead(
 
 /// A refusal that the client has to hear: its own fault, in a backend's words or in ours.
 fn is_the_callers(failure: &Failure) -> bool {
-    matches!(failure.says, Says::Theirs(_))
+    matches!(*failure.says, Says::Theirs(_))
 }

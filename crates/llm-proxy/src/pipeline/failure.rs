@@ -14,8 +14,8 @@ use crate::base::Class;
 pub struct Failure {
     /// Its class in the access record.
     pub class: Class,
-    /// What is said.
-    pub says: Says,
+    /// What is said. Boxed: it is large, and every step of a request has room for its failure.
+    pub says: Box<Says>,
     /// When it may be tried again.
     pub retry_after: Option<Duration>,
     /// Whether the connection is closed: the request's body was not read to its end.
@@ -69,7 +69,7 @@ impl Failure {
         };
         Self {
             class,
-            says,
+            says: Box::new(says),
             retry_after: None,
             close: false,
         }
@@ -80,7 +80,7 @@ impl Failure {
     pub fn theirs(class: Class, relay: Relay) -> Self {
         Self {
             class,
-            says: Says::Theirs(relay),
+            says: Box::new(Says::Theirs(relay)),
             retry_after: None,
             close: false,
         }
@@ -90,7 +90,7 @@ impl Failure {
     #[cold]
     #[must_use]
     pub fn about(mut self, field: impl Into<String>) -> Self {
-        if let Says::Ours { param, .. } = &mut self.says {
+        if let Says::Ours { param, .. } = &mut *self.says {
             *param = Some(field.into());
         }
         self
@@ -116,7 +116,7 @@ impl Failure {
     #[cold]
     #[must_use]
     pub fn with_headers(mut self, passing: HeaderMap) -> Self {
-        if let Says::Ours { headers, .. } = &mut self.says {
+        if let Says::Ours { headers, .. } = &mut *self.says {
             *headers = passing;
         }
         self

@@ -22,23 +22,22 @@ use crate::health::Sole;
 use crate::state::Context;
 
 /// How an attempt ended, and another beside it.
-#[expect(clippy::large_enum_variant, reason = "one a request, and never kept")]
 enum Race {
     /// None was begun.
-    Alone(Result<Spoken, Lost>),
+    Alone(Result<Box<Spoken>, Box<Lost>>),
     /// One of the two decides.
     Decided(Box<Decided>),
 }
 
 struct Decided {
     /// What the one that decides came to.
-    done: Result<Spoken, Lost>,
+    done: Result<Box<Spoken>, Box<Lost>>,
     /// Whether it is the first.
     by_first: bool,
     /// The second.
     second: Chosen,
     /// How the one that does not decide failed; none: it was overtaken.
-    other: Option<Lost>,
+    other: Option<Box<Lost>>,
 }
 
 /// How long an attempt may be silent before another is made beside it; none where there is none. A backend that is to be
@@ -60,7 +59,7 @@ pub(super) async fn two(
     (first, outgoing, pace): (Chosen, Outgoing, Option<Pace>),
     (walker, trail, sole): (&mut Walker, &mut Trail, Sole),
     patience: Duration,
-) -> Result<Won, (Candidate, Lost)> {
+) -> Result<Won, (Candidate, Box<Lost>)> {
     attempts::begin(ctx, &first.candidate, first.at);
     let draws = |now| {
         trail.beside(ctx, now, |repaired| {
@@ -140,7 +139,7 @@ fn give_way(
     ask: &Ask,
     (walker, trail, sole): (&mut Walker, &mut Trail, Sole),
     chosen: Chosen,
-    failed: Option<Lost>,
+    failed: Option<Box<Lost>>,
 ) {
     let Some(lost) = failed else {
         return attempts::overtaken(ctx, &chosen);

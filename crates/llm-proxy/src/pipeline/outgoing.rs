@@ -28,7 +28,7 @@ pub(super) struct Outgoing {
     /// The body in the backend's dialect, where that is another than the client's.
     converted: Option<Bytes>,
     /// The way between the dialects, where they differ.
-    pub crossing: Option<Crossing>,
+    pub crossing: Option<Box<Crossing>>,
     /// Whether we ask for the usage of a stream whose client did not.
     pub wants_usage: bool,
     /// Whether sealed reasoning is left out.
@@ -49,7 +49,7 @@ pub(super) fn draw(
         let (body, crossing) = cross::request(ctx, ask, candidate, repaired)?;
         return Ok(Outgoing {
             converted: Some(body),
-            crossing: Some(crossing),
+            crossing: Some(Box::new(crossing)),
             wants_usage: false,
             repaired,
         });

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
@@ -67,7 +68,8 @@ pub trait Service: Clone + Send + Sync + 'static {
     fn call(
         self,
         peer: Peer,
-        request: Request<RequestBody>,
+        request: Box<Parts>,
+        body: RequestBody,
     ) -> impl Future<Output = Response<AnswerBody>> + Send + 'static;
 }
 
@@ -171,14 +173,14 @@ async fn drive<S: Service>(
     service: S,
 ) {
     let signals = Arc::clone(&peer.signals);
-    let answer = move |request: Request<RequestBody>, refused: Option<Refusal>| {
+    let answer = move |request: Box<Parts>, body: RequestBody, refused: Option<Refusal>| {
         peer.signals.begin();
         let misdirected = || target::is_unclear(&request).then_some(Refusal::Host);
         let peer = Peer {
             refused: refused.or_else(misdirected),
             ..peer.clone()
         };
-        service.clone().call(peer, request)
+        service.clone().call(peer, request, body)
     };
     let mut io = Guard::new(io, http.patience);
     let mut too_late = pin!(sleep(http.http1.patience));
@@ -194,7 +196,8 @@ async fn drive<S: Service>(
         Version::Http2 => {
             signals.set_multiplexed();
             let answer = service_fn(move |request: Request<Incoming>| {
-                answer(request.map(RequestBody::Stream), None)
+                let (parts, body) = request.into_parts();
+                answer(Box::new(parts), RequestBody::Stream(body), None)
                     .map(|response| Ok::<_, Infallible>(with_standings(response)))
             });
             let mut connection = Box::pin(http.http2.serve_connection(TokioIo::new(io), answer));

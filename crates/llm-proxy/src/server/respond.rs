@@ -33,7 +33,7 @@ pub fn refusal(wire: Wire<'_>, failure: Failure) -> Response<AnswerBody> {
         close,
         ..
     } = failure;
-    let mut response = match says {
+    let mut response = match *says {
         Says::Theirs(relay) => {
             let mut response = Response::new(AnswerBody::whole(relay.body));
             *response.status_mut() = relay.status;

@@ -6,7 +6,8 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use llm_dialect::path::{self, Place};
 use llm_dialect::wire_error::ErrorKind;
 use llm_dialect::{Api, Dialect};
@@ -43,9 +44,10 @@ impl Service for Entrance {
     fn call(
         self,
         peer: Peer,
-        request: Request<RequestBody>,
+        request: Box<Parts>,
+        body: RequestBody,
     ) -> impl Future<Output = Response<AnswerBody>> + Send + 'static {
-        recovered(self.arrive(peer, request), admit)
+        recovered(self.arrive(peer, request, body), admit)
     }
 }
 
@@ -223,12 +225,11 @@ fn new_request_id() -> String {
 
 impl Entrance {
     /// Begins the record of a request.
-    fn arrive(&self, peer: Peer, request: Request<RequestBody>) -> Arrival {
+    fn arrive(&self, peer: Peer, mut head: Box<Parts>, body: RequestBody) -> Arrival {
         let snapshot = self.snapshot.load_full();
-        if request.version() == http::Version::HTTP_2 {
+        if head.version == http::Version::HTTP_2 {
             peer.signals.set_multiplexed();
         }
-        let (mut head, body) = request.into_parts();
         let visit = Visit::new(head.uri.path(), &head.headers, peer.refused);
         let trusted = &snapshot.config.trusted_proxies;
         let early = snapshot.config.stream.early_heartbeat_after;

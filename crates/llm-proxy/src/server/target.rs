@@ -1,24 +1,27 @@
 //! Whether a request says once, and in one way, whom it is for. Two servers that take different words for it would send
 //! the same request to different places.
 
+use http::Version;
 use http::header::HOST;
-use http::{Request, Version};
+use http::request::Parts;
 
 /// Whether it names two hosts, or none where HTTP/1.1 asks for one.
-pub(super) fn is_unclear<B>(request: &Request<B>) -> bool {
-    let mut hosts = request.headers().get_all(HOST).iter();
-    match (hosts.next(), hosts.next(), request.uri().authority()) {
+pub(super) fn is_unclear(request: &Parts) -> bool {
+    let mut hosts = request.headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next(), request.uri.authority()) {
         (Some(_), Some(_), _) => true,
         (Some(host), None, Some(authority)) => !host
             .as_bytes()
             .eq_ignore_ascii_case(authority.as_str().as_bytes()),
         (Some(_), None, None) => false,
-        (None, ..) => request.version() == Version::HTTP_11,
+        (None, ..) => request.version == Version::HTTP_11,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::Request;
+
     use super::*;
 
     #[test]
@@ -45,7 +48,7 @@ mod tests {
                 .fold(Request::get(uri).version(version), |request, host| {
                     request.header(HOST, *host)
                 });
-            let request = request.body(()).unwrap();
+            let (request, ()) = request.body(()).unwrap().into_parts();
             assert_eq!(is_unclear(&request), unclear, "{version:?} {uri} {hosts:?}");
         }
     }

@@ -25,7 +25,7 @@ const JOINED: usize = 32 * 1024;
 pub struct UpstreamBody {
     source: Source,
     /// What broke, until it has been told.
-    fault: Option<Fault>,
+    fault: Option<Box<Fault>>,
 }
 
 /// What came behind the body, if anything did.
@@ -39,14 +39,17 @@ enum Source {
         home: Arc<Endpoint>,
         now: fn() -> Instant,
     },
-    /// A place on a shared one. The stream is reset before the place is free.
-    Shared {
-        incoming: Incoming,
-        _place: Place,
-        trailers: Trailers,
-    },
+    /// A place on a shared one. Boxed: it is thrice as large as the other.
+    Shared(Box<Shared>),
     /// Nothing comes any more.
     Ended(Trailers),
+}
+
+/// A stream of a shared connection. It is reset before its place is free.
+struct Shared {
+    incoming: Incoming,
+    _place: Place,
+    trailers: Trailers,
 }
 
 impl UpstreamBody {
@@ -63,11 +66,11 @@ impl UpstreamBody {
 
     pub(super) fn shared(incoming: Incoming, place: Place) -> Self {
         Self {
-            source: Source::Shared {
+            source: Source::Shared(Box::new(Shared {
                 incoming,
                 _place: place,
                 trailers: None,
-            },
+            })),
             fault: None,
         }
     }
@@ -91,7 +94,7 @@ impl UpstreamBody {
     /// The same for those who poll: all that is there, in one piece.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
         if matches!(self.source, Source::Ended(_)) {
-            return Poll::Ready(self.fault.take().map(Err));
+            return Poll::Ready(self.fault.take().map(|fault| Err(*fault)));
         }
         let mut joined = Joined::default();
         loop {
@@ -121,7 +124,7 @@ impl UpstreamBody {
         self.source = Source::Ended(None);
         match joined.take() {
             Some(piece) => {
-                self.fault = Some(fault);
+                self.fault = Some(Box::new(fault));
                 Poll::Ready(Some(Ok(piece)))
             }
             None => Poll::Ready(Some(Err(fault))),
@@ -133,9 +136,7 @@ impl UpstreamBody {
             Source::Own { connection, .. } => connection
                 .poll_content(cx)
                 .map(|piece| piece.map(|piece| piece.map_err(Fault::from))),
-            Source::Shared {
-                incoming, trailers, ..
-            } => poll_data(incoming, trailers, cx),
+            Source::Shared(shared) => poll_data(&mut shared.incoming, &mut shared.trailers, cx),
             Source::Ended(_) => Poll::Ready(None),
         }
     }
@@ -148,7 +149,7 @@ impl UpstreamBody {
                 home,
                 now,
             } if connection.is_reusable() => home.put(connection, now()),
-            Source::Shared { trailers, .. } => self.source = Source::Ended(trailers),
+            Source::Shared(shared) => self.source = Source::Ended(shared.trailers),
             _ => {}
         }
     }

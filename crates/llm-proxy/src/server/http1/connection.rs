@@ -6,7 +6,8 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::request::Parts;
+use http::{HeaderMap, Response, StatusCode};
 use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
@@ -43,7 +44,7 @@ pub(in crate::server) async fn serve<I, A, F>(
     answer: A,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send,
-    A: Fn(Request<RequestBody>, Option<Refusal>) -> F,
+    A: Fn(Box<Parts>, RequestBody, Option<Refusal>) -> F,
     F: Future<Output = Response<AnswerBody>>,
 {
     let mut connection = Connection {
@@ -75,14 +76,14 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<'_, I> {
     /// One request after the other. `Ok`: we end it.
     async fn converse<A, F>(&mut self, bounds: Bounds, timer: Pin<&mut Sleep>, answer: A) -> Result<(), Gone>
     where
-        A: Fn(Request<RequestBody>, Option<Refusal>) -> F,
+        A: Fn(Box<Parts>, RequestBody, Option<Refusal>) -> F,
         F: Future<Output = Response<AnswerBody>>,
     {
         let mut due = timer.deadline().into_std();
         let mut timer = Timer { timer, waits: false };
         while let Some(head) = self.next(bounds, &mut timer, due).await? {
             let Head {
-                request,
+                parts,
                 content,
                 expects,
                 manner,
@@ -90,7 +91,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<'_, I> {
             } = head;
             let (body, incoming) = Body::begin(content, expects, &mut self.input);
             self.body = body;
-            let answer = answer(request.map(|()| incoming), refused);
+            let answer = answer(parts, incoming, refused);
             let response = self.answered(answer).await?;
             if !self.deliver(response, manner).await? {
                 break;

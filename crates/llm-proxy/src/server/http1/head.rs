@@ -7,6 +7,7 @@ use std::mem::MaybeUninit;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::request::Parts;
 use http::{HeaderName, Method, Request, StatusCode, Uri, Version};
 use httparse::{Header, ParserConfig, Status};
 
@@ -19,8 +20,8 @@ const MAX_HEADERS: usize = 100;
 /// What a request says of itself before its body.
 #[derive(Debug)]
 pub(super) struct Head {
-    /// Its method, its target, its version and its headers.
-    pub(super) request: Request<()>,
+    /// Its method, its target, its version and its headers. Boxed: they pass through several hands.
+    pub(super) parts: Box<Parts>,
     /// Where its body ends.
     pub(super) content: Content,
     /// Whether the client waits to be asked for the body.
@@ -64,16 +65,16 @@ pub(super) fn take(input: &mut BytesMut, limit: usize) -> Result<Option<Head>, S
     };
     let headers = wire::headers(parsed.headers, origin, |name, value| said.note(name, value));
     let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
-    let mut request = Request::new(());
-    *request.headers_mut() = headers.map_err(bad)?;
-    *request.method_mut() = Method::from_bytes(method.as_bytes()).map_err(bad)?;
-    *request.uri_mut() = Uri::from_maybe_shared(wire::slice(target.as_bytes(), origin)).map_err(bad)?;
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.headers = headers.map_err(bad)?;
+    parts.method = Method::from_bytes(method.as_bytes()).map_err(bad)?;
+    parts.uri = Uri::from_maybe_shared(wire::slice(target.as_bytes(), origin)).map_err(bad)?;
     let latest = parsed.version == Some(1);
     if !latest {
-        *request.version_mut() = Version::HTTP_10;
+        parts.version = Version::HTTP_10;
     }
     input.advance(length);
-    Ok(Some(said.head(request, latest)))
+    Ok(Some(said.head(Box::new(parts), latest)))
 }
 
 fn told(error: httparse::Error) -> StatusCode {
@@ -138,7 +139,7 @@ impl Said {
         self.refused.get_or_insert(why);
     }
 
-    fn head(mut self, request: Request<()>, latest: bool) -> Head {
+    fn head(mut self, parts: Box<Parts>, latest: bool) -> Head {
         if !latest && matches!(self.content, Some(Content::Chunked(_))) {
             // HTTP/1.0 has no transfer codings.
             self.refuse(Refusal::OddLength);
@@ -151,9 +152,9 @@ impl Said {
             manner: Manner {
                 latest,
                 keeps: refused.is_none() && !self.close && (latest || self.keep_alive),
-                bare: request.method() == Method::HEAD,
+                bare: parts.method == Method::HEAD,
             },
-            request,
+            parts,
             refused,
         }
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::task::noop_waker_ref;
 use http::header::CONNECTION;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
@@ -86,10 +87,10 @@ struct Asked {
 }
 
 impl Asked {
-    fn of<B>(request: &Request<B>, refused: Option<Refusal>) -> Self {
-        let headers = request.headers().iter();
+    fn of(request: &Parts, refused: Option<Refusal>) -> Self {
+        let headers = request.headers.iter();
         Self {
-            line: format!("{} {} {:?}", request.method(), request.uri(), request.version()),
+            line: format!("{} {} {:?}", request.method, request.uri, request.version),
             headers: headers
                 .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()))
                 .collect(),
@@ -159,12 +160,11 @@ fn script(bytes: &[u8], cut: usize, closes: bool) -> (Script, Arc<Mutex<Vec<u8>>
 fn served(bytes: &[u8], cut: usize, closes: bool, takes: Takes) -> Came {
     let (script, sent) = script(bytes, cut, closes);
     let asked = Arc::<Mutex<Vec<Asked>>>::default();
-    let answer = |request: Request<RequestBody>, refused: Option<Refusal>| {
+    let answer = |request: Box<Parts>, mut body: RequestBody, refused: Option<Refusal>| {
         let nth = asked.lock().unwrap().len();
         asked.lock().unwrap().push(Asked::of(&request, refused));
         let asked = Arc::clone(&asked);
         async move {
-            let mut body = request.into_body();
             let mut whole = Ok(Vec::new());
             while takes == Takes::All
                 && refused.is_none()
@@ -450,11 +450,11 @@ fn d11_a_client_that_waits_is_asked_for_its_body_once_and_only_if_somebody_wants
 fn unanswered(bytes: &[u8], closes: bool) -> (bool, bool) {
     let (script, _sent) = script(bytes, usize::MAX, closes);
     let asked = Arc::new(());
-    let answer = |request: Request<RequestBody>, _: Option<Refusal>| {
+    let answer = |request: Box<Parts>, body: RequestBody, _: Option<Refusal>| {
         let asked = Arc::clone(&asked);
         async move {
             pending::<()>().await;
-            drop((request, asked));
+            drop((request, body, asked));
             Response::new(AnswerBody::whole(""))
         }
     };
@@ -484,7 +484,8 @@ async fn d01_the_time_for_a_head_is_total_and_begins_with_the_wait_for_it() {
     let serving = tokio::spawn(async move {
         let signals = Signals::default();
         let mut timer = pin!(sleep(PATIENCE));
-        let answer = async |_: Request<RequestBody>, _: Option<Refusal>| Response::new(AnswerBody::whole(""));
+        let answer =
+            async |_: Box<Parts>, _: RequestBody, _: Option<Refusal>| Response::new(AnswerBody::whole(""));
         serve(server, BOUNDS, &signals, timer.as_mut(), answer).await;
     });
     let begun = clock::now();
@@ -615,10 +616,11 @@ fn hypers(bytes: &[u8]) -> Vec<Asked> {
     let asked = Arc::<Mutex<Vec<Asked>>>::default();
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
         let nth = asked.lock().unwrap().len();
+        let (request, body) = request.into_parts();
         asked.lock().unwrap().push(Asked::of(&request, None));
         let asked = Arc::clone(&asked);
         async move {
-            let body = request.into_body().collect().await;
+            let body = body.collect().await;
             let body = body.map(|body| body.to_bytes().to_vec()).map_err(|_why| ());
             asked.lock().unwrap()[nth].body = Some(body);
             Ok::<_, Infallible>(Response::new(Full::new(Bytes::new())))

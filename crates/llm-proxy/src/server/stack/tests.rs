@@ -30,10 +30,11 @@ impl Service for Fragile {
     fn call(
         self,
         peer: Peer,
-        request: Request<RequestBody>,
+        request: Box<Parts>,
+        body: RequestBody,
     ) -> impl Future<Output = Response<AnswerBody>> + Send + 'static {
-        let breaks = request.headers().contains_key(BREAK);
-        recovered(self.0.arrive(peer, request), move |arrival| async move {
+        let breaks = request.headers.contains_key(BREAK);
+        recovered(self.0.arrive(peer, request, body), move |arrival| async move {
             if !breaks {
                 return admit(arrival).await;
             }
