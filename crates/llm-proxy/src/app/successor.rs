@@ -3,18 +3,21 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram as StdDatagram;
-use std::process::Command as StdCommand;
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
 use tokio::net::UnixDatagram;
-use tokio::process::{Child, Command};
+use tokio::time::sleep;
 
 use crate::server::{Bound, READY, Role, SERVING, handed};
 
 /// How long it may take to serve: it reads its config and opens addresses.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is looked whether it has ended instead. To be told would cost the runtime a look at all its children each
+/// time that it wakes up, for as long as it serves.
+const LOOK: Duration = Duration::from_millis(20);
 /// The first file descriptor that is handed over (systemd's protocol).
 const FIRST: i32 = 3;
 
@@ -33,7 +36,7 @@ pub(super) async fn start<'a>(sockets: impl Iterator<Item = (Role, &'a Arc<Bound
             _ => Err("it said something else than that it serves".to_owned()),
         },
         ended = successor.ended() => Err(format!("the new program ended ({ended})")),
-        () = tokio::time::sleep(PATIENCE) => {
+        () = sleep(PATIENCE) => {
             Err(format!("the new program did not serve within {PATIENCE:?}, and was ended"))
         }
     }
@@ -46,25 +49,34 @@ struct Successor {
 
 impl Successor {
     async fn ended(&mut self) -> String {
-        match &mut self.child {
-            None => "it was never begun".to_owned(),
-            Some(child) => match child.wait().await {
-                Ok(status) => status.to_string(),
-                Err(error) => error.to_string(),
-            },
+        let Some(child) = &mut self.child else {
+            return "it was never begun".to_owned();
+        };
+        loop {
+            match child.try_wait() {
+                Ok(None) => sleep(LOOK).await,
+                Ok(Some(status)) => return status.to_string(),
+                Err(error) => return error.to_string(),
+            }
         }
     }
 
     fn stays(&mut self) -> u32 {
-        let child = self.child.take();
-        child.and_then(|child| child.id()).unwrap_or_default()
+        let Some(mut child) = self.child.take() else {
+            return 0;
+        };
+        let id = child.id();
+        // Should it end before this program does, nobody else takes note of it.
+        std::thread::spawn(move || child.wait());
+        id
     }
 }
 
 impl Drop for Successor {
     fn drop(&mut self) {
         if let Some(child) = &mut self.child {
-            let _ = child.start_kill();
+            let _ = child.kill();
+            let _ = child.wait();
         }
     }
 }
@@ -89,7 +101,7 @@ fn spawned<'a>(
     command
         .fd_mappings(mappings.collect())
         .map_err(io::Error::other)?;
-    let child = Command::from(command).spawn()?;
+    let child = command.spawn()?;
     Ok((Successor { child: Some(child) }, UnixDatagram::from_std(here)?))
 }
 
@@ -109,9 +121,9 @@ fn inheritance<'a>(
 }
 
 /// This program as it was started: by the same name, which may lead to another file by now, with the same arguments.
-fn again() -> StdCommand {
+fn again() -> Command {
     let mut words = std::env::args_os();
-    let mut command = StdCommand::new(words.next().unwrap_or_else(|| "llm-proxy".into()));
+    let mut command = Command::new(words.next().unwrap_or_else(|| "llm-proxy".into()));
     command.args(words);
     command
 }

@@ -178,12 +178,12 @@ impl Access {
         &self.series
     }
 
-    /// Begins the record of a request.
-    pub fn begin(self: &Arc<Self>, record: Record, kind: Kind) -> Entry {
+    /// Begins the record of a request, of which nothing is known yet.
+    pub fn begin(self: &Arc<Self>, kind: Kind) -> Entry {
         let counted = self.in_flight.enter();
         Entry {
             access: Arc::clone(self),
-            record: Box::new(record),
+            record: Box::default(),
             started: clock::now(),
             kind,
             bodies: None,

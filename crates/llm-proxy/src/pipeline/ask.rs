@@ -87,11 +87,11 @@ pub(super) enum Shape {
     Form(Span),
 }
 
-/// Reads the body to its end and looks at it once.
+/// Reads the body to its end and looks at it once. What is understood of it is boxed: it is large, and handed on.
 ///
 /// # Errors
 /// Too long, too slow, an encoding that we do not know, no JSON, or a field missing or of a wrong type.
-pub(super) async fn read(ctx: &mut Context, call: Call, body: RequestBody) -> Result<Ask, Failure> {
+pub(super) async fn read(ctx: &mut Context, call: Call, body: RequestBody) -> Result<Box<Ask>, Failure> {
     let bytes = bounded(ctx, body).await?;
     let bytes = decoded(ctx, bytes)?;
     ctx.entry.asked(&bytes, &ctx.snapshot.config.logging);
@@ -182,7 +182,7 @@ fn decoded(ctx: &Context, body: Bytes) -> Result<Bytes, Failure> {
     })
 }
 
-fn understood(ctx: &Context, call: Call, body: Bytes) -> Result<Ask, Failure> {
+fn understood(ctx: &Context, call: Call, body: Bytes) -> Result<Box<Ask>, Failure> {
     if let (Some(form), Call::Named(api, rest)) = (form_type(&ctx.headers), &call) {
         return from_form(form, *api, rest.clone(), body);
     }
@@ -194,7 +194,7 @@ fn understood(ctx: &Context, call: Call, body: Bytes) -> Result<Ask, Failure> {
     };
     envelope.require(&body, api).map_err(invalid)?;
     let (model, suffixed) = named(ctx, envelope.model().unwrap_or_default());
-    Ok(Ask {
+    Ok(Box::new(Ask {
         api,
         rest,
         reads: written_in(api, &envelope, &body),
@@ -205,7 +205,7 @@ fn understood(ctx: &Context, call: Call, body: Bytes) -> Result<Ask, Failure> {
         shape: Shape::Json(envelope),
         body,
         prompts: None,
-    })
+    }))
 }
 
 /// What a request goes on from. A conversation is named by its id, or by an object that has one.
@@ -251,12 +251,12 @@ fn form_type(headers: &HeaderMap) -> Option<&str> {
     start.eq_ignore_ascii_case(FORM).then_some(value)
 }
 
-fn from_form(content_type: &str, api: Api, rest: String, body: Bytes) -> Result<Ask, Failure> {
+fn from_form(content_type: &str, api: Api, rest: String, body: Bytes) -> Result<Box<Ask>, Failure> {
     let found = multipart::model(content_type, &body).map_err(invalid)?;
     let (span, model) =
         found.ok_or_else(|| invalid(BodyError::of_field("model", "The form has no `model` field.")))?;
     envelope::check_model(&model).map_err(invalid)?;
-    Ok(Ask {
+    Ok(Box::new(Ask {
         api,
         rest,
         body,
@@ -267,7 +267,7 @@ fn from_form(content_type: &str, api: Api, rest: String, body: Bytes) -> Result<
         stream: false,
         origin: None,
         prompts: None,
-    })
+    }))
 }
 
 /// What is wrong with a body, for the client.

@@ -126,10 +126,6 @@ async fn attempt(
 }
 
 /// What an attempt came to: for the record, for health, and for whoever asked for it.
-#[expect(
-    clippy::result_large_err,
-    reason = "a failure is moved once, and most attempts are none"
-)]
 pub(super) fn conclude(
     ctx: &mut Context,
     chosen: Chosen,
@@ -150,7 +146,7 @@ pub(super) fn conclude(
             ctx.entry.first_byte(now);
             // A stream has yet to prove itself to its end; a probe is answered by its beginning.
             if spoken.body.is_whole() || probe.is_held() {
-                probe.succeeded(&candidate, now);
+                probe.succeeded(&ctx.live, &candidate, now);
             } else {
                 ctx.live.health.lock().began(&candidate.target, now);
             }

@@ -94,9 +94,8 @@ type Asked<'a> = (Api, &'a str);
 /// # Errors
 /// No such model; the key may not use it; no backend speaks this call.
 pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
-    let snapshot = Arc::clone(&ctx.snapshot);
-    let alias = snapshot.alias(&ask.model).filter(|alias| alias.enabled);
-    let alias = alias.ok_or_else(|| unknown(&ask.model))?;
+    let alias = ctx.snapshot.alias(&ask.model).filter(|alias| alias.enabled);
+    let alias = Arc::clone(alias.ok_or_else(|| unknown(&ask.model))?);
     if !ctx.may_use(&alias.name) {
         return Err(forbidden(&ask.model));
     }
@@ -105,11 +104,11 @@ pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
     ctx.entry.record.asked = (*alias.name != *ask.model).then(|| Arc::from(ask.model.as_str()));
     let (bound, maker) = bound(ctx, ask);
     let (mut candidates, home) = match bound {
-        Bound::ToMaker => (listed(ctx, ask, alias), None),
-        Bound::No | Bound::Untraced => free(ctx, ask, alias),
+        Bound::ToMaker => (listed(ctx, ask, &alias), None),
+        Bound::No | Bound::Untraced => free(ctx, ask, &alias),
     };
     if candidates.is_empty() && !may_be_estimated(&alias.tiers, ask.api) {
-        return Err(nobody(alias, ask));
+        return Err(nobody(&alias, ask));
     }
     // Counted before anything narrows it: what a bound or a large request meets is told to health like anything else.
     let sole = sole(&candidates);
@@ -126,10 +125,10 @@ pub(super) fn draw(ctx: &mut Context, ask: &Ask) -> Result<Plan, Failure> {
     let home = home.filter(|_| !candidates.is_empty());
     if candidates.is_empty() && maker.is_none() {
         // Where the conversation is, the request does not fit any longer.
-        candidates = anew(ctx, ask, alias);
+        candidates = anew(ctx, ask, &alias);
     }
     Ok(Plan {
-        alias: Arc::clone(alias),
+        alias,
         candidates,
         bound,
         home,
@@ -304,9 +303,9 @@ fn add_route(alias: &Arc<Alias>, route: &Arc<Route>, asked: Asked<'_>, all: &mut
     let Some(api) = backend.serves(asked.0) else {
         return;
     };
-    let (model, model_id) = match &route.model {
-        Some(model) => (Arc::clone(&model.name), model.id(asked.0)),
-        None => (Arc::from(asked.1), Route::model_id(asked.1, asked.0)),
+    let model_id = match &route.model {
+        Some(model) => model.id(asked.0),
+        None => Route::model_id(asked.1, asked.0),
     };
     for key in routing::rotate(backend.keys.len(), backend.vitals.turn()) {
         let Some(id) = backend.keys.get(key).map(|key| key.id) else {
@@ -327,7 +326,10 @@ fn add_route(alias: &Arc<Alias>, route: &Arc<Route>, asked: Asked<'_>, all: &mut
             key,
             target,
             api,
-            model: Arc::clone(&model),
+            model: match &route.model {
+                Some(model) => Arc::clone(&model.name),
+                None => Arc::from(asked.1),
+            },
         });
     }
 }

@@ -167,7 +167,7 @@ impl Walker {
             is_other && !backend.is_drained() && backend.has_room() && matches!(gate, Gate::Open { .. })
         };
         let at = self.left.iter().position(is_free)?;
-        self.take(at, ProbeGuard::none(&ctx.live), now)
+        self.take(at, ProbeGuard::none(), now)
     }
 
     fn look_around(&mut self, ctx: &mut Context) -> Walk {
@@ -221,7 +221,7 @@ impl Walker {
         };
         let mut health = ctx.live.health.lock();
         match health.gate(&candidate.target, self.sole, now) {
-            Gate::Open { .. } => Look::Free(ProbeGuard::none(&ctx.live)),
+            Gate::Open { .. } => Look::Free(ProbeGuard::none()),
             Gate::Probing { class } => probed(class),
             Gate::Cooling { until, class } => Look::Cooling(Cooling {
                 at,
@@ -351,8 +351,7 @@ impl Walker {
 
     /// Sends this request whoever else is sent; it is the probe if there is none.
     fn force(&mut self, ctx: &Context, at: usize, now: Instant) -> Result<Chosen, Failure> {
-        let probe = self.early_probe(ctx, at, now);
-        let probe = probe.unwrap_or_else(|| ProbeGuard::none(&ctx.live));
+        let probe = self.early_probe(ctx, at, now).unwrap_or_default();
         self.take(at, probe, now).ok_or_else(verdict::all_full)
     }
 
@@ -396,55 +395,48 @@ fn larger(next: Option<u64>, failed: Option<u64>) -> bool {
 }
 
 /// A probe that is given back without a verdict unless there was one.
-pub(super) struct ProbeGuard {
-    live: Arc<Live>,
-    probe: Option<Probe>,
-}
+#[derive(Default)]
+pub(super) struct ProbeGuard(Option<(Arc<Live>, Probe)>);
 
 impl ProbeGuard {
-    fn none(live: &Arc<Live>) -> Self {
-        Self {
-            live: Arc::clone(live),
-            probe: None,
-        }
+    /// That of a request which is no probe.
+    fn none() -> Self {
+        Self::default()
     }
 
     fn new(live: &Arc<Live>, probe: Probe) -> Self {
-        Self {
-            live: Arc::clone(live),
-            probe: Some(probe),
-        }
+        Self(Some((Arc::clone(live), probe)))
     }
 
-    pub(super) fn succeeded(&mut self, candidate: &Candidate, now: Instant) {
-        let probe = self.probe.take();
+    pub(super) fn succeeded(&mut self, live: &Live, candidate: &Candidate, now: Instant) {
+        let probe = self.spent();
         let probed = probe.is_some();
-        self.live.health.lock().success(&candidate.target, probe, now);
+        live.health.lock().success(&candidate.target, probe, now);
         if probed {
             tracing::info!(
                 backend = &*candidate.route.backend.name,
                 model = &*candidate.model,
                 "recovered"
             );
-            self.live.recovered.notify_waiters();
+            live.recovered.notify_waiters();
         }
     }
 
     pub(super) fn is_held(&self) -> bool {
-        self.probe.is_some()
+        self.0.is_some()
     }
 
     /// The probe, for a verdict that somebody else gives.
     pub(super) fn spent(&mut self) -> Option<Probe> {
-        self.probe.take()
+        self.0.take().map(|(_, probe)| probe)
     }
 }
 
 impl Drop for ProbeGuard {
     fn drop(&mut self) {
-        if let Some(probe) = self.probe.take() {
-            self.live.health.lock().release(probe);
-            self.live.recovered.notify_waiters();
+        if let Some((live, probe)) = self.0.take() {
+            live.health.lock().release(probe);
+            live.recovered.notify_waiters();
         }
     }
 }

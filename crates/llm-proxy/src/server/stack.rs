@@ -17,11 +17,10 @@ use super::refused::Refusal;
 use super::respond::{Wire, refusal};
 use super::{forwarded, origin, plain, refused, respond, traced};
 use crate::base::{Class, clock};
-use crate::observe::Record;
 use crate::observe::access::Kind;
 use crate::pipeline::journey::{Call, journey};
 use crate::pipeline::{AnswerBody, Failure, RequestBody, admission, early, rates};
-use crate::state::{Alone, Context, Early, Following, Held, Hints, Live, Phase, Snapshot};
+use crate::state::{Alone, Context, Early, Following, Held, Hints, Live, Snapshot};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
@@ -129,7 +128,7 @@ impl Imprint {
         if let Some(id) = self.request_id {
             headers.insert(REQUEST_ID, id);
         }
-        if self.live.lifecycle.phase() != Phase::Serving {
+        if !self.live.lifecycle.serves() {
             headers.insert(http::header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -250,18 +249,17 @@ impl Entrance {
                 how,
             ))
         });
-        let record = Record {
-            trace,
-            api: visit.api(),
-            begun: early.as_ref().map(|early| early.begun()),
-            request_id: request_id(&head.headers),
-            ip: peer.ip.map(|ip| forwarded::client(ip, &head.headers, trusted)),
-            dialect: visit.dialect,
-            generation: snapshot.generation,
-            ..Record::default()
-        };
+        let mut entry = self.live.access.begin(kind);
+        let record = &mut entry.record;
+        record.trace = trace;
+        record.api = visit.api();
+        record.begun = early.as_ref().map(|early| early.begun());
+        record.request_id = request_id(&head.headers);
+        record.ip = peer.ip.map(|ip| forwarded::client(ip, &head.headers, trusted));
+        record.dialect = visit.dialect;
+        record.generation = snapshot.generation;
         let ctx = Box::new(Context {
-            entry: Box::new(self.live.access.begin(record, kind)),
+            entry: Box::new(entry),
             live: Arc::clone(&self.live),
             snapshot,
             client: None,
@@ -423,8 +421,7 @@ async fn within_phase(
 }
 
 fn authenticate(ctx: &mut Context) -> Result<(), Failure> {
-    let snapshot = Arc::clone(&ctx.snapshot);
-    let Ok(client) = snapshot.keys.identify(&ctx.headers, clock::wall) else {
+    let Ok(client) = ctx.snapshot.keys.identify(&ctx.headers, clock::wall) else {
         return Err(stranger(ctx).closing());
     };
     if client.is_none() && origin::is_foreign(&ctx.headers) {

@@ -1,5 +1,7 @@
 //! The program's phases: serving, handed over, draining, ending.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::sync::watch;
 
 /// Where the program is in its life.
@@ -19,12 +21,15 @@ pub enum Phase {
 #[derive(Debug)]
 pub struct Lifecycle {
     phase: watch::Sender<Phase>,
+    /// Whether it is the first, for those who only ask that, once a request: a look at the phase takes a lock.
+    serves: AtomicBool,
 }
 
 impl Default for Lifecycle {
     fn default() -> Self {
         Self {
             phase: watch::Sender::new(Phase::Serving),
+            serves: AtomicBool::new(true),
         }
     }
 }
@@ -35,11 +40,17 @@ impl Lifecycle {
         *self.phase.borrow()
     }
 
+    /// Whether it serves, and is to go on serving.
+    pub fn serves(&self) -> bool {
+        self.serves.load(Ordering::Acquire)
+    }
+
     /// Moves on to `phase`; never back.
     pub fn advance(&self, phase: Phase) {
         self.phase.send_if_modified(|now| {
             let forward = phase > *now;
             if forward {
+                self.serves.store(false, Ordering::Release);
                 *now = phase;
             }
             forward

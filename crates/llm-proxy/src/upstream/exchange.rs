@@ -2,12 +2,10 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::task::Context;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::poll_fn;
-use futures_util::task::noop_waker_ref;
 use http::{HeaderMap, StatusCode};
 use tokio::time::timeout;
 
@@ -133,9 +131,8 @@ enum Way {
 
 /// An idle connection that is still open, if there is one.
 fn warm(endpoint: &Endpoint, now: Instant) -> Option<Box<Connection>> {
-    let mut nobody = Context::from_waker(noop_waker_ref());
     while let Some(mut idle) = endpoint.take(now) {
-        if idle.is_open(&mut nobody) {
+        if idle.is_open() {
             return Some(idle);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -20,6 +20,21 @@ pub(super) enum Io {
     Tls(Box<TlsStream<TcpStream>>),
     /// Anything else: through a proxy, with or without TLS.
     Boxed(Box<dyn Duplex>),
+}
+
+impl Io {
+    /// Whether the other end is still there and says nothing. What it says is lost.
+    pub(super) fn is_silent(&mut self) -> bool {
+        let mut byte = [0];
+        if let Self::Tcp(io) = self {
+            // What nobody waits for need not be waited for: there is nobody to wake.
+            let read = io.try_read(&mut byte);
+            return read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        }
+        let mut nobody = Context::from_waker(Waker::noop());
+        let read = Pin::new(self).poll_read(&mut nobody, &mut ReadBuf::new(&mut byte));
+        read.is_pending()
+    }
 }
 
 macro_rules! each {

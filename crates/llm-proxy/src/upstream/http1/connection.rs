@@ -61,8 +61,8 @@ impl Connection {
     }
 
     /// Whether an idle connection is still open and silent. Who speaks without being asked is not asked any more.
-    pub(in crate::upstream) fn is_open(&mut self, cx: &mut Context<'_>) -> bool {
-        self.poll_fill(cx).is_pending()
+    pub(in crate::upstream) fn is_open(&mut self) -> bool {
+        self.io.is_silent()
     }
 
     /// Whether any byte of the answer to the last request has come.

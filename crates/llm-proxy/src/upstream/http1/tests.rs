@@ -173,7 +173,7 @@ fn content(connection: &mut Connection, content: &mut Vec<u8>) -> End {
             Poll::Ready(Some(Err(broken))) => return end_of(&broken),
             // What follows an answer may come too late for the answer; the look before the next request sees it.
             Poll::Ready(None) => {
-                let reusable = connection.is_reusable() && connection.is_open(&mut nobody());
+                let reusable = connection.is_reusable() && connection.is_open();
                 return End::Whole { reusable };
             }
         }
@@ -380,12 +380,12 @@ fn a_request_goes_out_as_it_is_in_whatever_pieces_the_socket_takes() {
 
 #[test]
 fn who_speaks_without_being_asked_is_not_asked() {
-    assert!(scripted(b"", 1, false).0.is_open(&mut nobody()));
-    assert!(!scripted(b"", 1, true).0.is_open(&mut nobody()));
+    assert!(scripted(b"", 1, false).0.is_open());
+    assert!(!scripted(b"", 1, true).0.is_open());
     assert!(
         !scripted(b"HTTP/1.1 408 Request Timeout\r\n\r\n", 1, false)
             .0
-            .is_open(&mut nobody())
+            .is_open()
     );
 }
 
