@@ -17,6 +17,7 @@ use super::early;
 use super::headers;
 use super::stream::{Flow, Stream};
 use crate::state::Context;
+use crate::upstream::Lines;
 
 /// Which backend answered.
 const BACKEND: HeaderName = HeaderName::from_static("x-llm-proxy-backend");
@@ -124,7 +125,7 @@ fn crossed(ctx: &Context, crossing: &Crossing, out: &mut HeaderMap) {
 }
 
 /// Anthropic's SDKs read the request's id under a name of their own: that of a backend of their dialect, else ours.
-fn named_for_anthropic(ctx: &Context, theirs: &HeaderMap, spoken: Dialect, out: &mut HeaderMap) {
+fn named_for_anthropic(ctx: &Context, theirs: &Lines, spoken: Dialect, out: &mut HeaderMap) {
     let ours = || HeaderValue::from_str(&ctx.entry.record.request_id).ok();
     let id = headers::upstream_request_id(theirs)
         .filter(|_| spoken == Dialect::Messages)
@@ -135,7 +136,7 @@ fn named_for_anthropic(ctx: &Context, theirs: &HeaderMap, spoken: Dialect, out: 
 }
 
 /// The headers that say where the answer comes from, unless the operator keeps that to himself.
-fn exposed(ctx: &Context, theirs: &HeaderMap, candidate: &Candidate, out: &mut HeaderMap) {
+fn exposed(ctx: &Context, theirs: &Lines, candidate: &Candidate, out: &mut HeaderMap) {
     if !ctx.snapshot.config.expose_headers {
         return;
     }

@@ -86,9 +86,9 @@ fn named_in_connection(headers: &HeaderMap) -> Vec<&str> {
 }
 
 /// Those headers of a backend's answer that the client may see.
-pub(super) fn back(backend: &HeaderMap) -> HeaderMap {
+pub(super) fn back(backend: &Lines) -> HeaderMap {
     let mut out = HeaderMap::with_capacity(OWN + backend.len());
-    for (name, value) in backend {
+    for (name, value) in backend.iter() {
         if comes_back(name) {
             out.append(name.clone(), value.clone());
         }
@@ -104,10 +104,10 @@ fn comes_back(name: &HeaderName) -> bool {
 }
 
 /// The backend's own id of the request.
-pub(super) fn upstream_request_id(backend: &HeaderMap) -> Option<&HeaderValue> {
+pub(super) fn upstream_request_id(backend: &Lines) -> Option<&HeaderValue> {
     let mut fallback = None;
-    // One pass: two look-ups would hash two names, and most answers have neither.
-    for (name, value) in backend {
+    // One pass: most answers have neither.
+    for (name, value) in backend.iter() {
         match name.as_str() {
             "request-id" => return Some(value),
             "x-request-id" => fallback = fallback.or(Some(value)),
