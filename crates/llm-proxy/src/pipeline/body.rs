@@ -10,9 +10,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::early::{Next, Waiting};
+use super::own::Own;
 use super::rates;
 use super::reader::Reader;
-use super::standing::Standings;
 use super::stream::{Flow, Opaque, Stream};
 use crate::base::Class;
 use crate::observe::Entry;
@@ -30,8 +30,8 @@ pub struct AnswerBody {
     entry: Option<Box<Entry>>,
     /// What the request holds; given back when this is dropped.
     held: Held,
-    /// How the request's limits stand, for its head to say.
-    standings: Option<Standings>,
+    /// What its head is to say of ours. Boxed: a body moves several times before it is sent.
+    own: Option<Box<Own>>,
     /// Who takes it, over HTTP/2.
     reader: Option<Arc<Reader>>,
 }
@@ -87,19 +87,19 @@ impl AnswerBody {
             kind,
             entry: None,
             held: Held::default(),
-            standings: None,
+            own: None,
             reader,
         }
     }
 
-    /// Takes along how the request's limits stand.
-    pub fn stand(&mut self, standings: Option<Standings>) {
-        self.standings = standings;
+    /// What the head before this body is to say of ours.
+    pub fn own(&mut self) -> &mut Own {
+        self.own.get_or_insert_default()
     }
 
-    /// How the request's limits stand, which the head before this body is to say; none where nothing is to be said.
-    pub fn standings(&self) -> Option<Standings> {
-        self.standings
+    /// The same, for who writes that head; none where nothing is to be said.
+    pub fn take_own(&mut self) -> Option<Box<Own>> {
+        self.own.take()
     }
 
     /// Ties the request's record to this body, and what it holds.

@@ -32,8 +32,8 @@ const BACK_BY_TEXT: [&str; 5] = [
 ];
 /// Response headers that come back by prefix.
 const BACK_BY_PREFIX: [&str; 2] = ["anthropic-ratelimit-", "x-ratelimit-"];
-/// How many headers of ours most answers get, so that their map never grows; a map for one more may be twice as large.
-const OWN: usize = 4;
+/// How many headers an answer may get beside a backend's, so that its map does not grow: the type of its content.
+const OWN: usize = 1;
 /// How many most requests have.
 const USUAL_ONWARDS: usize = 8;
 /// What we call ourselves where a client has no name.

@@ -123,12 +123,12 @@ impl Imprint {
     }
 
     fn on(self, mut response: Response<AnswerBody>) -> Response<AnswerBody> {
-        let headers = response.headers_mut();
         if let Some(id) = self.request_id {
-            headers.insert(REQUEST_ID, id);
+            response.body_mut().own().answers(id);
         }
         if self.live.lifecycle.phase() != Phase::Serving {
-            headers.insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(http::header::CONNECTION, close);
         }
         response
     }
@@ -315,7 +315,9 @@ fn admit(arrival: Arrival) -> impl Future<Output = Response<AnswerBody>> + Send 
 fn spelled_out(ctx: &mut Context, answered: Result<Response<AnswerBody>, Told>) -> Response<AnswerBody> {
     match answered {
         Ok(mut response) => {
-            response.body_mut().stand(rates::standings(ctx));
+            if let Some(standings) = rates::standings(ctx) {
+                response.body_mut().own().stand(standings);
+            }
             response
         }
         Err(Told::Failure(failure)) => {
