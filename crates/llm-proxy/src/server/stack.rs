@@ -22,7 +22,6 @@ use crate::pipeline::journey::{Call, journey};
 use crate::pipeline::{AnswerBody, Failure, RequestBody, admission, early, rates};
 use crate::state::{Alone, Context, Early, Following, Held, Hints, Live, Phase, Snapshot};
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 /// The name under which Anthropic's SDKs look for a request's id.
 const ANTHROPIC_ID: HeaderName = HeaderName::from_static("request-id");
@@ -194,17 +193,14 @@ fn is_probe(place: Option<&Place>, method: &Method) -> bool {
 }
 
 /// The client's own id if it is short and plain, else a new one.
-fn request_id(headers: &HeaderMap) -> String {
+fn request_id(own: Option<&HeaderValue>) -> String {
     let plain = |id: &&str| {
         let fits = !id.is_empty() && id.len() <= MAX_REQUEST_ID;
         fits && id
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
     };
-    let own = headers
-        .get(REQUEST_ID)
-        .and_then(|id| id.to_str().ok())
-        .filter(plain);
+    let own = own.and_then(|id| id.to_str().ok()).filter(plain);
     own.map_or_else(new_request_id, str::to_owned)
 }
 
@@ -249,11 +245,12 @@ impl Entrance {
                 how,
             ))
         });
+        let (hints, own_id) = Hints::of(&head.headers);
         let record = Record {
             trace,
             api: visit.api(),
             begun: early.as_ref().map(|early| early.begun()),
-            request_id: request_id(&head.headers),
+            request_id: request_id(own_id),
             ip: peer.ip.map(|ip| forwarded::client(ip, &head.headers, trusted)),
             dialect: visit.dialect,
             generation: snapshot.generation,
@@ -265,7 +262,7 @@ impl Entrance {
             snapshot,
             client: None,
             connection: peer.signals.follow(),
-            hints: Hints::of(&head.headers),
+            hints,
             headers: head.headers,
             query: head.uri.query().map(str::to_owned),
             told: None,
