@@ -15,15 +15,11 @@ use super::commit::Committed;
 use super::cross::Crossing;
 use super::early;
 use super::headers;
+use super::own::Source;
 use super::stream::{Flow, Stream};
 use crate::state::Context;
+use crate::upstream::Lines;
 
-/// Which backend answered.
-const BACKEND: HeaderName = HeaderName::from_static("x-llm-proxy-backend");
-/// The backend's model.
-const MODEL: HeaderName = HeaderName::from_static("x-llm-proxy-model");
-/// How many attempts it took.
-const ATTEMPTS: HeaderName = HeaderName::from_static("x-llm-proxy-attempts");
 /// What a conversion could not carry.
 const WARNINGS: HeaderName = HeaderName::from_static("x-llm-proxy-warnings");
 /// The backend's own id of the request.
@@ -48,7 +44,7 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
     if ctx.entry.record.dialect == Dialect::Messages {
         named_for_anthropic(ctx, &theirs, candidate.api.dialect(), &mut out);
     }
-    exposed(ctx, &theirs, &candidate, &mut out);
+    let source = exposed(ctx, &theirs, &candidate, &mut out);
     if let Some(crossing) = &crossing {
         crossed(ctx, crossing, &mut out);
         ctx.entry.record.warnings = crossing.losses.names().map(str::to_owned).collect();
@@ -56,7 +52,7 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
     let is_crossed = crossing.is_some();
     ctx.entry.record.status = Some(status.as_u16());
     ctx.entry.record.price = candidate.price(&ctx.snapshot);
-    let body = match body {
+    let mut body = match body {
         Committed::Whole {
             body,
             usage,
@@ -87,6 +83,7 @@ pub(super) fn deliver(ctx: &mut Context, won: Won) -> Response<AnswerBody> {
         }
         Committed::Opaque { rest } => AnswerBody::opaque(Flow::new(ctx, (candidate, sole, place), rest)),
     };
+    body.own().comes_from(source);
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = out;
@@ -124,7 +121,7 @@ fn crossed(ctx: &Context, crossing: &Crossing, out: &mut HeaderMap) {
 }
 
 /// Anthropic's SDKs read the request's id under a name of their own: that of a backend of their dialect, else ours.
-fn named_for_anthropic(ctx: &Context, theirs: &HeaderMap, spoken: Dialect, out: &mut HeaderMap) {
+fn named_for_anthropic(ctx: &Context, theirs: &Lines, spoken: Dialect, out: &mut HeaderMap) {
     let ours = || HeaderValue::from_str(&ctx.entry.record.request_id).ok();
     let id = headers::upstream_request_id(theirs)
         .filter(|_| spoken == Dialect::Messages)
@@ -134,26 +131,18 @@ fn named_for_anthropic(ctx: &Context, theirs: &HeaderMap, spoken: Dialect, out: 
     }
 }
 
-/// The headers that say where the answer comes from, unless the operator keeps that to himself.
-fn exposed(ctx: &Context, theirs: &HeaderMap, candidate: &Candidate, out: &mut HeaderMap) {
+/// Where the answer comes from, and the backend's own id of it, unless the operator keeps that to himself.
+fn exposed(ctx: &Context, theirs: &Lines, candidate: &Candidate, out: &mut HeaderMap) -> Option<Source> {
     if !ctx.snapshot.config.expose_headers {
-        return;
+        return None;
     }
-    out.insert(BACKEND, candidate.route.backend.label.clone());
-    let ready = candidate.route.model.as_ref().map(|model| model.label.clone());
-    if let Some(model) = ready.unwrap_or_else(|| HeaderValue::from_str(&candidate.model).ok()) {
-        out.insert(MODEL, model);
-    }
-    out.insert(ATTEMPTS, count(ctx.entry.record.attempts.len()));
     if let Some(id) = headers::upstream_request_id(theirs) {
         out.insert(UPSTREAM_ID, id.clone());
     }
-}
-
-/// A number as a header. One is by far the commonest count of attempts, and need not be written down anew.
-fn count(number: usize) -> HeaderValue {
-    match number {
-        1 => HeaderValue::from_static("1"),
-        number => HeaderValue::from(number),
-    }
+    let ready = candidate.route.model.as_ref().map(|model| model.label.clone());
+    Some(Source {
+        backend: candidate.route.backend.label.clone(),
+        model: ready.unwrap_or_else(|| HeaderValue::from_str(&candidate.model).ok()),
+        attempts: ctx.entry.record.attempts.len(),
+    })
 }

@@ -6,6 +6,8 @@
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue};
 
+use crate::upstream::Lines;
+
 /// What is larger is not worth its copy: it takes more than the room that it would free.
 const SMALL: usize = 4 * 1024;
 
@@ -25,14 +27,29 @@ pub(super) fn pieces(held: &mut [Bytes]) {
 }
 
 /// Copies the values of headers, all of them into one piece.
-pub(super) fn headers(headers: &mut HeaderMap) {
-    let mut values = BytesMut::with_capacity(headers.values().map(HeaderValue::len).sum());
-    for value in headers.values() {
-        values.extend_from_slice(value.as_bytes());
+fn headers(headers: &mut HeaderMap) {
+    let copied = joined(|| headers.values());
+    lay_into(copied, headers.values_mut());
+}
+
+/// The same for those of an answer.
+pub(super) fn lines(lines: &mut Lines) {
+    let copied = joined(|| lines.iter().map(|(_, value)| value));
+    lay_into(copied, lines.values_mut());
+}
+
+fn joined<'v, I: Iterator<Item = &'v HeaderValue>>(values: impl Fn() -> I) -> Bytes {
+    let mut copied = BytesMut::with_capacity(values().map(HeaderValue::len).sum());
+    for value in values() {
+        copied.extend_from_slice(value.as_bytes());
     }
-    let mut values = values.freeze();
-    for value in headers.values_mut() {
-        let same = HeaderValue::from_maybe_shared(values.split_to(value.len()));
+    copied.freeze()
+}
+
+/// Makes these values slices of what they were copied to, one behind the other.
+fn lay_into<'v>(mut copied: Bytes, values: impl Iterator<Item = &'v mut HeaderValue>) {
+    for value in values {
+        let same = HeaderValue::from_maybe_shared(copied.split_to(value.len()));
         // It was one before, so it is one now.
         let Ok(mut same) = same else { continue };
         same.set_sensitive(value.is_sensitive());

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use llm_dialect::Dialect;
 use llm_dialect::fault::{self, BackendError};
 use tokio::time::timeout_at;
@@ -16,6 +16,7 @@ use super::commit::{self, Committed, Gathering, Terms, Unfit};
 use super::cross::Crossing;
 use super::deadline;
 use super::failure::Relay;
+use super::headers;
 use super::outgoing::Outgoing;
 use super::pace::Pace;
 use super::plan::Candidate;
@@ -24,7 +25,7 @@ use super::scrub::Hidden;
 use crate::base::{Class, clock};
 use crate::health::{ErrorFacts, Evidence, Verdict, classify, disguised};
 use crate::state::{Backend, Context};
-use crate::upstream::{self, Fault, Reply};
+use crate::upstream::{self, Fault, Lines, Reply};
 
 /// How much of a body is looked at for its class.
 const EVIDENCE: usize = 8 * 1024;
@@ -35,7 +36,7 @@ pub(super) struct Spoken {
     /// Its status, a 2xx.
     pub status: StatusCode,
     /// Its headers, as the backend sent them.
-    pub headers: HeaderMap,
+    pub headers: Lines,
     /// Its body, or the beginning of it, in the client's dialect.
     pub body: Committed,
     /// The way that it came, where the backend speaks another dialect.
@@ -87,7 +88,7 @@ enum Trouble {
     /// No response head.
     Fault(Fault),
     /// An error status, with its body.
-    Status(StatusCode, HeaderMap, Bytes),
+    Status(StatusCode, Lines, Bytes),
     /// A 2xx that is no answer.
     Unfit(StatusCode, Unfit),
     /// A redirect: never followed.
@@ -121,7 +122,7 @@ async fn exchange(
         body,
     } = reply.map_err(Trouble::Fault)?;
     if ask.stream {
-        apart::headers(&mut headers);
+        apart::lines(&mut headers);
     }
     if status.is_redirection() || status.is_informational() {
         return Err(Trouble::Redirect(status).into());
@@ -178,7 +179,7 @@ impl Judge<'_> {
                 "a redirect, which is never followed".to_owned(),
             ),
             Trouble::Pathless => self.bad("its paths make no valid request", &[], None),
-            Trouble::Status(status, headers, body) => self.status(status, &headers, body),
+            Trouble::Status(status, headers, body) => self.status(status, headers, body),
             Trouble::Unfit(status, Unfit::Broken(fault)) => self.fault(&fault, Some(status)),
             Trouble::Unfit(status, Unfit::Slow) => self.lost(
                 &Evidence::FirstByteTimeout,
@@ -211,12 +212,13 @@ impl Judge<'_> {
     }
 
     #[cold]
-    fn status(&self, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Box<Lost> {
+    fn status(&self, status: StatusCode, headers: Lines, body: Bytes) -> Box<Lost> {
+        let passing = headers::back(&headers);
         let error = facts(fault::read(&body));
         let raw = beginning(&body);
         let evidence = Evidence::Status {
             status: status.as_u16(),
-            headers,
+            headers: &headers.into_map(),
             body: raw,
             error: &error,
         };
@@ -229,7 +231,7 @@ impl Judge<'_> {
             request_id,
             class: lost.verdict.class,
         };
-        lost.relay = Some(relay::relay(to, status, headers, body));
+        lost.relay = Some(relay::relay(to, status, passing, body));
         lost
     }
 

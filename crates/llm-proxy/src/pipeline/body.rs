@@ -10,9 +10,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::early::{Next, Waiting};
+use super::own::Own;
 use super::rates;
 use super::reader::Reader;
-use super::standing::Standings;
 use super::stream::{Flow, Opaque, Stream};
 use crate::base::Class;
 use crate::observe::Entry;
@@ -33,8 +33,8 @@ struct Content {
     entry: Option<Box<Entry>>,
     /// What the request holds; given back when this is dropped.
     held: Held,
-    /// How the request's limits stand, for its head to say.
-    standings: Option<Standings>,
+    /// What its head is to say of ours. Boxed: a body moves several times before it is sent.
+    own: Option<Box<Own>>,
     /// Who takes it, over HTTP/2.
     reader: Option<Arc<Reader>>,
 }
@@ -90,19 +90,19 @@ impl AnswerBody {
             kind,
             entry: None,
             held: Held::default(),
-            standings: None,
+            own: None,
             reader,
         }))
     }
 
-    /// Takes along how the request's limits stand.
-    pub fn stand(&mut self, standings: Option<Standings>) {
-        self.0.standings = standings;
+    /// What the head before this body is to say of ours.
+    pub fn own(&mut self) -> &mut Own {
+        self.0.own.get_or_insert_default()
     }
 
-    /// How the request's limits stand, which the head before this body is to say; none where nothing is to be said.
-    pub fn standings(&self) -> Option<Standings> {
-        self.0.standings
+    /// The same, for who writes that head; none where nothing is to be said.
+    pub fn take_own(&mut self) -> Option<Box<Own>> {
+        self.0.own.take()
     }
 
     /// Ties the request's record to this body, and what it holds.

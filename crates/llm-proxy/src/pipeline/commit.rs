@@ -2,8 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
+use http::HeaderValue;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue};
 use llm_dialect::Api;
 use llm_dialect::answer::{self, AnswerFault};
 use llm_dialect::canon::{self, Losses};
@@ -21,7 +21,7 @@ use super::pace::{self, Pace};
 use super::{apart, decode};
 use crate::base::clock;
 use crate::config::types::Limits;
-use crate::upstream::{Fault, UpstreamBody};
+use crate::upstream::{Fault, Lines, UpstreamBody};
 
 /// How much of an error's body is read: enough for any message.
 const ERROR_BODY: usize = 64 * 1024;
@@ -137,7 +137,7 @@ impl Gathering<'_> {
 
 /// Reads a 2xx answer up to its commit point.
 pub(super) async fn commit(
-    headers: &HeaderMap,
+    headers: &Lines,
     body: UpstreamBody,
     terms: Terms<'_>,
 ) -> Result<Committed, Unfit> {
@@ -188,29 +188,29 @@ async fn gathered(mut body: UpstreamBody, terms: Terms<'_>) -> Result<Committed,
 }
 
 /// Whether the body is said to be of that type, whatever its parameters.
-fn is_of_type(headers: &HeaderMap, kind: &str) -> bool {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+fn is_of_type(headers: &Lines, kind: &str) -> bool {
+    let value = headers.get(&CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let start = value.and_then(|value| value.trim().get(..kind.len()));
     start.is_some_and(|start| start.eq_ignore_ascii_case(kind))
 }
 
 /// Whether a body must be unfolded before it can be read: what passes as it comes never is, since its client has not
 /// asked for that and is not told.
-fn is_folded(headers: &HeaderMap) -> bool {
+fn is_folded(headers: &Lines) -> bool {
     let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity") || value.is_empty();
-    headers.get(CONTENT_ENCODING).is_some_and(|value| !plain(value))
+    headers.get(&CONTENT_ENCODING).is_some_and(|value| !plain(value))
 }
 
 /// An answer that must be there to its last byte. A backend that answers JSON though a stream was asked for is taken
 /// at its word: the client gets that JSON.
-async fn whole(headers: &HeaderMap, mut body: UpstreamBody, terms: Terms<'_>) -> Result<Committed, Unfit> {
+async fn whole(headers: &Lines, mut body: UpstreamBody, terms: Terms<'_>) -> Result<Committed, Unfit> {
     let limit = terms.limits.max_response;
     let announced = announced(headers);
     if announced.is_some_and(|length| length > limit) {
         return Err(Unfit::Bad("an answer above `limits.max_response`", Bytes::new()));
     }
     let body = collect(&mut body, announced, (limit, terms.pace)).await?;
-    let body = match headers.get(CONTENT_ENCODING) {
+    let body = match headers.get(&CONTENT_ENCODING) {
         None => body,
         Some(encoding) => decode::decode(encoding, body, limit)
             .map_err(|_why| Unfit::Bad(UNASKED_ENCODING, Bytes::new()))?,
@@ -227,8 +227,8 @@ async fn whole(headers: &HeaderMap, mut body: UpstreamBody, terms: Terms<'_>) ->
     }
 }
 
-fn announced(headers: &HeaderMap) -> Option<usize> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+fn announced(headers: &Lines) -> Option<usize> {
+    headers.get(&CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Notes a piece of an answer. White space is what some hosts send as signs of life, before the JSON.
@@ -342,7 +342,7 @@ fn is_on_trial(
 
 /// The body of an error answer, or its beginning. Reading it to its end lets the connection serve again.
 /// A body that stalls is taken as far as it came: the status has said what matters.
-pub(super) async fn error_body(headers: &HeaderMap, mut body: UpstreamBody) -> Bytes {
+pub(super) async fn error_body(headers: &Lines, mut body: UpstreamBody) -> Bytes {
     let mut all = BytesMut::new();
     let read = async {
         while let Some(Ok(piece)) = body.next().await {
@@ -355,7 +355,7 @@ pub(super) async fn error_body(headers: &HeaderMap, mut body: UpstreamBody) -> B
     };
     let _ = timeout(ERROR_PATIENCE, read).await;
     let all = all.freeze();
-    match headers.get(CONTENT_ENCODING) {
+    match headers.get(&CONTENT_ENCODING) {
         None => all,
         // What cannot be unfolded says nothing to anybody.
         Some(encoding) => decode::decode(encoding, all, ERROR_BODY).unwrap_or_default(),

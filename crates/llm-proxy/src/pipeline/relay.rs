@@ -9,7 +9,6 @@ use llm_dialect::fault;
 use llm_dialect::wire_error::{ErrorKind, WireError};
 
 use super::failure::Relay;
-use super::headers;
 use crate::base::Class;
 
 /// Whom an error is for, and what it is judged to be.
@@ -25,7 +24,7 @@ pub(super) struct To<'a> {
     pub class: Class,
 }
 
-/// The error with that status and body.
+/// The error with that status and body, and those of its headers that pass.
 pub(super) fn relay(
     To {
         dialect,
@@ -34,10 +33,9 @@ pub(super) fn relay(
         class,
     }: To<'_>,
     status: StatusCode,
-    theirs: &HeaderMap,
+    mut headers: HeaderMap,
     body: Bytes,
 ) -> Relay {
-    let mut headers = headers::back(theirs);
     // Chat and Responses share their envelope.
     let anthropic = |dialect| dialect == Dialect::Messages;
     if anthropic(dialect) == anthropic(spoken) && fault::is_enveloped(dialect, &body) {
@@ -89,8 +87,7 @@ mod tests {
     use super::*;
 
     fn relayed(dialect: Dialect, status: u16, body: &'static str) -> (HeaderMap, String) {
-        let mut theirs = HeaderMap::new();
-        theirs.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+        let theirs = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/html"))]);
         let status = StatusCode::from_u16(status).unwrap();
         let relay = relay(
             To {
@@ -100,7 +97,7 @@ mod tests {
                 class: Class::Client,
             },
             status,
-            &theirs,
+            theirs,
             Bytes::from_static(body.as_bytes()),
         );
         assert_eq!(relay.status, status, "the status is always the backend's");

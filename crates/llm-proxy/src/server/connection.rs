@@ -198,7 +198,7 @@ async fn drive<S: Service>(
             let answer = service_fn(move |request: Request<Incoming>| {
                 let (parts, body) = request.into_parts();
                 answer(Box::new(parts), RequestBody::Stream(body), None)
-                    .map(|response| Ok::<_, Infallible>(with_standings(response)))
+                    .map(|response| Ok::<_, Infallible>(with_own(response)))
             });
             let mut connection = Box::pin(http.http2.serve_connection(TokioIo::new(io), answer));
             let close = http2::Connection::graceful_shutdown;
@@ -208,9 +208,9 @@ async fn drive<S: Service>(
 }
 
 /// The answer with all its headers in their map, from which HTTP/2 writes them.
-fn with_standings(mut response: Response<AnswerBody>) -> Response<AnswerBody> {
-    if let Some(standings) = response.body().standings() {
-        standings.insert_into(response.headers_mut());
+fn with_own(mut response: Response<AnswerBody>) -> Response<AnswerBody> {
+    if let Some(own) = response.body_mut().take_own() {
+        own.insert_into(response.headers_mut());
     }
     response
 }

@@ -22,7 +22,6 @@ use crate::pipeline::journey::{Call, journey};
 use crate::pipeline::{AnswerBody, Failure, RequestBody, admission, early, rates};
 use crate::state::{Alone, Context, Early, Following, Held, Hints, Live, Snapshot};
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 /// The name under which Anthropic's SDKs look for a request's id.
 const ANTHROPIC_ID: HeaderName = HeaderName::from_static("request-id");
@@ -124,12 +123,12 @@ impl Imprint {
     }
 
     fn on(self, mut response: Response<AnswerBody>) -> Response<AnswerBody> {
-        let headers = response.headers_mut();
         if let Some(id) = self.request_id {
-            headers.insert(REQUEST_ID, id);
+            response.body_mut().own().answers(id);
         }
         if !self.live.lifecycle.serves() {
-            headers.insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(http::header::CONNECTION, close);
         }
         response
     }
@@ -195,17 +194,14 @@ fn is_probe(place: Option<&Place>, method: &Method) -> bool {
 }
 
 /// The client's own id if it is short and plain, else a new one.
-fn request_id(headers: &HeaderMap) -> String {
+fn request_id(own: Option<&HeaderValue>) -> String {
     let plain = |id: &&str| {
         let fits = !id.is_empty() && id.len() <= MAX_REQUEST_ID;
         fits && id
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
     };
-    let own = headers
-        .get(REQUEST_ID)
-        .and_then(|id| id.to_str().ok())
-        .filter(plain);
+    let own = own.and_then(|id| id.to_str().ok()).filter(plain);
     own.map_or_else(new_request_id, str::to_owned)
 }
 
@@ -249,12 +245,13 @@ impl Entrance {
                 how,
             ))
         });
+        let (hints, own_id) = Hints::of(&head.headers);
         let mut entry = self.live.access.begin(kind);
         let record = &mut entry.record;
         record.trace = trace;
         record.api = visit.api();
         record.begun = early.as_ref().map(|early| early.begun());
-        record.request_id = request_id(&head.headers);
+        record.request_id = request_id(own_id);
         record.ip = peer.ip.map(|ip| forwarded::client(ip, &head.headers, trusted));
         record.dialect = visit.dialect;
         record.generation = snapshot.generation;
@@ -264,7 +261,7 @@ impl Entrance {
             snapshot,
             client: None,
             connection: peer.signals.follow(),
-            hints: Hints::of(&head.headers),
+            hints,
             headers: head.headers,
             query: head.uri.query().map(str::to_owned),
             told: None,
@@ -314,7 +311,9 @@ fn admit(arrival: Arrival) -> impl Future<Output = Response<AnswerBody>> + Send 
 fn spelled_out(ctx: &mut Context, answered: Result<Response<AnswerBody>, Told>) -> Response<AnswerBody> {
     match answered {
         Ok(mut response) => {
-            response.body_mut().stand(rates::standings(ctx));
+            if let Some(standings) = rates::standings(ctx) {
+                response.body_mut().own().stand(standings);
+            }
             response
         }
         Err(Told::Failure(failure)) => {

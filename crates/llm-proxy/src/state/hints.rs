@@ -6,6 +6,8 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::limits::RequestClass;
 
+/// The id that the client gives its request.
+const REQUEST_ID: &str = "x-request-id";
 /// How long the client will wait for the whole answer, in milliseconds.
 const PATIENCE: &str = "x-request-timeout-ms";
 
@@ -19,21 +21,23 @@ pub struct Hints {
 }
 
 impl Hints {
-    /// Reads them. Of several headers of a name the first counts.
-    pub fn of(headers: &HeaderMap) -> Self {
-        let (mut patience, mut class) = (None, None);
+    /// Reads them, and the id that the client gives its request. Of several headers of a name the first counts.
+    pub fn of(headers: &HeaderMap) -> (Self, Option<&HeaderValue>) {
+        let (mut patience, mut class, mut request_id) = (None, None, None);
         for (name, value) in headers {
             let place = match name.as_str() {
+                REQUEST_ID => &mut request_id,
                 PATIENCE => &mut patience,
                 RequestClass::HEADER => &mut class,
                 _ => continue,
             };
             place.get_or_insert(value);
         }
-        Self {
+        let hints = Self {
             patience: patience.and_then(milliseconds),
             class: RequestClass::named(class.map(HeaderValue::as_bytes)),
-        }
+        };
+        (hints, request_id)
     }
 }
 
@@ -61,10 +65,10 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(PATIENCE, HeaderValue::from_str(text).unwrap());
-            let hints = Hints::of(&headers);
+            let (hints, _) = Hints::of(&headers);
             assert_eq!(hints.patience, expected.map(Duration::from_millis), "{text}");
         }
-        assert_eq!(Hints::of(&HeaderMap::new()), Hints::default());
+        assert_eq!(Hints::of(&HeaderMap::new()), (Hints::default(), None));
     }
 
     #[test]
@@ -73,6 +77,8 @@ mod tests {
             (RequestClass::HEADER, "subagent"),
             (PATIENCE, "20"),
             ("x-other", "1"),
+            (REQUEST_ID, "first"),
+            (REQUEST_ID, "second"),
             (PATIENCE, "10"),
             (RequestClass::HEADER, "main"),
         ];
@@ -84,6 +90,7 @@ mod tests {
             patience: Some(Duration::from_millis(20)),
             class: RequestClass::Subagent,
         };
-        assert_eq!(Hints::of(&headers), expected);
+        let first = HeaderValue::from_static("first");
+        assert_eq!(Hints::of(&headers), (expected, Some(&first)));
     }
 }

@@ -173,7 +173,7 @@ impl Answer {
         let whole = collected(&mut body).await?;
         Ok(Self {
             status,
-            headers,
+            headers: headers.into_map(),
             body: whole,
             trailers: body.trailers().cloned().unwrap_or_default(),
         })

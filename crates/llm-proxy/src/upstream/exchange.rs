@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::poll_fn;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use tokio::time::timeout;
 
 use super::Fault;
 use super::body::UpstreamBody;
 use super::dial::{Dialled, too_slow};
 use super::http1::{Broken, Connection};
+use super::lines::Lines;
 use super::pool::Endpoint;
 use super::request::UpstreamRequest;
 use super::shared::Turn;
@@ -24,7 +25,7 @@ pub struct Reply {
     /// Its status.
     pub status: StatusCode,
     /// Its headers.
-    pub headers: HeaderMap,
+    pub headers: Lines,
     /// Its body.
     pub body: UpstreamBody,
 }

@@ -1,5 +1,5 @@
-//! The headers of a request as a list: a handful, which are written once, one after the other. In a map each name would be
-//! hashed for that.
+//! The headers of a request or of a response as a list: they are written once, one after the other, or read once, and a few
+//! of them looked for. In a map each name would be hashed for that.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -36,13 +36,34 @@ impl Lines {
         self.0.retain(|(other, _)| other != name);
     }
 
+    /// The first of that name.
+    pub fn get(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        let found = self.0.iter().find(|(other, _)| other == name);
+        found.map(|(_, value)| value)
+    }
+
     /// All of them, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
         self.0.iter().map(|(name, value)| (name, value))
     }
 
+    /// Their values, in order.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut HeaderValue> {
+        self.0.iter_mut().map(|(_, value)| value)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The same as a map.
-    pub(super) fn into_map(self) -> HeaderMap {
+    pub fn into_map(self) -> HeaderMap {
         let mut map = HeaderMap::with_capacity(self.0.len());
         for (name, value) in self.0 {
             map.append(name, value);
@@ -54,8 +75,12 @@ impl Lines {
 impl From<HeaderMap> for Lines {
     fn from(map: HeaderMap) -> Self {
         let mut lines = Self::with_capacity(map.len());
-        for (name, value) in &map {
-            lines.append(name.clone(), value.clone());
+        for (name, value) in map {
+            // Of several of a name only the first comes with it.
+            let name = name.or_else(|| lines.0.last().map(|(name, _)| name.clone()));
+            if let Some(name) = name {
+                lines.append(name, value);
+            }
         }
         lines
     }
@@ -88,6 +113,7 @@ mod tests {
             all(&Lines::from(map)),
             ["accept=a", "accept=b", "host=h", "cookie=c"]
         );
+        assert_eq!(lines.get(&ACCEPT), Some(&value("a")));
         lines.insert(ACCEPT, value("d"));
         lines.remove(&COOKIE);
         assert_eq!(all(&lines), ["host=h", "accept=d"]);

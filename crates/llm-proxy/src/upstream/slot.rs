@@ -156,7 +156,7 @@ impl Place {
         let (head, body) = response.into_parts();
         Reply {
             status: head.status,
-            headers: head.headers,
+            headers: head.headers.into(),
             body: UpstreamBody::shared(body, self),
         }
     }

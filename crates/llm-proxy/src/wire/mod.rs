@@ -9,6 +9,6 @@ mod input;
 mod outbox;
 
 pub(crate) use content::{Content, Garbled};
-pub(crate) use fields::{headers, options, slice};
+pub(crate) use fields::{digits, headers, options, slice};
 pub(crate) use input::Input;
 pub(crate) use outbox::{Outbox, SHORT};

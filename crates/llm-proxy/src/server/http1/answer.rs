@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::head::Manner;
 use crate::base::clock;
-use crate::pipeline::Standings;
+use crate::pipeline::Own;
 use crate::wire::{self, Outbox};
 
 /// What a head has besides its headers, at most.
@@ -39,7 +39,7 @@ pub(super) enum Framing {
 /// and whether another request may follow.
 pub(super) fn put_head(
     out: &mut Outbox,
-    (status, headers, standings): (StatusCode, &HeaderMap, Option<Standings>),
+    (status, headers, own): (StatusCode, &HeaderMap, Option<&Own>),
     length: Option<u64>,
     manner: Manner,
 ) -> (Framing, bool) {
@@ -49,28 +49,11 @@ pub(super) fn put_head(
         None if manner.latest => Framing::Chunked,
         None => Framing::ToTheEnd,
     };
-    let keeps = manner.keeps && framing != Framing::ToTheEnd && !says_close(headers);
-    let said = standings.map_or(0, |_| Standings::ROOM);
-    let head = out.head(LINES + room(headers) + said + BEHIND);
+    let head = out.head(LINES + room(headers) + own.map_or(0, Own::room) + BEHIND);
+    put_status(head, status, manner);
+    let closes = put_lines(head, headers, own);
+    let keeps = manner.keeps && framing != Framing::ToTheEnd && !closes;
     let mut add = |part: &[u8]| head.extend_from_slice(part);
-    add(if manner.latest { b"HTTP/1.1 " } else { b"HTTP/1.0 " });
-    add(status.as_str().as_bytes());
-    add(b" ");
-    add(status.canonical_reason().unwrap_or("-").as_bytes());
-    add(b"\r\n");
-    let mut line = |name: &str, value: &[u8]| {
-        add(name.as_bytes());
-        add(b": ");
-        add(value);
-        add(b"\r\n");
-    };
-    let ours = |name| OURS.contains(name) || standings.is_some_and(|standings| standings.has(name));
-    for (name, value) in headers.iter().filter(|(name, _)| !ours(name)) {
-        line(name.as_str(), value.as_bytes());
-    }
-    if let Some(standings) = standings {
-        standings.each(line);
-    }
     match (framing, length) {
         (Framing::Chunked, _) => add(b"transfer-encoding: chunked\r\n"),
         (Framing::Length, Some(length)) => {
@@ -91,20 +74,47 @@ pub(super) fn put_head(
     (if manner.bare { Framing::Over } else { framing }, keeps)
 }
 
-/// The headers that are written by us alone.
-const OURS: [http::HeaderName; 4] = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, DATE];
+fn put_status(head: &mut Vec<u8>, status: StatusCode, manner: Manner) {
+    let mut add = |part: &[u8]| head.extend_from_slice(part);
+    add(if manner.latest { b"HTTP/1.1 " } else { b"HTTP/1.0 " });
+    add(status.as_str().as_bytes());
+    add(b" ");
+    add(status.canonical_reason().unwrap_or("-").as_bytes());
+    add(b"\r\n");
+}
+
+/// Puts the headers of an answer, and those that are ours. Whether one says that the connection ends.
+fn put_lines(head: &mut Vec<u8>, headers: &HeaderMap, own: Option<&Own>) -> bool {
+    let mut line = |name: &str, value: &[u8]| {
+        head.extend_from_slice(name.as_bytes());
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value);
+        head.extend_from_slice(b"\r\n");
+    };
+    let mut closes = false;
+    for (name, value) in headers {
+        if *name == CONNECTION {
+            closes |= says_close(value);
+        } else if !OURS.contains(name) && !own.is_some_and(|own| own.has(name)) {
+            line(name.as_str(), value.as_bytes());
+        }
+    }
+    if let Some(own) = own {
+        own.each(line);
+    }
+    closes
+}
+
+/// The headers that are written by us alone, as `connection` is.
+const OURS: [http::HeaderName; 3] = [CONTENT_LENGTH, TRANSFER_ENCODING, DATE];
 
 /// Whether an answer of that status has no content, whatever its head says.
 fn has_none(status: StatusCode) -> bool {
     status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
-fn says_close(headers: &HeaderMap) -> bool {
-    let mut options = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| wire::options(value.as_bytes()));
-    options.any(|option| option.eq_ignore_ascii_case(b"close"))
+fn says_close(connection: &HeaderValue) -> bool {
+    wire::options(connection.as_bytes()).any(|option| option.eq_ignore_ascii_case(b"close"))
 }
 
 /// How many bytes headers take.

@@ -192,9 +192,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<'_, I> {
         };
         let (head, mut content) = response.into_parts();
         let length = content.size_hint().exact();
-        let said = (head.status, &head.headers, content.standings());
+        let own = content.take_own();
+        let said = (head.status, &head.headers, own.as_deref());
         let (mut framing, keeps) = answer::put_head(&mut self.out, said, length, manner);
-        drop(head);
+        drop((head, own));
         poll_fn(|cx| self.poll_deliver(&mut content, &mut framing, cx)).await?;
         Ok(keeps && !self.signals.wants_close())
     }

@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderName, Method, Request, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use httparse::{Header, ParserConfig, Status};
 
 use crate::server::refused::Refusal;
@@ -63,10 +63,15 @@ pub(super) fn take(input: &mut BytesMut, limit: usize) -> Result<Option<Head>, S
         refused: (length > limit).then_some(Refusal::TooLong).or(bare),
         ..Said::default()
     };
-    let headers = wire::headers(parsed.headers, origin, |name, value| said.note(name, value));
+    let mut headers = HeaderMap::with_capacity(parsed.headers.len());
+    let put = |name, value: HeaderValue| {
+        said.note(&name, value.as_bytes());
+        headers.append(name, value);
+    };
+    wire::headers(parsed.headers, origin, put).map_err(bad)?;
     let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
     let (mut parts, ()) = Request::new(()).into_parts();
-    parts.headers = headers.map_err(bad)?;
+    parts.headers = headers;
     parts.method = Method::from_bytes(method.as_bytes()).map_err(bad)?;
     parts.uri = Uri::from_maybe_shared(wire::slice(target.as_bytes(), origin)).map_err(bad)?;
     let latest = parsed.version == Some(1);
@@ -111,7 +116,7 @@ struct Said {
 impl Said {
     fn note(&mut self, name: &HeaderName, value: &[u8]) {
         if *name == CONTENT_LENGTH {
-            self.framed(digits(value).map(Content::of_length));
+            self.framed(wire::digits(value).map(Content::of_length));
         } else if *name == TRANSFER_ENCODING {
             let chunked = value.eq_ignore_ascii_case(b"chunked");
             self.framed(chunked.then(Content::chunked));
@@ -158,11 +163,4 @@ impl Said {
             refused,
         }
     }
-}
-
-/// A number of digits alone: `parse` would take a plus sign.
-fn digits(value: &[u8]) -> Option<u64> {
-    let plain = value.iter().all(u8::is_ascii_digit);
-    let text = std::str::from_utf8(value).ok().filter(|_| plain)?;
-    text.parse().ok()
 }

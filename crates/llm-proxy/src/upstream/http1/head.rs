@@ -4,9 +4,10 @@ use std::mem::MaybeUninit;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use httparse::{Header, ParserConfig, Response, Status};
 
+use crate::upstream::Lines;
 use crate::wire::{self, Content, Garbled};
 
 /// How many headers are read; as many as hyper takes.
@@ -23,7 +24,7 @@ pub(in crate::upstream) struct Head {
     /// Its status, never an interim one.
     pub(in crate::upstream) status: StatusCode,
     /// Its headers.
-    pub(in crate::upstream) headers: HeaderMap,
+    pub(in crate::upstream) headers: Lines,
     /// Where its content ends.
     pub(super) content: Content,
     /// Whether another request may follow on this connection, as far as the head says.
@@ -48,12 +49,18 @@ pub(super) fn take(input: &mut BytesMut) -> Result<Option<Head>, Garbled> {
     let status = status.ok_or("its status is no number of HTTP")?;
     let latest = response.version == Some(1);
     let copy = Bytes::copy_from_slice(input.get(..length).unwrap_or_default());
-    let headers = wire::headers(response.headers, (&copy, input.as_ptr().addr()), |_, _| ())
+    let mut headers = Lines::with_capacity(response.headers.len());
+    let mut said = Said::nothing();
+    let put = |name, value: HeaderValue| {
+        said.note(&name, value.as_bytes());
+        headers.append(name, value);
+    };
+    wire::headers(response.headers, (&copy, input.as_ptr().addr()), put)
         .map_err(|_why| "it has a line that is no header")?;
     input.advance(length);
-    let (content, sure) = framing(status, &headers, latest)?;
+    let (content, sure) = said.framing(status, latest)?;
     Ok(Some(Head {
-        keeps: sure && content != Content::ToTheEnd && keeps(&headers, latest),
+        keeps: sure && content != Content::ToTheEnd && said.keeps(latest),
         status,
         headers,
         content,
@@ -70,69 +77,82 @@ fn told(error: httparse::Error) -> Garbled {
     }
 }
 
-/// How the content is framed, and whether every program would say the same.
-///
-/// # Errors
-/// Where it is framed in two ways that do not agree.
-fn framing(status: StatusCode, headers: &HeaderMap, latest: bool) -> Result<(Content, bool), Garbled> {
-    let length = length(headers)?;
-    let coding = last_coding(headers);
-    if coding.is_some() && !latest {
-        return Err("it is of HTTP/1.0, which has no transfer codings");
-    }
-    if status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED {
-        // There is none, whatever they say; a server that means what it says would put it before the next answer.
-        return Ok((
-            Content::none(),
-            coding.is_none() && length.unwrap_or_default() == 0,
-        ));
-    }
-    Ok(match (coding, length) {
-        // The coding counts, but a length beside it is how answers are smuggled.
-        (Some(true), length) => (Content::chunked(), length.is_none()),
-        (Some(false), _) | (None, None) => (Content::ToTheEnd, false),
-        (None, Some(length)) => (Content::of_length(length), true),
-    })
+/// What those headers say that are meant for this connection.
+#[derive(Debug)]
+struct Said {
+    /// The one length that all `content-length` headers give, or what is wrong with them.
+    length: Result<Option<u64>, Garbled>,
+    /// Whether the last transfer coding is `chunked`; none where there is no coding.
+    chunked: Option<bool>,
+    /// Whether the connection is closed behind this answer.
+    close: bool,
+    /// Whether it is kept, and nothing else is said of it; none where nothing is said.
+    keep_alive: Option<bool>,
 }
 
-/// The one length that all `content-length` headers give.
-fn length(headers: &HeaderMap) -> Result<Option<u64>, Garbled> {
-    let mut length = None;
-    for value in headers.get_all(CONTENT_LENGTH) {
-        let digits = value.as_bytes();
-        // `parse` would take a plus sign.
-        let number = digits
-            .iter()
-            .all(u8::is_ascii_digit)
-            .then(|| value.to_str().ok()?.parse().ok());
-        let Some(number) = number.flatten() else {
-            return Err("its content-length is no number");
-        };
-        if length.is_some_and(|length| length != number) {
-            return Err("it has two lengths");
+impl Said {
+    fn nothing() -> Self {
+        Self {
+            length: Ok(None),
+            chunked: None,
+            close: false,
+            keep_alive: None,
         }
-        length = Some(number);
     }
-    Ok(length)
+
+    fn note(&mut self, name: &HeaderName, value: &[u8]) {
+        if *name == CONTENT_LENGTH {
+            self.length = self.length.and_then(|known| same_length(known, value));
+        } else if *name == TRANSFER_ENCODING {
+            let last = wire::options(value).last();
+            self.chunked = last.map(|coding| coding.eq_ignore_ascii_case(b"chunked"));
+        } else if *name == CONNECTION {
+            for option in wire::options(value) {
+                self.close |= option.eq_ignore_ascii_case(b"close");
+                let keeps = option.eq_ignore_ascii_case(b"keep-alive");
+                self.keep_alive = Some(keeps && self.keep_alive != Some(false));
+            }
+        }
+    }
+
+    /// How the content is framed, and whether every program would say the same.
+    ///
+    /// # Errors
+    /// Where it is framed in two ways that do not agree.
+    fn framing(&self, status: StatusCode, latest: bool) -> Result<(Content, bool), Garbled> {
+        let length = self.length?;
+        if self.chunked.is_some() && !latest {
+            return Err("it is of HTTP/1.0, which has no transfer codings");
+        }
+        if status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED {
+            // There is none, whatever they say; a server that means what it says would put it before the next answer.
+            let sure = self.chunked.is_none() && length.unwrap_or_default() == 0;
+            return Ok((Content::none(), sure));
+        }
+        Ok(match (self.chunked, length) {
+            // The coding counts, but a length beside it is how answers are smuggled.
+            (Some(true), length) => (Content::chunked(), length.is_none()),
+            (Some(false), _) | (None, None) => (Content::ToTheEnd, false),
+            (None, Some(length)) => (Content::of_length(length), true),
+        })
+    }
+
+    /// Whether the server keeps the connection open: HTTP/1.1 does unless it says so, HTTP/1.0 only where it says so.
+    fn keeps(&self, latest: bool) -> bool {
+        if latest {
+            !self.close
+        } else {
+            // A `close` beside it would be a contradiction: better not.
+            self.keep_alive == Some(true)
+        }
+    }
 }
 
-/// Whether the last transfer coding is `chunked`; nothing where there is none.
-fn last_coding(headers: &HeaderMap) -> Option<bool> {
-    let codings = headers.get_all(TRANSFER_ENCODING).iter().next_back()?;
-    let last = codings.as_bytes().rsplit(|byte| *byte == b',').next()?;
-    Some(last.trim_ascii().eq_ignore_ascii_case(b"chunked"))
-}
-
-/// Whether the server keeps the connection open: HTTP/1.1 does unless it says so, HTTP/1.0 only where it says so.
-fn keeps(headers: &HeaderMap, latest: bool) -> bool {
-    let mut options = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| wire::options(value.as_bytes()));
-    if latest {
-        !options.any(|option| option.eq_ignore_ascii_case(b"close"))
-    } else {
-        // A `close` beside it would be a contradiction: better not.
-        options.all(|option| option.eq_ignore_ascii_case(b"keep-alive")) && headers.contains_key(CONNECTION)
+/// The length that a `content-length` gives, where another may have given one.
+fn same_length(known: Option<u64>, value: &[u8]) -> Result<Option<u64>, Garbled> {
+    let length = wire::digits(value).ok_or("its content-length is no number")?;
+    match known {
+        Some(known) if known != length => Err("it has two lengths"),
+        _ => Ok(Some(length)),
     }
 }

@@ -158,7 +158,7 @@ fn asked(connection: &mut Connection) -> Came {
         Poll::Ready(Err(broken)) => end_of(&broken),
         Poll::Ready(Ok(head)) => {
             came.status = Some(head.status.as_u16());
-            came.headers = head.headers;
+            came.headers = head.headers.into_map();
             content(connection, &mut came.content)
         }
     };
