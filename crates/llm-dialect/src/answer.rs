@@ -6,7 +6,7 @@
 use crate::dialect::Api;
 use crate::fault::{self, BackendError};
 use crate::lenient::Items;
-use crate::scan::{self, Object};
+use crate::scan::{self, Member};
 use crate::usage::{Reported, Usage};
 
 /// Why a body under a 2xx is no answer.
@@ -47,44 +47,41 @@ pub fn inspect(api: Api, body: &[u8]) -> Result<Usage, AnswerFault> {
     if body.trim_ascii_start().starts_with(b"[") {
         return inspect_array(api, body);
     }
-    let object = match scan::object(body, DEPTH) {
-        Ok(Some(object)) => object,
+    let mut answer = Answer::default();
+    let count = match scan::members(body, DEPTH, |member| answer.take_over(body, member)) {
+        Ok(Some(count)) => count,
         Ok(None) => return Err(AnswerFault::Empty),
         Err(_) => return Err(AnswerFault::NotJson),
     };
-    let answer = Answer::of(body, &object);
     if answer.may_be_error()
         && let Some(error) = fault::in_answer(body)
     {
         return Err(AnswerFault::Error(error));
     }
-    if !answer.suits(api) || object.members.is_empty() {
+    if !answer.suits(api) || count == 0 {
         return Err(AnswerFault::Empty);
     }
     Ok(answer.usage(api))
 }
 
 impl<'a> Answer<'a> {
-    /// One look at each member. No backend spells these names with escapes.
-    fn of(body: &'a [u8], object: &Object) -> Self {
-        let mut answer = Self::default();
-        for member in &object.members {
-            let place = match member.key.of(body) {
-                br#""error""# => &mut answer.error,
-                br#""object""# => &mut answer.object,
-                br#""type""# => &mut answer.kind,
-                br#""status""# => &mut answer.status,
-                br#""choices""# => &mut answer.choices,
-                br#""content""# => &mut answer.content,
-                br#""stop_reason""# => &mut answer.stop_reason,
-                br#""output""# => &mut answer.output,
-                br#""usage""# => &mut answer.usage,
-                br#""input_tokens""# => &mut answer.input_tokens,
-                _ => continue,
-            };
-            *place = Some(member.value.of(body)).filter(|value| *value != b"null");
-        }
-        answer
+    /// Keeps the member if it is one of these. No backend spells these names with escapes.
+    #[inline]
+    fn take_over(&mut self, body: &'a [u8], member: Member) {
+        let place = match member.key.of(body) {
+            br#""error""# => &mut self.error,
+            br#""object""# => &mut self.object,
+            br#""type""# => &mut self.kind,
+            br#""status""# => &mut self.status,
+            br#""choices""# => &mut self.choices,
+            br#""content""# => &mut self.content,
+            br#""stop_reason""# => &mut self.stop_reason,
+            br#""output""# => &mut self.output,
+            br#""usage""# => &mut self.usage,
+            br#""input_tokens""# => &mut self.input_tokens,
+            _ => return,
+        };
+        *place = Some(member.value.of(body)).filter(|value| *value != b"null");
     }
 
     /// A cheap test that misses no error; [`fault::in_answer`] then decides.
@@ -110,8 +107,7 @@ impl<'a> Answer<'a> {
     }
 
     fn usage(&self, api: Api) -> Usage {
-        let text = self.usage.and_then(|usage| std::str::from_utf8(usage).ok());
-        let reported = text.and_then(Reported::read);
+        let reported = self.usage.and_then(Reported::read);
         reported.map_or_else(Usage::default, |reported| reported.usage(api.dialect()))
     }
 }

@@ -291,7 +291,8 @@ impl<'a> Parts<'a> {
     fn new(body: &'a Bytes) -> Self {
         Self {
             body,
-            done: Vec::new(),
+            // What is before a change, the change, and what is behind it.
+            done: Vec::with_capacity(3),
             open: Span { start: 0, end: 0 },
         }
     }

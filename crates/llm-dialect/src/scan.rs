@@ -11,13 +11,15 @@
 mod error;
 mod items;
 mod plain;
+mod rest;
 mod string;
+mod walk;
 
 pub use error::ScanError;
 pub(crate) use items::{items, tokens};
-use plain::plain_run;
-pub(crate) use plain::short;
+pub(crate) use rest::Rest;
 pub(crate) use string::{escape, inside, is_plain, sound};
+use walk::{Scan, Step, Stopped};
 
 /// The deepest nesting that can be asked for: one bit a level is kept in a `u128`.
 pub const DEEPEST: usize = 128;
@@ -100,397 +102,72 @@ impl Object {
 /// The span of the single JSON value in `bytes`, without the space around it. `max_depth` counts arrays and
 /// objects within one another (a scalar has depth 0) and is at most [`DEEPEST`].
 pub fn document(bytes: &[u8], max_depth: usize) -> Result<Span, ScanError> {
-    read(bytes, max_depth, |cursor| {
-        cursor.space();
-        let start = cursor.at;
-        cursor.value()?;
-        Ok(Span {
-            start,
-            end: cursor.at,
-        })
+    read(bytes, max_depth, |scan, rest| {
+        let behind = scan.value(rest)?;
+        Ok((behind, scan.span(rest, behind)))
     })
 }
 
 /// The layout of the single JSON object in `bytes`, found in one pass. `None` is any other JSON value.
 pub fn object(bytes: &[u8], max_depth: usize) -> Result<Option<Object>, ScanError> {
-    read(bytes, max_depth, |cursor| {
-        cursor.space();
-        if cursor.peek() == Some(b'{') {
-            return cursor.members().map(Some);
+    read(bytes, max_depth, |scan, rest| {
+        if rest.peek() == Some(b'{') {
+            let (behind, object) = scan.object(rest)?;
+            return Ok((behind, Some(object)));
         }
-        cursor.value()?;
-        Ok(None)
+        Ok((scan.value(rest)?, None))
+    })
+}
+
+/// Shows each member of the single JSON object in `bytes` in its turn, and says how many there are: what [`object`]
+/// does, for who keeps only a few of them. `None` is any other JSON value. Bytes that are refused may have had members.
+pub(crate) fn members(
+    bytes: &[u8],
+    max_depth: usize,
+    each: impl FnMut(Member),
+) -> Result<Option<usize>, ScanError> {
+    read(bytes, max_depth, |scan, rest| {
+        if rest.peek() == Some(b'{') {
+            let (behind, count) = scan.members(rest, each)?;
+            return Ok((behind, Some(count)));
+        }
+        Ok((scan.value(rest)?, None))
     })
 }
 
 /// The layout of an object that has been scanned before, as a part of something that is sound: what a look costs then is
 /// its length in quotes, not in bytes. None of any other value.
 pub(crate) fn known_object(bytes: &[u8]) -> Option<Object> {
-    let mut cursor = Cursor {
-        is_utf8: true,
-        is_sound: true,
-        ..Cursor::new(bytes, DEEPEST)
-    };
-    cursor.space();
-    let is_object = cursor.peek() == Some(b'{');
-    is_object.then(|| cursor.members().ok()).flatten()
+    let mut rest = Rest(bytes);
+    rest.space();
+    let is_object = rest.peek() == Some(b'{');
+    let (_, object) = is_object.then(|| Scan::of_sound(bytes).object(rest).ok())??;
+    Some(object)
 }
 
-/// Reads the one value of `bytes` by `look`.
-fn read<T>(
-    bytes: &[u8],
+/// Reads the one value of `bytes` by `look`, which is given what begins with it and answers with what follows it.
+fn read<'a, T>(
+    bytes: &'a [u8],
     max_depth: usize,
-    look: impl FnOnce(&mut Cursor<'_>) -> Step<T>,
+    look: impl FnOnce(&mut Scan<'a>, Rest<'a>) -> Step<(Rest<'a>, T)>,
 ) -> Result<T, ScanError> {
     if bytes.starts_with(b"\xEF\xBB\xBF") {
         return Err(ScanError::Bom);
     }
-    let mut cursor = Cursor::new(bytes, max_depth);
-    let found = look(&mut cursor).and_then(|found| cursor.finish().map(|()| found));
-    found.map_err(|Stopped| cursor.why())
-}
-
-/// The scan cannot go on: the cursor knows why. An error of no size lets each step answer in a register.
-struct Stopped;
-
-type Step<T = ()> = Result<T, Stopped>;
-
-/// A place in a JSON text, with the containers that are open there.
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    /// Whether all of it is known to be UTF-8. Until a byte has come that is not ASCII, nobody need know.
-    is_utf8: bool,
-    /// Whether all of it is known to be sound, from a scan before this one.
-    is_sound: bool,
-    /// Whether a string has held an escape since somebody began to ask.
-    has_escapes: bool,
-    /// One bit for each open container, the innermost lowest: set for an object.
-    objects: u128,
-    depth: usize,
-    max_depth: usize,
-    /// Why the scan has stopped.
-    error: Option<ScanError>,
-}
-
-impl<'a> Cursor<'a> {
-    fn new(bytes: &'a [u8], max_depth: usize) -> Self {
-        Self {
-            bytes,
-            at: 0,
-            is_utf8: false,
-            is_sound: false,
-            has_escapes: false,
-            objects: 0,
-            depth: 0,
-            max_depth: max_depth.min(DEEPEST),
-            error: None,
-        }
-    }
-
-    /// Passes over one value of any kind.
-    fn value(&mut self) -> Step {
-        let outside = self.depth;
-        loop {
-            self.space();
-            let mut complete = self.begin()?;
-            while complete && self.depth > outside {
-                self.space();
-                complete = self.separator()?;
-            }
-            if complete {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Begins the value that stands here. True: it is complete; false: a container was opened, and its
-    /// first value comes next.
-    fn begin(&mut self) -> Step<bool> {
-        match self.peek() {
-            Some(b'"') => self.string().map(|()| true),
-            Some(b'{') => self.open(true, b'}'),
-            Some(b'[') => self.open(false, b']'),
-            Some(b'-' | b'0'..=b'9') => self.number().map(|()| true),
-            Some(b't') => self.literal(b"true"),
-            Some(b'f') => self.literal(b"false"),
-            Some(b'n') => self.literal(b"null"),
-            _ => Err(self.wrong("a value should stand here")),
-        }
-    }
-
-    /// Enters a container, and leaves it again when it is empty (true).
-    fn open(&mut self, object: bool, close: u8) -> Step<bool> {
-        self.push(object)?;
-        self.space();
-        if self.take(close) {
-            self.pop();
-            return Ok(true);
-        }
-        if object {
-            self.key()?;
-        }
-        Ok(false)
-    }
-
-    /// What follows a value within a container. False: a comma, so another value comes next; true: the end
-    /// of the container, which completes a value of the one around it.
-    fn separator(&mut self) -> Step<bool> {
-        let object = self.objects & 1 == 1;
-        match self.peek() {
-            Some(b',') => {
-                self.at += 1;
-                if object {
-                    self.space();
-                    self.key()?;
-                }
-                Ok(false)
-            }
-            Some(b'}') if object => Ok(self.close()),
-            Some(b']') if !object => Ok(self.close()),
-            _ if object => Err(self.wrong("a comma or a closing brace should stand here")),
-            _ => Err(self.wrong("a comma or a closing bracket should stand here")),
-        }
-    }
-
-    fn close(&mut self) -> bool {
-        self.at += 1;
-        self.pop();
-        true
-    }
-
-    fn push(&mut self, object: bool) -> Step {
-        if self.depth >= self.max_depth {
-            return Err(self.stop(ScanError::TooDeep { max: self.max_depth }));
-        }
-        self.at += 1;
-        self.depth += 1;
-        self.objects = self.objects << 1 | u128::from(object);
-        Ok(())
-    }
-
-    fn pop(&mut self) {
-        self.depth -= 1;
-        self.objects >>= 1;
-    }
-
-    /// The members of the object that begins here, up to and with its closing brace.
-    fn members(&mut self) -> Step<Object> {
-        self.push(true)?;
-        self.space();
-        let mut members = Vec::with_capacity(16);
-        while !self.take(b'}') {
-            if members.len() == MOST_MEMBERS {
-                return Err(self.stop(ScanError::TooManyMembers));
-            }
-            let first = members.is_empty();
-            members.push(self.member(first)?);
-            self.space();
-        }
-        self.pop();
-        Ok(Object {
-            members,
-            close: self.at - 1,
-        })
-    }
-
-    fn member(&mut self, first: bool) -> Step<Member> {
-        if !first {
-            if !self.take(b',') {
-                return Err(self.wrong("a comma or a closing brace should stand here"));
-            }
-            self.space();
-        }
-        let start = self.at;
-        self.has_escapes = false;
-        let end = self.key()?;
-        let (key, escaped) = (Span { start, end }, self.has_escapes);
-        self.space();
-        let start = self.at;
-        self.value()?;
-        let value = Span { start, end: self.at };
-        Ok(Member { key, value, escaped })
-    }
-
-    /// A key and its colon; says where the key ends.
-    fn key(&mut self) -> Step<usize> {
-        if self.peek() != Some(b'"') {
-            return Err(self.wrong("a key in double quotes should stand here"));
-        }
-        self.string()?;
-        let end = self.at;
-        self.space();
-        if self.take(b':') {
-            Ok(end)
-        } else {
-            Err(self.wrong("a colon should stand here"))
-        }
-    }
-
-    /// The string whose opening quote stands here.
-    fn string(&mut self) -> Step {
-        self.at += 1;
-        if let Some(length) = short(self.bytes.get(self.at..).unwrap_or_default()) {
-            self.at += length + 1;
-            return Ok(());
-        }
-        self.rest_of_string()
-    }
-
-    /// The same for any string, behind its opening quote. Out of the way: most strings are short.
-    #[inline(never)]
-    fn rest_of_string(&mut self) -> Step {
-        if self.is_sound
-            && let Some(length) = sound(self.bytes.get(self.at..).unwrap_or_default())
-        {
-            let inside = self.bytes.get(self.at..self.at + length).unwrap_or_default();
-            self.has_escapes |= memchr::memchr(b'\\', inside).is_some();
-            self.at += length + 1;
-            return Ok(());
-        }
-        loop {
-            let rest = self.bytes.get(self.at..).unwrap_or_default();
-            self.at += if self.is_utf8 {
-                plain_run::<false>(rest)
-            } else {
-                plain_run::<true>(rest)
-            };
-            match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                Some(b'\\') => self.escape()?,
-                Some(0x80..) => self.utf8()?,
-                Some(_) => return Err(self.wrong("a string holds a bare control character")),
-                None => return Err(self.wrong("a string has no end")),
-            }
-        }
-    }
-
-    /// A byte that is not ASCII stands here: from now on such bytes are plain, if the whole text is UTF-8.
-    fn utf8(&mut self) -> Step {
-        match not_utf8(self.bytes) {
-            None => {
-                self.is_utf8 = true;
-                Ok(())
-            }
-            Some(error) => Err(self.stop(error)),
-        }
-    }
-
-    fn escape(&mut self) -> Step {
-        let rest = self.bytes.get(self.at + 1..).unwrap_or_default();
-        self.has_escapes = true;
-        let Some(length) = escape(rest) else {
-            return Err(self.wrong("a string holds an escape that JSON does not know"));
-        };
-        self.at += length;
-        Ok(())
-    }
-
-    fn number(&mut self) -> Step {
-        self.take(b'-');
-        if !self.take(b'0') {
-            self.digits()?;
-        }
-        if self.take(b'.') {
-            self.digits()?;
-        }
-        if self.take(b'e') || self.take(b'E') {
-            let _ = self.take(b'+') || self.take(b'-');
-            self.digits()?;
-        }
-        Ok(())
-    }
-
-    /// One or more digits.
-    fn digits(&mut self) -> Step {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if count == 0 {
-            return Err(self.wrong("a digit should stand here"));
-        }
-        self.at += count;
-        Ok(())
-    }
-
-    fn literal(&mut self, word: &'static [u8]) -> Step<bool> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        if !rest.starts_with(word) {
-            return Err(self.wrong("a value should stand here"));
-        }
-        self.at += word.len();
-        Ok(true)
-    }
-
-    /// Nothing but space may follow the document.
-    fn finish(&mut self) -> Step {
-        self.space();
-        if self.at == self.bytes.len() {
-            Ok(())
-        } else {
-            Err(self.wrong("nothing may follow the end of the value"))
-        }
-    }
-
-    fn space(&mut self) {
-        // Most texts have none, and everything else is above it.
-        if self.peek().is_some_and(|byte| byte <= b' ') {
-            self.spaces();
-        }
-    }
-
-    fn spaces(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
-            self.at += 1;
-        }
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    /// Steps over `byte` if it stands here.
-    fn take(&mut self, byte: u8) -> bool {
-        let here = self.peek() == Some(byte);
-        self.at += usize::from(here);
-        here
-    }
-
-    fn wrong(&mut self, what: &'static str) -> Stopped {
-        self.stop(ScanError::Syntax { at: self.at, what })
-    }
-
-    #[cold]
-    fn stop(&mut self, error: ScanError) -> Stopped {
-        self.error = Some(error);
-        Stopped
-    }
-
-    /// Why the scan has stopped. Bytes that are not UTF-8 are told before anything else, wherever they stand.
-    fn why(&self) -> ScanError {
-        let here = || ScanError::Syntax {
-            at: self.at,
-            what: "a value should stand here",
-        };
-        not_utf8(self.bytes).or(self.error).unwrap_or_else(here)
-    }
-}
-
-/// Out of the way, but not cold: prompts of other scripts come by here, and what is cold is compiled to be small.
-#[inline(never)]
-fn not_utf8(bytes: &[u8]) -> Option<ScanError> {
-    let error = std::str::from_utf8(bytes).err()?;
-    Some(ScanError::NotUtf8 {
-        at: error.valid_up_to(),
-    })
+    let mut scan = Scan::new(bytes, max_depth);
+    let mut rest = Rest(bytes);
+    rest.space();
+    let found = look(&mut scan, rest).and_then(|(behind, found)| scan.finish(behind).map(|()| found));
+    found.map_err(|Stopped| scan.why())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
     use serde::de::IgnoredAny;
+    use serde_json::value::RawValue;
 
     use super::{DEEPEST, MOST_MEMBERS, ScanError, document, known_object, object};
 
@@ -738,6 +415,20 @@ mod tests {
         fn it_accepts_what_serde_json_accepts(text in texts()) {
             prop_assert_eq!(document(&text, DEEPEST).is_ok(), serde_accepts(&text));
             prop_assert_eq!(object(&text, DEEPEST).is_ok(), serde_accepts(&text));
+        }
+
+        #[test]
+        fn it_finds_the_members_that_serde_json_finds(text in valid()) {
+            let Ok(expected) = serde_json::from_slice::<BTreeMap<String, &RawValue>>(&text) else {
+                return Ok(());
+            };
+            let found = object(&text, DEEPEST).unwrap().unwrap();
+            for (key, value) in expected {
+                let span = found.value(&text, &key).unwrap();
+                prop_assert_eq!(span.of(&text), value.get().as_bytes());
+            }
+            prop_assert_eq!(text[found.close], b'}');
+            prop_assert_eq!(known_object(&text), Some(found));
         }
 
         #[test]

@@ -81,9 +81,12 @@ struct OutputDetails {
 
 impl Reported {
     /// Reads a `usage` value; nothing if it is no object.
-    pub fn read(json: &str) -> Option<Self> {
-        let plain = plain::read(json.as_bytes());
-        plain.or_else(|| serde_json::from_str::<Option<Self>>(json).ok().flatten())
+    pub fn read(json: &[u8]) -> Option<Self> {
+        let mut report = Self::default();
+        if plain::read(json, &mut report).is_some() {
+            return Some(report);
+        }
+        serde_json::from_slice::<Option<Self>>(json).ok().flatten()
     }
 
     /// Takes over what a later report of the same answer says.
@@ -226,7 +229,7 @@ mod tests {
     fn usage(dialect: Dialect, reports: &[&str]) -> [Option<u64>; 5] {
         let mut merged = Reported::default();
         for report in reports {
-            merged.merge(Reported::read(report).unwrap());
+            merged.merge(Reported::read(report.as_bytes()).unwrap());
         }
         let usage = merged.usage(dialect);
         [
@@ -281,7 +284,9 @@ mod tests {
                 None,
             ),
         ] {
-            let usage = Reported::read(report).unwrap().usage(Dialect::Messages);
+            let usage = Reported::read(report.as_bytes())
+                .unwrap()
+                .usage(Dialect::Messages);
             assert_eq!(
                 (usage.cache_write, usage.cache_write_1h),
                 (written, for_an_hour),
@@ -293,7 +298,7 @@ mod tests {
     #[test]
     fn what_is_no_object_is_no_report() {
         for json in ["null", "3", "[1", "\"x\""] {
-            assert!(Reported::read(json).is_none(), "{json}");
+            assert!(Reported::read(json.as_bytes()).is_none(), "{json}");
         }
     }
 

@@ -163,7 +163,7 @@ impl StreamIn {
     }
 
     fn count(&mut self, usage: &str) {
-        if let Some(report) = Reported::read(usage) {
+        if let Some(report) = Reported::read(usage.as_bytes()) {
             self.usage.merge(report);
         }
     }

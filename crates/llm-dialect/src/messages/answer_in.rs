@@ -42,7 +42,9 @@ pub fn answer_in(body: &str) -> Result<Response<'_>, AnswerFault> {
         }
         blocks.extend(block);
     }
-    let usage = wire.usage.and_then(|usage| Reported::read(usage.get()));
+    let usage = wire
+        .usage
+        .and_then(|usage| Reported::read(usage.get().as_bytes()));
     Ok(Response {
         id,
         model: wire.model.unwrap_or_default(),

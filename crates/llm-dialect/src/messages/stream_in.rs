@@ -124,7 +124,7 @@ impl StreamIn {
     }
 
     fn count(&mut self, usage: Option<&RawValue>) {
-        if let Some(report) = usage.and_then(|usage| Reported::read(usage.get())) {
+        if let Some(report) = usage.and_then(|usage| Reported::read(usage.get().as_bytes())) {
             self.usage.merge(report);
         }
     }

@@ -458,7 +458,9 @@ impl StreamIn {
             self.close(place, out);
         }
         self.over = true;
-        let usage = response.usage.and_then(|usage| Reported::read(usage.get()));
+        let usage = response
+            .usage
+            .and_then(|usage| Reported::read(usage.get().as_bytes()));
         if let Some(usage) = usage
             .map(|it| it.usage(Dialect::Responses))
             .filter(|it| !it.is_unknown())

@@ -1,23 +1,23 @@
 //! The items of an array, one after the other: nothing is collected, and what nobody asks for is not looked at.
 
-use super::{Cursor, DEEPEST, Span};
+use super::walk::Scan;
+use super::{Rest, Span};
 
 /// The items of an array whose bytes have been scanned before.
 pub(crate) struct Items<'a> {
-    cursor: Cursor<'a>,
+    scan: Scan<'a>,
+    rest: Rest<'a>,
     begun: bool,
 }
 
 /// The items of the array at that place, which is known to be sound: none of anything else.
 pub(crate) fn items(bytes: &[u8], array: Span) -> Items<'_> {
     let bytes = bytes.get(..array.end).unwrap_or_default();
-    let cursor = Cursor {
-        at: array.start,
-        is_utf8: true,
-        is_sound: true,
-        ..Cursor::new(bytes, DEEPEST)
-    };
-    Items { cursor, begun: false }
+    Items {
+        scan: Scan::of_sound(bytes),
+        rest: Rest(bytes.get(array.start..).unwrap_or_default()),
+        begun: false,
+    }
 }
 
 impl Iterator for Items<'_> {
@@ -29,15 +29,14 @@ impl Iterator for Items<'_> {
         } else {
             b'['
         };
-        self.cursor.space();
-        if !self.cursor.take(lead) {
+        self.rest.space();
+        if !self.rest.take(lead) {
             return None;
         }
-        self.cursor.space();
-        let start = self.cursor.at;
-        self.cursor.value().ok()?;
-        let end = self.cursor.at;
-        Some(Span { start, end })
+        self.rest.space();
+        let start = self.rest;
+        self.rest = self.scan.value(start).ok()?;
+        Some(self.scan.span(start, self.rest))
     }
 }
 

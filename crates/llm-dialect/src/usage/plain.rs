@@ -4,19 +4,19 @@
 
 use super::{CacheCreation, InputDetails, OutputDetails, Reported};
 use crate::lenient::Count;
-use crate::scan;
+use crate::scan::Rest;
 
-/// Reads a report of plain counts; nothing where it is another one.
-pub(super) fn read(json: &[u8]) -> Option<Reported> {
-    let mut report = Reported::default();
-    let mut rest = Rest(json);
-    rest.object(|rest, key| member(&mut report, rest, key))?;
+/// Reads a report of plain counts into an empty one; nothing where it is another one, and what is in there then does
+/// not count. It is handed in because it is large.
+pub(super) fn read(json: &[u8], report: &mut Reported) -> Option<()> {
+    let mut rest = object(Rest(json), |key, rest| member(report, key, rest))?;
     rest.space();
-    rest.0.is_empty().then_some(report)
+    rest.0.is_empty().then_some(())
 }
 
-fn member(report: &mut Reported, rest: &mut Rest<'_>, key: &[u8]) -> Option<()> {
-    let count = match key {
+fn member<'a>(report: &mut Reported, key: &[u8], rest: Rest<'a>) -> Option<Rest<'a>> {
+    let mut unread = Count::default();
+    let place = match key {
         b"prompt_tokens" => &mut report.prompt_tokens,
         b"completion_tokens" => &mut report.completion_tokens,
         b"input_tokens" => &mut report.input_tokens,
@@ -25,14 +25,14 @@ fn member(report: &mut Reported, rest: &mut Rest<'_>, key: &[u8]) -> Option<()> 
         b"cache_read_input_tokens" => &mut report.cache_read_input_tokens,
         b"cache_creation_input_tokens" => &mut report.cache_creation_input_tokens,
         b"prompt_cache_hit_tokens" => &mut report.prompt_cache_hit_tokens,
-        b"cache_creation" => return rest.details(&mut report.cache_creation),
-        b"prompt_tokens_details" => return rest.details(&mut report.prompt_tokens_details),
-        b"input_tokens_details" => return rest.details(&mut report.input_tokens_details),
-        b"completion_tokens_details" => return rest.details(&mut report.completion_tokens_details),
-        b"output_tokens_details" => return rest.details(&mut report.output_tokens_details),
-        _ => return rest.skip(),
+        b"cache_creation" => return details(&mut report.cache_creation, rest),
+        b"prompt_tokens_details" => return details(&mut report.prompt_tokens_details, rest),
+        b"input_tokens_details" => return details(&mut report.input_tokens_details, rest),
+        b"completion_tokens_details" => return details(&mut report.completion_tokens_details, rest),
+        b"output_tokens_details" => return details(&mut report.output_tokens_details, rest),
+        _ => &mut unread,
     };
-    rest.count_into(count)
+    count(place, rest)
 }
 
 /// Counts of one kind, by name.
@@ -70,78 +70,53 @@ impl Details for OutputDetails {
     }
 }
 
-/// What of the report has not been read. Each step is `None` where something else stands there.
-struct Rest<'a>(&'a [u8]);
-
-impl<'a> Rest<'a> {
-    /// An object, each of its values read by `member`.
-    fn object(&mut self, mut member: impl FnMut(&mut Self, &'a [u8]) -> Option<()>) -> Option<()> {
-        self.take(b'{')?;
-        if self.take(b'}').is_some() {
-            return Some(());
-        }
-        loop {
-            let key = self.key()?;
-            member(self, key)?;
-            if self.take(b',').is_none() {
-                return self.take(b'}');
-            }
-        }
+/// Reads the object that stands here, each of its values by `member`. This step answers, like those below, with what
+/// follows; with nothing where something else stands here.
+fn object<'a>(
+    mut rest: Rest<'a>,
+    mut member: impl FnMut(&'a [u8], Rest<'a>) -> Option<Rest<'a>>,
+) -> Option<Rest<'a>> {
+    if !rest.token(b'{') {
+        return None;
     }
-
-    fn details<T: Details>(&mut self, into: &mut Option<T>) -> Option<()> {
-        let mut details = T::default();
-        self.object(|rest, key| match details.count(key) {
-            Some(count) => rest.count_into(count),
-            None => rest.skip(),
-        })?;
-        // Of two equal keys serde takes none.
-        into.replace(details).is_none().then_some(())
+    if rest.token(b'}') {
+        return Some(rest);
     }
-
-    fn count_into(&mut self, count: &mut Count) -> Option<()> {
-        let number = self.count()?;
-        count.0.replace(number).is_none().then_some(())
-    }
-
-    /// A count that nobody asks for.
-    fn skip(&mut self) -> Option<()> {
-        self.count().map(|_| ())
-    }
-
-    fn count(&mut self) -> Option<u64> {
-        self.space();
-        let digits = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let (digits, rest) = self.0.split_at_checked(digits)?;
-        self.0 = rest;
-        let value = |total: u64, digit: &u8| total.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
-        match digits {
-            [] | [b'0', _, ..] => None,
-            digits => digits.iter().try_fold(0, value),
+    loop {
+        let key = key(&mut rest)?;
+        rest = member(key, rest)?;
+        if !rest.token(b',') {
+            return rest.token(b'}').then_some(rest);
         }
     }
+}
 
-    /// A short key without escapes, and its colon.
-    fn key(&mut self) -> Option<&'a [u8]> {
-        self.take(b'"')?;
-        let (key, rest) = self.0.split_at_checked(scan::short(self.0)?)?;
-        self.0 = rest.get(1..)?;
-        self.take(b':')?;
-        Some(key)
-    }
+/// Steps over a short key without escapes, and its colon.
+#[inline]
+fn key<'a>(rest: &mut Rest<'a>) -> Option<&'a [u8]> {
+    let key = rest.token(b'"').then(|| rest.short_string())??;
+    rest.token(b':').then_some(key)
+}
 
-    /// Steps over `byte`, and the space before it.
-    fn take(&mut self, byte: u8) -> Option<()> {
-        self.space();
-        let (first, rest) = self.0.split_first()?;
-        (*first == byte).then(|| self.0 = rest)
-    }
+fn details<'a, T: Details>(place: &mut Option<T>, rest: Rest<'a>) -> Option<Rest<'a>> {
+    let mut details = T::default();
+    let rest = object(rest, |key, rest| {
+        let mut unread = Count::default();
+        count(details.count(key).unwrap_or(&mut unread), rest)
+    })?;
+    // Of two equal keys serde takes none.
+    place.replace(details).is_none().then_some(rest)
+}
 
-    fn space(&mut self) {
-        while let Some((b' ' | b'\n' | b'\r' | b'\t', rest)) = self.0.split_first() {
-            self.0 = rest;
-        }
-    }
+#[inline]
+fn count<'a>(place: &mut Count, mut rest: Rest<'a>) -> Option<Rest<'a>> {
+    rest.space();
+    let add = |total: u64, digit: &u8| total.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
+    let number = match rest.digits() {
+        [] | [b'0', _, ..] => return None,
+        digits => digits.iter().try_fold(0, add)?,
+    };
+    place.0.replace(number).is_none().then_some(rest)
 }
 
 #[cfg(test)]
@@ -149,6 +124,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn read(json: &[u8]) -> Option<Reported> {
+        let mut report = Reported::default();
+        super::read(json, &mut report).map(|()| report)
+    }
 
     fn by_serde(json: &str) -> Option<Reported> {
         serde_json::from_str::<Option<Reported>>(json).ok().flatten()

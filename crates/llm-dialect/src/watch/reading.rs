@@ -51,7 +51,7 @@ pub(crate) struct Notes {
 impl Notes {
     /// Takes note of a usage object; true if it was one.
     pub(crate) fn usage(&mut self, usage: Option<&RawValue>) -> bool {
-        let report = usage.and_then(|usage| Reported::read(usage.get()));
+        let report = usage.and_then(|usage| Reported::read(usage.get().as_bytes()));
         let found = report.is_some();
         self.usage.merge(report.unwrap_or_default());
         found
