@@ -125,7 +125,7 @@ impl<'a> Json<'a> {
     /// In milliseconds, to the microsecond.
     #[inline]
     pub(super) fn milliseconds(self, name: &'static str, value: Duration) -> Self {
-        self.text(name).to_the_microsecond(value)
+        self.text(name).duration(value)
     }
 
     #[inline]
@@ -137,7 +137,7 @@ impl<'a> Json<'a> {
     }
 
     #[inline(never)]
-    fn to_the_microsecond(self, value: Duration) -> Self {
+    fn duration(self, value: Duration) -> Self {
         let whole = value.as_secs().saturating_mul(1_000);
         let whole = whole.saturating_add(value.subsec_millis().into());
         self.text(itoa::Buffer::new().format(whole))

@@ -130,10 +130,6 @@ impl Sink {
         if gathered.outlets.is_empty() {
             return;
         }
-        // Before there is more than that: so their room need not grow beyond.
-        if gathered.lines.len() + line.len() > ENOUGH {
-            gathered.hand_out();
-        }
         let is_first = gathered.lines.is_empty();
         gathered.lines.extend_from_slice(line);
         let is_full = gathered.lines.len() >= ENOUGH;
@@ -179,7 +175,7 @@ impl Gathered {
 
     /// Keeps that room for lines to come.
     fn recycle(&mut self, mut room: Vec<u8>) {
-        if room.capacity() > self.spare.capacity() && room.capacity() <= ENOUGH {
+        if room.capacity() > self.spare.capacity() && room.capacity() <= 2 * ENOUGH {
             room.clear();
             self.spare = room;
         }
