@@ -22,8 +22,8 @@ use crate::base::clock;
 const MAX_WAITING: usize = 8 * 1024 * 1024;
 /// How long a thread rests when it has written: what comes meanwhile is written together. The first line after a
 /// silence is written at once.
-const REST: Duration = Duration::from_millis(50);
-/// So much ends a rest, in bytes. Under load one write carries a thousand lines: a thread that takes turns with those that
+const REST: Duration = Duration::from_millis(20);
+/// So much ends a rest, in bytes. Under load one write carries some hundred lines: a thread that takes turns with those that
 /// serve throws out of the processor's caches what they work on.
 const ENOUGH: usize = 512 * 1024;
 
