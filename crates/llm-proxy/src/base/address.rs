@@ -1,7 +1,7 @@
 //! Where a client is, as limits count it: who holds a network of IPv6 has as many addresses as it likes.
 
-use std::fmt::Write as _;
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// An address that limits count for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,21 +34,24 @@ impl Address {
     }
 }
 
-/// Writes `ip` at the end of `text`. Addresses of IPv4 are by far the commonest, and formatting them in the general way
-/// takes as long as half an access line.
-pub fn push(text: &mut String, ip: IpAddr) {
-    match ip {
-        IpAddr::V4(ip) => {
-            for (n, octet) in ip.octets().into_iter().enumerate() {
-                if n > 0 {
-                    text.push('.');
-                }
-                text.push_str(itoa::Buffer::new().format(octet));
-            }
+/// Writes `ip`. Addresses of IPv4 are by far the commonest, and formatting them in the general way takes as long as half an
+/// access line.
+pub fn push(out: &mut impl fmt::Write, ip: IpAddr) {
+    // Neither a string nor an access line refuses.
+    let _ = match ip {
+        IpAddr::V4(ip) => push_v4(out, ip),
+        IpAddr::V6(ip) => write!(out, "{ip}"),
+    };
+}
+
+fn push_v4(out: &mut impl fmt::Write, ip: Ipv4Addr) -> fmt::Result {
+    for (n, octet) in ip.octets().into_iter().enumerate() {
+        if n > 0 {
+            out.write_str(".")?;
         }
-        // Writing to a String cannot fail.
-        IpAddr::V6(ip) => drop(write!(text, "{ip}")),
+        out.write_str(itoa::Buffer::new().format(octet))?;
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use super::outbox::Outbox;
 use super::recent::Recent;
 use super::series::Series;
 use super::trace::Trace;
-use super::{Bodies, Logs};
+use super::{Bodies, Logs, logs};
 use crate::base::gauge::{Gauge, GaugeGuard};
 use crate::base::trace::SpanId;
 use crate::base::{Class, Cost, clock};
@@ -386,9 +386,9 @@ impl Drop for Entry {
         }
         let logs = &self.access.logs;
         if self.kind == Kind::Logged {
-            logs.line(|form, out| match form {
-                Form::Json => line.write_json(out),
-                Form::Pretty => out.push_str(&line.pretty()),
+            logs.line(|form, room| match form {
+                Form::Json => line.write_json(room),
+                Form::Pretty => logs::copied(&line.pretty(), room),
             });
         }
         if let Some(bodies) = self.bodies.take() {

@@ -1,30 +1,23 @@
 //! The access line: written by hand, since it is on the way of every request.
 
 use std::fmt::Write as _;
-use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
 use super::access::{Attempt, Obstacle, Record, Skipped};
-use super::escape::{self, one_line};
+use super::escape::one_line;
+use super::json::{Json, name};
 use super::log::{clock_time, push_timestamp};
-use crate::base::{Class, Cost, address};
+use crate::base::Class;
 
 /// The status that stands for a client that left before its answer was whole.
 const CLIENT_GONE: u16 = 499;
 /// The status of a response that began before there was an answer.
 const BEGUN: u16 = 200;
 /// What most lines are shorter than, in bytes.
-const USUAL: usize = 768;
-
-/// A member's name as it stands in the line: one literal, one copy.
-macro_rules! name {
-    ($name:literal) => {
-        concat!(",\"", $name, "\":")
-    };
-}
+const USUAL: usize = 1_024;
 
 /// A record with what is only known at its end.
 pub(super) struct Line<'a> {
@@ -71,68 +64,84 @@ impl<'a> Line<'a> {
 
     /// The line of programs, as a value.
     pub(super) fn value(&self) -> Value {
-        serde_json::from_str(&self.json()).unwrap_or_default()
+        let mut room = Vec::new();
+        let length = self.write_json(&mut room);
+        room.truncate(length);
+        serde_json::from_slice(&room).unwrap_or_default()
     }
 
-    /// The line of programs.
-    pub(super) fn json(&self) -> String {
-        let mut text = String::new();
-        self.write_json(&mut text);
-        text
+    /// The line of programs, from the beginning of `room` on, which grows where it has to: one JSON object with the fields of
+    /// the contract (section 7), and a newline. Says how long it is.
+    pub(super) fn write_json(&self, room: &mut Vec<u8>) -> usize {
+        room.resize(room.len().max(USUAL), 0);
+        loop {
+            if let Some(left) = self.put_json(Json::new(room)) {
+                return room.len() - left;
+            }
+            room.resize(2 * room.len(), 0);
+        }
     }
 
-    /// The line of programs, at the end of `text`: one JSON object with the fields of the contract (section 7), and a
-    /// newline.
-    pub(super) fn write_json(&self, text: &mut String) {
+    /// Says how much room is left behind it; none if there is too little.
+    fn put_json(&self, mut out: Json<'_>) -> Option<usize> {
+        out = out.text("{\"time\":\"");
+        push_timestamp(&mut out, self.at);
+        out = out.text("\",\"level\":\"info\",\"msg\":\"request\"");
+        out = self.put_whose(out);
+        out = put_attempts(out, &self.record.attempts);
+        if !self.record.skipped.is_empty() {
+            out = put_skipped(out, &self.record.skipped);
+        }
+        self.put_figures(out).end(b"}\n")
+    }
+
+    /// Who asked for what, and what came of it.
+    fn put_whose<'r>(&self, mut out: Json<'r>) -> Json<'r> {
         let record = self.record;
-        text.reserve(USUAL);
-        let mut out = Json { text };
-        out.text.push_str("{\"time\":\"");
-        push_timestamp(out.text, self.at);
-        out.text.push_str("\",\"level\":\"info\",\"msg\":\"request\"");
-        out.string(name!("request_id"), Some(&record.request_id));
+        out = out.string(name!("request_id"), &record.request_id);
         if let Some(trace) = &record.trace {
-            out.string(name!("trace_id"), Some(&trace.id.hex()));
+            out = out.string(name!("trace_id"), &trace.id.hex());
         }
-        out.string(name!("key"), record.key.as_deref());
-        out.address(name!("ip"), record.ip);
-        out.string(name!("dialect"), Some(record.dialect.name()));
-        out.string(name!("alias"), record.alias());
         let last = record.attempts.last();
-        out.string(name!("backend"), last.map(|last| &*last.backend.name));
-        out.string(name!("model"), last.map(|last| &*last.model));
-        out.number(name!("status"), Some(u64::from(self.status)));
-        out.string(name!("class"), self.class);
-        out.attempts(&record.attempts);
-        if !record.skipped.is_empty() {
-            out.skipped(&record.skipped);
+        out.string_or_null(name!("key"), record.key.as_deref())
+            .address(name!("ip"), record.ip)
+            .string(name!("dialect"), record.dialect.name())
+            .string_or_null(name!("alias"), record.alias())
+            .string_or_null(name!("backend"), last.map(|last| &*last.backend.name))
+            .string_or_null(name!("model"), last.map(|last| &*last.model))
+            .number(name!("status"), self.status.into())
+            .string_or_null(name!("class"), self.class)
+    }
+
+    /// How long it took, and what was used.
+    fn put_figures<'r>(&self, mut out: Json<'r>) -> Json<'r> {
+        let record = self.record;
+        if let Some(queued) = record.queued {
+            out = out.milliseconds(name!("queue_ms"), queued);
         }
-        if record.queued.is_some() {
-            out.milliseconds(name!("queue_ms"), record.queued);
-        }
-        out.milliseconds(name!("first_byte_ms"), record.first_byte);
-        out.milliseconds(name!("duration_ms"), Some(self.elapsed));
-        out.number(name!("input_tokens"), record.usage.input);
-        out.number(name!("output_tokens"), record.usage.output);
-        out.number(name!("cached_tokens"), record.usage.cache_read);
+        out = out
+            .milliseconds_or_null(name!("first_byte_ms"), record.first_byte)
+            .milliseconds(name!("duration_ms"), self.elapsed)
+            .number_or_null(name!("input_tokens"), record.usage.input)
+            .number_or_null(name!("output_tokens"), record.usage.output)
+            .number_or_null(name!("cached_tokens"), record.usage.cache_read);
         // What few requests have, only those say.
-        if record.usage.cache_write.is_some() {
-            out.number(name!("cache_write_tokens"), record.usage.cache_write);
+        if let Some(tokens) = record.usage.cache_write {
+            out = out.number(name!("cache_write_tokens"), tokens);
         }
-        if record.usage.reasoning.is_some() {
-            out.number(name!("reasoning_tokens"), record.usage.reasoning);
+        if let Some(tokens) = record.usage.reasoning {
+            out = out.number(name!("reasoning_tokens"), tokens);
         }
         if !record.warnings.is_empty() {
-            out.strings(",\"warnings\":[", &record.warnings);
+            out = out.strings(",\"warnings\":[", &record.warnings);
         }
-        out.money(name!("cost_usd"), record.cost);
-        out.text.push_str(if self.cancelled {
-            ",\"cancelled\":true"
-        } else {
-            ",\"cancelled\":false"
-        });
-        out.number(name!("generation"), Some(record.generation));
-        out.text.push_str("}\n");
+        out.money(name!("cost_usd"), record.cost)
+            .text(if self.cancelled {
+                ",\"cancelled\":true"
+            } else {
+                ",\"cancelled\":false"
+            })
+            .number(name!("generation"), record.generation)
     }
 
     /// One line for eyes.
@@ -196,163 +205,60 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The members of a JSON object in the making, the first of them already there. A line calls each kind several times: copies
-/// of their code would only take room in the processor's caches.
-struct Json<'a> {
-    text: &'a mut String,
-}
-
-impl Json<'_> {
-    #[inline(never)]
-    fn string(&mut self, name: &str, value: Option<&str>) {
-        self.text.push_str(name);
-        match value {
-            None => self.text.push_str("null"),
-            Some(value) if is_plain(value) => {
-                self.text.push('"');
-                self.text.push_str(value);
-                self.text.push('"');
-            }
-            // A string always serialises.
-            Some(value) => self
-                .text
-                .push_str(&escape::json(serde_json::to_string(value).unwrap_or_default())),
-        }
-    }
-
-    fn strings(&mut self, opening: &str, values: &[String]) {
-        self.text.push_str(opening);
-        for (n, value) in values.iter().enumerate() {
-            self.string(if n == 0 { "" } else { "," }, Some(value));
-        }
-        self.text.push(']');
-    }
-
-    fn address(&mut self, name: &str, value: Option<IpAddr>) {
-        self.text.push_str(name);
-        match value {
-            Some(ip) => {
-                self.text.push('"');
-                address::push(self.text, ip);
-                self.text.push('"');
-            }
-            None => self.text.push_str("null"),
-        }
-    }
-
-    #[inline(never)]
-    fn number(&mut self, name: &str, value: Option<u64>) {
-        self.text.push_str(name);
-        match value {
-            Some(number) => self.text.push_str(itoa::Buffer::new().format(number)),
-            None => self.text.push_str("null"),
-        }
-    }
-
-    fn money(&mut self, name: &str, value: Option<Cost>) {
-        self.text.push_str(name);
-        let _ = match value {
-            Some(cost) => cost.write(self.text),
-            None => self.text.write_str("null"),
+fn put_attempts<'a>(out: Json<'a>, attempts: &[Attempt]) -> Json<'a> {
+    let mut out = out.text(",\"attempts\":[");
+    for (attempt, n) in attempts.iter().zip(1..) {
+        out = if n == 1 {
+            out.text("{\"n\":1")
+        } else {
+            out.number(",{\"n\":", n)
         };
+        out = out
+            .string(name!("backend"), &attempt.backend.name)
+            .string(name!("key"), &attempt.key)
+            .string(name!("model"), &attempt.model)
+            .string(name!("class"), attempt.outcome());
+        if let Some(kind) = attempt.kind {
+            out = out.string(name!("kind"), kind);
+        }
+        out = out
+            .number_or_null(name!("status"), attempt.status.map(u64::from))
+            .milliseconds(name!("ms"), attempt.took);
+        if let Some((scope, rest)) = attempt.cooldown {
+            out = out
+                .string(",\"cooldown\":{\"scope\":", scope.name())
+                .milliseconds(name!("ms"), rest)
+                .text("}");
+        }
+        out = out.text("}");
     }
+    out.text("]")
+}
 
-    /// In milliseconds, to the microsecond.
-    #[inline(never)]
-    fn milliseconds(&mut self, name: &str, value: Option<Duration>) {
-        self.text.push_str(name);
-        let Some(value) = value else {
-            return self.text.push_str("null");
+#[cold]
+fn put_skipped<'a>(out: Json<'a>, skipped: &[Skipped]) -> Json<'a> {
+    let mut out = out.text(",\"skipped\":[");
+    for (n, one) in skipped.iter().enumerate() {
+        let (why, class) = match one.why {
+            Obstacle::Cooling(class, _) => ("cooling", Some(class)),
+            Obstacle::Probed(class) => ("probed", Some(class)),
+            Obstacle::Full => ("full", None),
         };
-        // Not in the 128 bits that it comes in: those take five times as long to divide.
-        let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
-        let mut buffer = itoa::Buffer::new();
-        self.text.push_str(buffer.format(micros / 1_000));
-        // A thousand more gives the leading zeros, and a digit in the place of the point.
-        let fraction = buffer.format(1_000 + micros % 1_000);
-        self.text.push('.');
-        self.text.push_str(fraction.get(1..).unwrap_or_default());
-    }
-
-    fn attempts(&mut self, attempts: &[Attempt]) {
-        self.text.push_str(",\"attempts\":[");
-        for (n, attempt) in attempts.iter().enumerate() {
-            self.text.push_str(if n == 0 { "{\"n\":1" } else { ",{\"n\":" });
-            if n > 0 {
-                let _ = write!(self.text, "{}", n + 1);
-            }
-            self.string(name!("backend"), Some(&attempt.backend.name));
-            self.string(name!("key"), Some(&attempt.key));
-            self.string(name!("model"), Some(&attempt.model));
-            self.string(name!("class"), Some(attempt.outcome()));
-            if attempt.kind.is_some() {
-                self.string(name!("kind"), attempt.kind);
-            }
-            self.number(name!("status"), attempt.status.map(u64::from));
-            self.milliseconds(name!("ms"), Some(attempt.took));
-            if let Some((scope, rest)) = attempt.cooldown {
-                self.text.push_str(",\"cooldown\":{\"scope\":\"");
-                self.text.push_str(scope.name());
-                self.text.push('"');
-                self.milliseconds(name!("ms"), Some(rest));
-                self.text.push('}');
-            }
-            self.text.push('}');
+        let opening = if n == 0 { "{\"backend\":" } else { ",{\"backend\":" };
+        out = out
+            .string(opening, &one.backend.name)
+            .string(name!("key"), &one.key)
+            .string(name!("model"), &one.model)
+            .string(name!("why"), why);
+        if let Some(class) = class {
+            out = out.string(name!("class"), class.name());
         }
-        self.text.push(']');
-    }
-}
-
-impl Json<'_> {
-    #[cold]
-    fn skipped(&mut self, skipped: &[Skipped]) {
-        self.text.push_str(",\"skipped\":[");
-        for (n, one) in skipped.iter().enumerate() {
-            self.string(
-                if n == 0 { "{\"backend\":" } else { ",{\"backend\":" },
-                Some(&one.backend.name),
-            );
-            self.string(name!("key"), Some(&one.key));
-            self.string(name!("model"), Some(&one.model));
-            let (why, class) = match one.why {
-                Obstacle::Cooling(class, _) => ("cooling", Some(class)),
-                Obstacle::Probed(class) => ("probed", Some(class)),
-                Obstacle::Full => ("full", None),
-            };
-            self.string(name!("why"), Some(why));
-            if let Some(class) = class {
-                self.string(name!("class"), Some(class.name()));
-            }
-            if let Obstacle::Cooling(_, left) = one.why {
-                self.milliseconds(name!("ms_left"), Some(left));
-            }
-            self.text.push('}');
+        if let Obstacle::Cooling(_, left) = one.why {
+            out = out.milliseconds(name!("ms_left"), left);
         }
-        self.text.push(']');
+        out = out.text("}");
     }
-}
-
-/// Whether a text needs no escaping. Whatever is beyond plain ASCII is left to the JSON writer.
-fn is_plain(text: &str) -> bool {
-    let word = |word: &[u8; 8]| is_plain_word(u64::from_le_bytes(*word));
-    let Some(last) = text.as_bytes().last_chunk() else {
-        let plain = |byte: u8| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
-        return text.bytes().all(plain);
-    };
-    // The last eight bytes are looked at together, though some of them may have been already.
-    let (words, _) = text.as_bytes().as_chunks();
-    words.iter().all(word) && word(last)
-}
-
-/// The same for eight bytes together. Each subtraction leaves the high bit in the lowest byte that it is meant for: in
-/// quotes (which one flipped bit makes a neighbour of the control characters) and those, in backslashes, and in DEL. It
-/// may be there in a byte above such a one, but nowhere else.
-fn is_plain_word(word: u64) -> bool {
-    const ONES: u64 = u64::MAX / 255;
-    let quote_or_control = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
-    let backslash = (word ^ (ONES * 0x5C)).wrapping_sub(ONES);
-    let del = (word ^ (ONES * 0x7F)).wrapping_sub(ONES);
-    (word | quote_or_control | backslash | del) & (ONES * 0x80) == 0
+    out.text("]")
 }
 
 #[cfg(test)]
@@ -365,23 +271,13 @@ mod tests {
     use crate::health::Scope;
     use llm_dialect::Api;
 
+    use crate::base::Cost;
     use crate::observe::BackendMeters;
 
-    #[test]
-    fn a_text_is_plain_unless_a_byte_of_it_anywhere_is_not() {
-        for special in 0..=u8::MAX {
-            let plain = matches!(special, b' '..=b'~') && special != b'"' && special != b'\\';
-            for (length, offset) in [3, 8, 16, 19]
-                .into_iter()
-                .flat_map(|length| (0..length).map(move |at| (length, at)))
-            {
-                let mut bytes = vec![b'~'; length];
-                bytes[offset] = special;
-                // Latin-1, so that every byte has a character.
-                let text: String = bytes.iter().copied().map(char::from).collect();
-                assert_eq!(is_plain(&text), plain, "byte {special} at {offset} of {length}");
-            }
-        }
+    fn json_of(line: &Line<'_>) -> String {
+        let mut room = Vec::new();
+        let length = line.write_json(&mut room);
+        String::from_utf8(room[..length].to_vec()).unwrap()
     }
 
     #[test]
@@ -429,7 +325,7 @@ mod tests {
         };
         let line = Line::of(&record, Duration::from_millis(12), SystemTime::UNIX_EPOCH);
         assert_eq!(line.pretty().matches('\n').count(), 1, "one line for eyes too");
-        let json = line.json();
+        let json = json_of(&line);
         assert!(!json.contains('\u{202e}'), "nothing that turns the text");
         assert_eq!(json.matches('\n').count(), 1, "one line");
         let line: Value = serde_json::from_str(&json).unwrap();
@@ -467,7 +363,7 @@ mod tests {
             ],
             ..Record::default()
         };
-        let json = Line::of(&record, Duration::ZERO, SystemTime::UNIX_EPOCH).json();
+        let json = json_of(&Line::of(&record, Duration::ZERO, SystemTime::UNIX_EPOCH));
         assert!(!json.contains('\u{202e}'));
         let line: Value = serde_json::from_str(&json).unwrap();
         let model = "\u{202e}m";

@@ -13,8 +13,8 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::{EnvFilter, Layer, reload};
 
-use super::Logs;
 use super::escape::{self, lines, one_line};
+use super::logs::{self, Logs};
 use crate::base::clock;
 use crate::config::types::{LogFormat, Logging};
 
@@ -71,7 +71,8 @@ impl<S: Subscriber> Layer<S> for Lines {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let level = *event.metadata().level();
-        self.0.line(|form, out| out.push_str(&fields.line(form, level)));
+        self.0
+            .line(|form, room| logs::copied(&fields.line(form, level), room));
     }
 }
 
@@ -175,22 +176,23 @@ pub(super) fn timestamp() -> String {
     text
 }
 
-/// A point in time as RFC 3339, at the end of `text`. The calendar is asked once a second.
-pub(super) fn push_timestamp(text: &mut String, at: SystemTime) {
+/// Writes a point in time as RFC 3339. The calendar is asked once a second.
+pub(super) fn push_timestamp(out: &mut impl fmt::Write, at: SystemTime) {
     static SECOND: Mutex<(u64, String)> = Mutex::new((u64::MAX, String::new()));
     let now = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let mut second = SECOND.lock();
     if second.0 != now.as_secs() {
         *second = (now.as_secs(), calendar(now.as_secs()));
     }
-    text.push_str(&second.1);
+    // Neither a string nor an access line refuses.
+    let _ = out.write_str(&second.1);
     drop(second);
     // A thousand more gives the leading zeros, and a digit in the place of the point.
     let mut buffer = itoa::Buffer::new();
     let millis = buffer.format(1_000 + now.subsec_millis());
-    text.push('.');
-    text.push_str(millis.get(1..).unwrap_or_default());
-    text.push('Z');
+    let _ = out.write_str(".");
+    let _ = out.write_str(millis.get(1..).unwrap_or_default());
+    let _ = out.write_str("Z");
 }
 
 /// A second as `2026-11-22T21:38:47`.

@@ -17,8 +17,8 @@ use crate::config::types::{self, Config};
 const KEPT: usize = 4 * 1024;
 
 thread_local! {
-    /// Where a thread writes its lines, one after another. Whoever logs within a line gets room of its own.
-    static LINE: Cell<String> = const { Cell::new(String::new()) };
+    /// Where a thread writes its lines, one over another. Whoever logs within a line gets room of its own.
+    static LINE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// All outlets of the log.
@@ -99,23 +99,23 @@ impl Logs {
         self.file.reopen();
     }
 
-    /// Takes one line, whose text is written into an empty one in each of the forms that are asked for.
-    pub(super) fn line(&self, make: impl Fn(Form, &mut String)) {
-        let mut line = LINE.try_with(Cell::take).unwrap_or_default();
-        make(self.form, &mut line);
-        self.sink.line(line.as_bytes());
+    /// Takes one line, which `make` writes in each of the forms that are asked for: over whatever is in the room that it is
+    /// given, from its beginning on. It says how long the line is.
+    pub(super) fn line(&self, make: impl Fn(Form, &mut Vec<u8>) -> usize) {
+        let mut room = LINE.try_with(Cell::take).unwrap_or_default();
+        let length = make(self.form, &mut room);
+        self.sink.line(room.get(..length).unwrap_or_default());
         // Lines for programs are shared with the file; beside those for eyes it has its own.
         if self.form == Form::Pretty
             && let Some(file) = self.file.sink()
         {
-            line.clear();
-            make(Form::Json, &mut line);
-            file.line(line.as_bytes());
+            let length = make(Form::Json, &mut room);
+            file.line(room.get(..length).unwrap_or_default());
         }
-        line.clear();
-        line.shrink_to(KEPT);
+        room.truncate(KEPT);
+        room.shrink_to(KEPT);
         // A thread that ends has no lines any more: it takes the room along.
-        let _ = LINE.try_with(|kept| kept.set(line));
+        let _ = LINE.try_with(|kept| kept.set(room));
     }
 
     /// The keeper of bodies.
@@ -140,6 +140,13 @@ impl Logs {
             bodies: self.bodies.dropped(),
         }
     }
+}
+
+/// Puts a line down in that room, and says how long it is.
+pub(super) fn copied(line: &str, room: &mut Vec<u8>) -> usize {
+    room.clear();
+    room.extend_from_slice(line.as_bytes());
+    room.len()
 }
 
 /// What a config's log must not show.

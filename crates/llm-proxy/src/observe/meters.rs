@@ -199,7 +199,7 @@ impl AliasMeters {
             usage.cache_write,
             usage.reasoning,
         ];
-        for (count, used) in self.tokens.iter().zip(used) {
+        for (count, used) in self.tokens.iter().zip(&used) {
             if let Some(tokens) = used.filter(|tokens| *tokens > 0) {
                 count.add(tokens);
             }

@@ -5,6 +5,7 @@ mod bodies;
 mod escape;
 mod file;
 pub mod finished;
+mod json;
 pub mod lately;
 pub mod ledger;
 mod line;

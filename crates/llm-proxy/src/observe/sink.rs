@@ -25,7 +25,7 @@ const MAX_WAITING: usize = 8 * 1024 * 1024;
 const REST: Duration = Duration::from_millis(20);
 /// So much ends a rest, in bytes. Under load one write carries some hundred lines: a thread that takes turns with those that
 /// serve throws out of the processor's caches what they work on.
-const ENOUGH: usize = 256 * 1024;
+const ENOUGH: usize = 512 * 1024;
 
 /// What is blotted out of lines before they are written; none before a config is known.
 pub(super) type SharedMask = Arc<ArcSwapOption<Mask>>;
@@ -132,16 +132,22 @@ impl Sink {
         }
         let is_first = gathered.lines.is_empty();
         gathered.lines.extend_from_slice(line);
-        if gathered.lines.len() >= ENOUGH {
+        let is_full = gathered.lines.len() >= ENOUGH;
+        if is_full {
             gathered.hand_out();
-        } else if is_first {
-            gathered.outlets.iter().for_each(Outlet::stir);
+        }
+        if is_first || is_full {
+            let outlets = gathered.outlets.clone();
+            // Who wakes up must find no door shut: it would have to be woken again.
+            drop(gathered);
+            outlets.iter().for_each(Outlet::stir);
         }
     }
 
     /// Waits until all lines so far are written to that outlet of it, but not longer than `limit`.
     pub(super) fn flush(&self, outlet: &Outlet, limit: Duration) {
         self.0.gathered.lock().hand_out();
+        outlet.stir();
         let mut queue = outlet.0.queue.lock();
         while !queue.batches.is_empty() || queue.is_writing {
             if outlet.0.written.wait_for(&mut queue, limit).timed_out() {
@@ -167,14 +173,11 @@ impl Gathered {
         }
     }
 
-    /// Keeps the room of lines that every outlet has written.
-    fn recycle(&mut self, batch: Arc<Batch>) {
-        if let Some(Batch { mut lines, .. }) = Arc::into_inner(batch)
-            && lines.capacity() > self.spare.capacity()
-            && lines.capacity() <= 2 * ENOUGH
-        {
-            lines.clear();
-            self.spare = lines;
+    /// Keeps that room for lines to come.
+    fn recycle(&mut self, mut room: Vec<u8>) {
+        if room.capacity() > self.spare.capacity() && room.capacity() <= 2 * ENOUGH {
+            room.clear();
+            self.spare = room;
         }
     }
 }
@@ -185,17 +188,20 @@ impl Outlet {
         self.0.dropped.load(Ordering::Relaxed)
     }
 
-    /// Tells it that there will be a batch.
+    /// Tells it that there is a batch, or will be one.
     fn stir(&self) {
         let mut queue = self.0.queue.lock();
         // One that is closed sleeps on: there will be none for it.
         queue.is_due = queue.is_open;
-        if queue.is_open && !queue.is_resting {
+        let is_asked = !queue.batches.is_empty() || queue.is_due && !queue.is_resting;
+        drop(queue);
+        if is_asked {
             self.0.stirred.notify_one();
         }
     }
 
-    /// Queues a batch, or loses it if too much is waiting.
+    /// Queues a batch, or loses it if too much is waiting. Its thread knows that there is one: it was stirred by the first
+    /// line.
     fn take(&self, batch: &Arc<Batch>) {
         let mut queue = self.0.queue.lock();
         if !queue.is_open {
@@ -209,7 +215,6 @@ impl Outlet {
         }
         queue.bytes += batch.lines.len();
         queue.batches.push_back(Arc::clone(batch));
-        self.0.stirred.notify_one();
     }
 }
 
@@ -246,7 +251,10 @@ impl Lane {
         let mut failed = 0;
         for batch in batches {
             failed += put(out, batch.text(&shared.mask));
-            shared.gathered.lock().recycle(batch);
+            // The last to have written it keeps its room.
+            if let Some(batch) = Arc::into_inner(batch) {
+                shared.gathered.lock().recycle(batch.lines);
+            }
         }
         self.dropped.fetch_add(failed, Ordering::Relaxed);
         if lost > 0 && failed == 0 && put(out, log::of_lost(shared.form, lost).as_bytes()) == 0 {

@@ -150,7 +150,7 @@ async fn forty_clients_at_once_overrun_a_budget_by_less_than_one_request() {
         join_all((0..40).map(|_| client.post("/v1/chat/completions", &body))).await;
     }
     let spent = scene.budget().await["spent_usd"].as_f64().unwrap();
-    let records = scene.proxy.records();
+    let records = scene.proxy.recorded(120).await;
     let paid: f64 = records
         .iter()
         .filter_map(|record| record["cost_usd"].as_f64())
