@@ -47,5 +47,10 @@ pub fn unix_seconds() -> u64 {
 pub fn nanos(at: Instant) -> u64 {
     static ORIGIN: OnceLock<Instant> = OnceLock::new();
     let since = at.saturating_duration_since(*ORIGIN.get_or_init(now));
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    later(0, since)
+}
+
+/// A point in time of [`nanos`], and so much later.
+pub fn later(at: u64, by: Duration) -> u64 {
+    at.saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX))
 }

@@ -29,6 +29,16 @@ pub struct Standing {
     pub reset: Duration,
 }
 
+impl Standing {
+    /// The one of two that has less left, if there are any.
+    pub fn scarcer(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        match (one, other) {
+            (Some(one), Some(other)) if other.remaining < one.remaining => Some(other),
+            (one, other) => one.or(other),
+        }
+    }
+}
+
 impl Quota {
     /// `amount` in each `period`, of which `burst` may come at once: at least one, or none would ever come.
     ///
@@ -52,7 +62,7 @@ impl Quota {
         let over = then - self.capacity();
         // Half a nanosecond is the error of the sums, not a debt.
         if over > 0.5 {
-            return Err(Duration::from_nanos(rounded(over.ceil())));
+            return Err(in_whole(over));
         }
         Ok(now.saturating_add(rounded(then)))
     }
@@ -88,6 +98,12 @@ impl Quota {
     fn capacity(&self) -> f64 {
         self.burst * self.interval
     }
+}
+
+/// That many nanoseconds, rounded up.
+#[cold]
+fn in_whole(nanos: f64) -> Duration {
+    Duration::from_nanos(rounded(nanos.ceil()))
 }
 
 fn nanos(time: Duration) -> f64 {

@@ -77,9 +77,7 @@ impl Buckets {
         for (at, bucket) in all.iter().enumerate() {
             let Some(bucket) = bucket else { continue };
             if let Err(wait) = bucket.take(amount, now) {
-                for taken in all.iter().take(at).flatten() {
-                    taken.settle(amount, 0.0);
-                }
+                give_back(all.get(..at).unwrap_or_default(), amount);
                 return Err(wait);
             }
         }
@@ -95,9 +93,14 @@ impl Buckets {
 
     /// How its scarcest bucket of that unit stands; none where it has none.
     pub fn standing(&self, unit: Unit, now: Nanos) -> Option<Standing> {
-        let all = self.of(unit).iter().flatten();
-        all.map(|bucket| bucket.standing(now))
-            .min_by_key(|standing| standing.remaining)
+        let standing = |bucket: &Option<Bucket>| Some(bucket.as_ref()?.standing(now));
+        match unit {
+            Unit::Requests => {
+                let [second, minute] = &self.requests;
+                Standing::scarcer(standing(second), standing(minute))
+            }
+            Unit::Tokens => standing(&self.tokens),
+        }
     }
 
     /// Whether it counts that unit.
@@ -110,5 +113,13 @@ impl Buckets {
             Unit::Requests => &self.requests,
             Unit::Tokens => std::slice::from_ref(&self.tokens),
         }
+    }
+}
+
+/// Gives back what buckets gave to a request that another one refused.
+#[cold]
+fn give_back(buckets: &[Option<Bucket>], amount: f64) {
+    for bucket in buckets.iter().flatten() {
+        bucket.settle(amount, 0.0);
     }
 }

@@ -1,9 +1,10 @@
 //! Buckets of many that nobody counts: addresses of clients. Its memory is bounded, whoever comes.
 
-use std::collections::hash_map::RandomState;
 use std::hash::Hash;
 use std::time::Duration;
+use std::{iter, slice};
 
+use foldhash::quality::RandomState;
 use indexmap::IndexMap;
 
 use super::Nanos;
@@ -15,8 +16,42 @@ const SAMPLE: usize = 16;
 /// Below this nothing is swept.
 const SMALL: usize = 256;
 
-/// When the buckets of one address are full: requests a second, requests a minute, tokens.
-type Cells = [Nanos; 3];
+/// When the buckets of one address are full.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cells {
+    /// Those of requests: a second, a minute.
+    requests: [Nanos; 2],
+    /// That of tokens.
+    tokens: Nanos,
+}
+
+impl Cells {
+    /// All of them are full at that time.
+    fn all(full_at: Nanos) -> Self {
+        Self {
+            requests: [full_at; 2],
+            tokens: full_at,
+        }
+    }
+
+    /// When the last of them is.
+    fn full_at(&self) -> Nanos {
+        self.requests.into_iter().fold(self.tokens, Nanos::max)
+    }
+
+    /// Those of that unit, each with its quota.
+    fn of<'a>(
+        &'a mut self,
+        quotas: &'a Quotas,
+        unit: Unit,
+    ) -> impl Iterator<Item = (&'a mut Nanos, &'a Quota)> {
+        let (cells, quotas) = match unit {
+            Unit::Requests => (self.requests.as_mut_slice(), quotas.requests.as_slice()),
+            Unit::Tokens => (slice::from_mut(&mut self.tokens), slice::from_ref(&quotas.tokens)),
+        };
+        iter::zip(cells, quotas).filter_map(|(cell, quota)| Some((cell, quota.as_ref()?)))
+    }
+}
 
 /// Buckets by address.
 ///
@@ -57,7 +92,7 @@ impl<K: Copy + Eq + Hash> Table<K> {
     ) -> Result<(), Duration> {
         let known = self.cells.get_mut(&key);
         let mut cells = known.as_deref().copied().unwrap_or_default();
-        for (cell, quota) in of(&mut cells, quotas, unit) {
+        for (cell, quota) in cells.of(quotas, unit) {
             *cell = quota.take(*cell, amount, now)?;
         }
         match known {
@@ -70,8 +105,8 @@ impl<K: Copy + Eq + Hash> Table<K> {
     /// What was taken was `taken`, what was used is `used`.
     pub fn settle(&mut self, key: K, quotas: &Quotas, (unit, taken, used): (Unit, f64, f64), now: Nanos) {
         let known = self.cells.get_mut(&key);
-        let mut cells = known.as_deref().copied().unwrap_or([now; 3]);
-        for (cell, quota) in of(&mut cells, quotas, unit) {
+        let mut cells = known.as_deref().copied().unwrap_or_else(|| Cells::all(now));
+        for (cell, quota) in cells.of(quotas, unit) {
             *cell = quota.settle(*cell, used - quota.at_most(taken));
         }
         match known {
@@ -83,7 +118,8 @@ impl<K: Copy + Eq + Hash> Table<K> {
     /// How the scarcest bucket of that unit stands; none where there is none.
     pub fn standing(&self, key: K, quotas: &Quotas, unit: Unit, now: Nanos) -> Option<Standing> {
         let mut cells = self.cells.get(&key).copied().unwrap_or_default();
-        of(&mut cells, quotas, unit)
+        cells
+            .of(quotas, unit)
             .map(|(cell, quota)| quota.standing(*cell, now))
             .min_by_key(|standing| standing.remaining)
     }
@@ -111,8 +147,7 @@ impl<K: Copy + Eq + Hash> Table<K> {
     }
 
     fn sweep(&mut self, now: Nanos) {
-        self.cells
-            .retain(|_, cells| cells.iter().any(|full_at| *full_at > now));
+        self.cells.retain(|_, cells| cells.full_at() > now);
         self.until_sweep = self.cells.len().max(SMALL);
         if self.cells.len() < self.cells.capacity() / 4 {
             self.cells.shrink_to(2 * self.cells.len().max(SMALL));
@@ -123,34 +158,12 @@ impl<K: Copy + Eq + Hash> Table<K> {
     fn forget_one(&mut self) {
         let count = self.cells.len();
         let few = (0..SAMPLE.min(count)).map(|step| (self.hand + step) % count);
-        let missing = |at: &usize| {
-            self.cells
-                .get_index(*at)
-                .and_then(|(_, cells)| cells.iter().max().copied())
-        };
+        let missing = |at: &usize| self.cells.get_index(*at).map(|(_, cells)| cells.full_at());
         if let Some(least) = few.min_by_key(missing) {
             self.cells.swap_remove_index(least);
         }
         self.hand = (self.hand + SAMPLE) % count.max(1);
     }
-}
-
-/// The cells of that unit, each with its quota.
-fn of<'a>(
-    cells: &'a mut Cells,
-    quotas: &'a Quotas,
-    unit: Unit,
-) -> impl Iterator<Item = (&'a mut Nanos, &'a Quota)> {
-    let [second, minute, tokens] = cells;
-    let [per_second, per_minute] = &quotas.requests;
-    let all = [
-        (Unit::Requests, second, per_second),
-        (Unit::Requests, minute, per_minute),
-        (Unit::Tokens, tokens, &quotas.tokens),
-    ];
-    all.into_iter()
-        .filter(move |(of, ..)| *of == unit)
-        .filter_map(|(_, cell, quota)| Some((cell, quota.as_ref()?)))
 }
 
 #[cfg(test)]

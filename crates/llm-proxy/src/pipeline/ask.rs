@@ -54,6 +54,8 @@ pub(super) struct Ask {
     pub stream: bool,
     /// What it goes on from, which only its maker knows: an earlier response, or a conversation that the provider keeps.
     pub origin: Option<Origin>,
+    /// Whether all of it had come with its head: then it was waited for no longer than for its place.
+    pub came_at_once: bool,
     /// What puts the operator's prompts into the body; none where there are none for it.
     pub prompts: Option<Edit<'static>>,
 }
@@ -92,10 +94,12 @@ pub(super) enum Shape {
 /// # Errors
 /// Too long, too slow, an encoding that we do not know, no JSON, or a field missing or of a wrong type.
 pub(super) async fn read(ctx: &mut Context, call: Call, body: RequestBody) -> Result<Box<Ask>, Failure> {
+    let came_at_once = matches!(body, RequestBody::Whole(_));
     let bytes = bounded(ctx, body).await?;
     let bytes = decoded(ctx, bytes)?;
     ctx.entry.asked(&bytes, &ctx.snapshot.config.logging);
     let mut ask = understood(ctx, call, bytes)?;
+    ask.came_at_once = came_at_once;
     let record = &mut ctx.entry.record;
     (record.dialect, record.api, record.stream) = (ask.api.dialect(), Some(ask.api), ask.stream);
     if ask.stream {
@@ -204,6 +208,7 @@ fn understood(ctx: &Context, call: Call, body: Bytes) -> Result<Box<Ask>, Failur
         origin: origin(api, &envelope, &body),
         shape: Shape::Json(envelope),
         body,
+        came_at_once: false,
         prompts: None,
     }))
 }
@@ -266,6 +271,7 @@ fn from_form(content_type: &str, api: Api, rest: String, body: Bytes) -> Result<
         suffixed: false,
         stream: false,
         origin: None,
+        came_at_once: false,
         prompts: None,
     }))
 }

@@ -1,5 +1,6 @@
 //! Rate limits: asked before anything is done for a request, settled when its last byte is out.
 
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +13,12 @@ use super::failure::Failure;
 use super::fit;
 use super::standing::Standings;
 use crate::base::{Address, clock};
-use crate::limits::{Nanos, Unit};
+use crate::limits::{Buckets, Nanos, Standing, Unit};
 use crate::observe::Record;
-use crate::state::{self, Alias, Context, Counter, Held, Level, Over, Rated};
+use crate::state::{self, Addresses, Alias, Context, Counter, Held, Level, Limits, Over, Rated};
 
 /// What an answer is taken to be long where nobody says how long it may be.
 pub(super) const USUAL_ANSWER: f64 = 1_000.0;
-/// How many levels of limits may count for one request.
-const LEVELS: usize = 4;
 const ONE: (Unit, f64) = (Unit::Requests, 1.0);
 
 /// Counts a request where it comes from, and in all: before anybody knows whose it is, so that it slows guessers down.
@@ -34,9 +33,12 @@ pub fn enter(ctx: &Context) -> Result<(), Failure> {
         return Ok(());
     }
     let now = clock::nanos(ctx.entry.started());
+    let address = of_address(ctx).map(|(all, address)| (Level::Address, Counter::Of(all, address)));
+    let global = snapshot.global_rates.as_deref();
+    let global = global.map(|buckets| (Level::Global, Counter::Shared(buckets)));
     // One by one: neither gives back what the other refuses.
-    for counter in at_the_door(ctx, Unit::Requests) {
-        state::take(&[counter], ONE, now).map_err(|over| refused(ctx, over))?;
+    for counting in &[address, global] {
+        state::take(slice::from_ref(counting), ONE, now).map_err(|over| refused(ctx, over))?;
     }
     Ok(())
 }
@@ -46,51 +48,62 @@ pub fn enter(ctx: &Context) -> Result<(), Failure> {
 /// # Errors
 /// One of them has not enough. What the others gave is given back.
 pub(super) fn reserve(ctx: &mut Context, ask: &Ask, alias: &Arc<Alias>) -> Result<(), Failure> {
-    let mut counters = Vec::with_capacity(LEVELS);
-    counters.extend(own(ctx, alias));
-    let counted = counters.len();
-    counters.extend(at_the_door(ctx, Unit::Tokens));
-    if counters.is_empty() {
+    let Some(limits) = limits(ctx, alias) else {
         return Ok(());
-    }
-    let now = now();
-    let own = counters.get(..counted).unwrap_or_default();
-    state::take(own, ONE, now).map_err(|over| refused(ctx, over))?;
-    let has_tokens = counters.iter().any(|(_, counter)| counter.counts(Unit::Tokens));
+    };
+    let arrived = clock::nanos(ctx.entry.started());
+    let now = whole_at(ctx, ask, arrived);
+    let (own, all) = (limits.own(), limits.all());
+    state::take(&own, ONE, now).map_err(|over| refused(ctx, over))?;
+    let mut counters = all.iter().flatten();
+    let has_tokens = counters.any(|(_, counter)| counter.counts(Unit::Tokens));
     let (input, output) = if has_tokens && ask.api != Api::CountTokens {
         expected(ask, alias)
     } else {
         (0.0, 0.0)
     };
     let taken = input + output;
-    if let Err(over) = state::take(&counters, (Unit::Tokens, taken), now) {
-        state::settle(own, Unit::Requests, (1.0, 0.0), || now);
+    if let Err(over) = state::take(&all, (Unit::Tokens, taken), now) {
+        state::settle(&own, Unit::Requests, (1.0, 0.0), || now);
         return Err(refused(ctx, over));
     }
-    ctx.held.rated = Some(Rated::new(counters, taken, input));
+    ctx.held.rated = Some(Rated {
+        limits,
+        arrived,
+        taken,
+        input,
+    });
     Ok(())
+}
+
+/// When a request had come whole and had its place. What had come at once waited for nothing else: no clock is asked.
+fn whole_at(ctx: &Context, ask: &Ask, arrived: Nanos) -> Nanos {
+    if ask.came_at_once {
+        clock::later(arrived, ctx.entry.record.queued.unwrap_or_default())
+    } else {
+        clock::nanos(clock::now())
+    }
 }
 
 /// How its key and its model stand, for a client to be told with its answer; none where neither has a limit.
 pub fn standings(ctx: &Context) -> Option<Standings> {
     let rated = ctx.held.rated.as_ref()?;
-    let own = rated.counters().iter();
-    let own = own.filter(|(level, _)| matches!(level, Level::Key | Level::Model));
     // As it stood when the answer began, which is now: the clock has just been read for that.
     let began = ctx.entry.record.first_byte.unwrap_or_default();
-    let now = clock::nanos(ctx.entry.started() + began);
-    let scarcest = |unit| {
-        let standings = own.clone().filter_map(|(_, counter)| counter.standing(unit, now));
-        standings.min_by_key(|standing| standing.remaining)
+    let now = clock::later(rated.arrived, began);
+    let Limits { key, model, .. } = &rated.limits;
+    let scarcer = |unit| {
+        let standing = |buckets: &Option<Arc<Buckets>>| buckets.as_ref()?.standing(unit, now);
+        Standing::scarcer(standing(key), standing(model))
     };
-    let (requests, tokens) = (scarcest(Unit::Requests), scarcest(Unit::Tokens));
+    let (requests, tokens) = (scarcer(Unit::Requests), scarcer(Unit::Tokens));
     Some(Standings::new(ctx.entry.record.dialect, requests, tokens))
 }
 
 /// Settles what a request holds of limits and budgets, when it is over.
 pub(super) fn settle(held: &mut Held, record: &Record) {
     budget::settle(held, record);
-    let Some(mut rated) = held.rated.take() else {
+    let Some(rated) = held.rated.take() else {
         return;
     };
     let usage = &record.usage;
@@ -102,27 +115,28 @@ pub(super) fn settle(held: &mut Held, record: &Record) {
     }
 }
 
-/// The limits of its address and of everybody, as far as they count that unit.
-fn at_the_door(ctx: &Context, unit: Unit) -> impl Iterator<Item = (Level, Counter)> {
-    let addresses = ctx.snapshot.address_rates.as_ref();
-    let addresses = addresses.filter(|addresses| addresses.counts(unit));
-    let address = addresses.zip(ctx.entry.record.ip).map(|(addresses, ip)| {
-        let counter = Counter::Of(Arc::clone(addresses), Address::of(ip));
-        (Level::Address, counter)
-    });
-    let global = ctx.snapshot.global_rates.as_ref();
-    let global = global.filter(|buckets| buckets.counts(unit));
-    let global = global.map(|buckets| (Level::Global, Counter::Shared(Arc::clone(buckets))));
-    address.into_iter().chain(global)
+/// The limits of its address; none where addresses have none, or it has no address.
+fn of_address(ctx: &Context) -> Option<(&Arc<Addresses>, Address)> {
+    let ip = ctx.entry.record.ip?;
+    Some((ctx.snapshot.address_rates.as_ref()?, Address::of(ip)))
 }
 
-/// The limits of its key and of its model.
-fn own(ctx: &Context, alias: &Alias) -> impl Iterator<Item = (Level, Counter)> {
+/// The limits that count for it by now; none where there are none.
+fn limits(ctx: &Context, alias: &Alias) -> Option<Limits> {
     let key = ctx.client.as_ref().and_then(|client| client.rates.as_ref());
-    let of = |level, buckets| (level, Counter::Shared(Arc::clone(buckets)));
-    let key = key.map(|buckets| of(Level::Key, buckets));
-    let model = alias.rates.as_ref().map(|buckets| of(Level::Model, buckets));
-    key.into_iter().chain(model)
+    let model = alias.rates.as_ref();
+    let address = of_address(ctx).filter(|(all, _)| all.counts(Unit::Tokens));
+    let global = ctx.snapshot.global_rates.as_ref();
+    let global = global.filter(|buckets| buckets.counts(Unit::Tokens));
+    if key.is_none() && model.is_none() && address.is_none() && global.is_none() {
+        return None;
+    }
+    Some(Limits {
+        key: key.cloned(),
+        model: model.cloned(),
+        address: address.map(|(all, address)| (Arc::clone(all), address)),
+        global: global.cloned(),
+    })
 }
 
 /// The tokens that a request may cost: what it says, and what may be answered.
@@ -161,8 +175,4 @@ fn in_words(wait: Duration) -> String {
         0 | 1 => "a second".to_owned(),
         seconds => format!("{seconds} seconds"),
     }
-}
-
-fn now() -> Nanos {
-    clock::nanos(clock::now())
 }

@@ -143,14 +143,14 @@ fn span(time: Duration, write: impl FnOnce(&[u8])) {
 fn written(time: Duration, text: &mut impl Write) -> io::Result<()> {
     let begun = u64::from(time.subsec_nanos().div_ceil(1_000_000));
     let milliseconds = time.as_secs().saturating_mul(1_000).saturating_add(begun);
+    if milliseconds < 1_000 {
+        // By far the commonest, and `write!` takes several times as long.
+        text.write_all(itoa::Buffer::new().format(milliseconds).as_bytes())?;
+        return text.write_all(b"ms");
+    }
     let (seconds, rest) = (milliseconds / 1_000, milliseconds % 1_000);
     let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
     match (hours, minutes, seconds % 60, rest) {
-        // By far the commonest, and `write!` takes several times as long.
-        (0, 0, 0, rest) => {
-            text.write_all(itoa::Buffer::new().format(rest).as_bytes())?;
-            text.write_all(b"ms")
-        }
         (0, 0, seconds, 0) => write!(text, "{seconds}s"),
         (0, 0, seconds, rest) => {
             let fraction = format!("{rest:03}");

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use super::places::Place;
-use super::rates::{self, Counter, Level};
+use super::rates::{self, Limits};
 use super::spending::Reserved;
 use crate::base::clock;
-use crate::limits::Unit;
+use crate::limits::{Nanos, Unit};
 
 /// Everything that is given back when a request is over, however it ends.
 #[derive(Debug, Default)]
@@ -23,41 +23,29 @@ pub struct Held {
 ///
 /// Tokens are taken ahead by an estimate, and settled once: to what was used, or to nothing when this is dropped.
 pub struct Rated {
-    counters: Vec<(Level, Counter)>,
+    /// The limits that count.
+    pub limits: Limits,
+    /// When the request arrived.
+    pub arrived: Nanos,
     /// Tokens that were taken ahead.
-    taken: f64,
+    pub taken: f64,
     /// The part of them that the request's own text stands for.
-    input: f64,
+    pub input: f64,
 }
 
 impl Rated {
-    /// A request that these limits count, and that has taken so many tokens from them, `input` of them for its own text.
-    pub fn new(counters: Vec<(Level, Counter)>, taken: f64, input: f64) -> Self {
-        Self {
-            counters,
-            taken,
-            input,
-        }
-    }
-
-    /// The limits that count.
-    pub fn counters(&self) -> &[(Level, Counter)] {
-        &self.counters
-    }
-
     /// Corrects the tokens to what was used. Where that is not known, an answer that was had is at least its question.
-    pub fn settle(&mut self, used: Option<u64>) {
+    pub fn settle(mut self, used: Option<u64>) {
         #[expect(clippy::cast_precision_loss, reason = "nobody uses 2^53 tokens")]
         let used = used.map_or(self.input, |tokens| tokens as f64);
         self.correct(used);
     }
 
     fn correct(&mut self, used: f64) {
+        // Nothing is left to be given back.
         let taken = std::mem::take(&mut self.taken);
         let now = || clock::nanos(clock::now());
-        rates::settle(&self.counters, Unit::Tokens, (taken, used), now);
-        // Settled: what happens later changes nothing.
-        self.counters.clear();
+        rates::settle(&self.limits.all(), Unit::Tokens, (taken, used), now);
     }
 }
 

@@ -87,6 +87,10 @@ impl Places {
 
     /// Gives everybody their message. A place whose waiter has left is dropped here, and so handed on.
     fn tell(self: &Arc<Self>, news: Vec<News<oneshot::Sender<Message>>>) {
+        // As nearly always.
+        if news.is_empty() {
+            return;
+        }
         for News { waiter, who, place } in news {
             let message = place.map(|()| self.place(who));
             drop(waiter.send(message));

@@ -71,22 +71,30 @@ impl Addresses {
         self.quotas.counts(unit)
     }
 
-    fn with<T>(&self, address: Address, look: impl FnOnce(&mut Table<Address>, &Quotas) -> T) -> Option<T> {
+    /// Looks at an address, if a unit is counted of it.
+    fn with<T>(
+        &self,
+        (address, unit): (Address, Unit),
+        look: impl FnOnce(&mut Table<Address>, &Quotas) -> T,
+    ) -> Option<T> {
+        if !self.counts(unit) {
+            return None;
+        }
         let shard = self.shards.get(address.spread(SHARDS))?;
         Some(look(&mut shard.lock(), &self.quotas))
     }
 }
 
-/// One limit that counts for a request.
-#[derive(Clone, Debug)]
-pub enum Counter {
+/// One limit that counts for a request. What it does not count it gives without end.
+#[derive(Clone, Copy, Debug)]
+pub enum Counter<'a> {
     /// Buckets that are shared.
-    Shared(Arc<Buckets>),
+    Shared(&'a Buckets),
     /// Those of one address.
-    Of(Arc<Addresses>, Address),
+    Of(&'a Addresses, Address),
 }
 
-impl Counter {
+impl Counter<'_> {
     /// Takes `amount` of that unit.
     ///
     /// # Errors
@@ -95,7 +103,7 @@ impl Counter {
         match self {
             Self::Shared(buckets) => buckets.take(unit, amount, now),
             Self::Of(addresses, address) => addresses
-                .with(*address, |table, quotas| {
+                .with((*address, unit), |table, quotas| {
                     table.take(*address, quotas, (unit, amount), now)
                 })
                 .unwrap_or(Ok(())),
@@ -107,7 +115,7 @@ impl Counter {
         match self {
             Self::Shared(buckets) => buckets.settle(unit, taken, used),
             Self::Of(addresses, address) => {
-                addresses.with(*address, |table, quotas| {
+                addresses.with((*address, unit), |table, quotas| {
                     table.settle(*address, quotas, (unit, taken, used), now());
                 });
             }
@@ -119,7 +127,7 @@ impl Counter {
         match self {
             Self::Shared(buckets) => buckets.standing(unit, now),
             Self::Of(addresses, address) => addresses
-                .with(*address, |table, quotas| {
+                .with((*address, unit), |table, quotas| {
                     table.standing(*address, quotas, unit, now)
                 })
                 .flatten(),
@@ -135,6 +143,44 @@ impl Counter {
     }
 }
 
+/// A limit that may count for a request, and whose it is; none where there is none.
+pub type Counting<'a> = Option<(Level, Counter<'a>)>;
+
+/// The limits that count for a request once it is known whose it is.
+#[derive(Debug, Default)]
+pub struct Limits {
+    /// Its key's.
+    pub key: Option<Arc<Buckets>>,
+    /// Its alias'.
+    pub model: Option<Arc<Buckets>>,
+    /// Its address', if they are of tokens: requests have been counted before.
+    pub address: Option<(Arc<Addresses>, Address)>,
+    /// Everybody's, if they are of tokens.
+    pub global: Option<Arc<Buckets>>,
+}
+
+impl Limits {
+    /// Those of its key and its model.
+    pub fn own(&self) -> [Counting<'_>; 2] {
+        [
+            shared(Level::Key, self.key.as_ref()),
+            shared(Level::Model, self.model.as_ref()),
+        ]
+    }
+
+    /// All of them, in the order in which they are asked.
+    pub fn all(&self) -> [Counting<'_>; 4] {
+        let [key, model] = self.own();
+        let address = self.address.as_ref();
+        let address = address.map(|(addresses, address)| (Level::Address, Counter::Of(addresses, *address)));
+        [key, model, address, shared(Level::Global, self.global.as_ref())]
+    }
+}
+
+fn shared(level: Level, buckets: Option<&Arc<Buckets>>) -> Counting<'_> {
+    Some((level, Counter::Shared(buckets?)))
+}
+
 /// A limit that has no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Over {
@@ -148,16 +194,17 @@ pub struct Over {
     pub standing: Option<Standing>,
 }
 
-/// Takes a request's `amount` of that unit from each limit that counts it, or from none.
+/// Takes a request's `amount` of that unit from each of these limits, or from none.
 ///
 /// # Errors
 /// The first that has not enough; what the ones before it gave is given back.
-pub fn take(counters: &[(Level, Counter)], (unit, amount): (Unit, f64), now: Nanos) -> Result<(), Over> {
-    let counting = counters.iter().enumerate();
-    for (at, (level, counter)) in counting.filter(|(_, (_, counter))| counter.counts(unit)) {
+pub fn take(counters: &[Counting<'_>], (unit, amount): (Unit, f64), now: Nanos) -> Result<(), Over> {
+    for (at, counting) in counters.iter().enumerate() {
+        let Some((level, counter)) = counting else {
+            continue;
+        };
         if let Err(wait) = counter.take(unit, amount, now) {
-            let before = counters.get(..at).unwrap_or_default();
-            settle(before, unit, (amount, 0.0), || now);
+            give_back(counters.get(..at).unwrap_or_default(), (unit, amount), now);
             return Err(Over {
                 level: *level,
                 unit,
@@ -169,9 +216,15 @@ pub fn take(counters: &[(Level, Counter)], (unit, amount): (Unit, f64), now: Nan
     Ok(())
 }
 
+/// Gives back what limits gave to a request that another one refused.
+#[cold]
+fn give_back(counters: &[Counting<'_>], (unit, amount): (Unit, f64), now: Nanos) {
+    settle(counters, unit, (amount, 0.0), || now);
+}
+
 /// Corrects what was taken to what was used. Only the limits of addresses ask for the time.
-pub fn settle(counters: &[(Level, Counter)], unit: Unit, taken_used: (f64, f64), now: impl Fn() -> Nanos) {
-    for (_, counter) in counters.iter().filter(|(_, counter)| counter.counts(unit)) {
+pub fn settle(counters: &[Counting<'_>], unit: Unit, taken_used: (f64, f64), now: impl Fn() -> Nanos) {
+    for (_, counter) in counters.iter().flatten() {
         counter.settle(unit, taken_used, &now);
     }
 }
@@ -238,8 +291,9 @@ mod tests {
         let wide = rates.shared((Level::Key, "team"), &per_minute(10.0));
         let narrow = rates.shared((Level::Model, "gpt"), &per_minute(1.0));
         let counters = [
-            (Level::Key, Counter::Shared(Arc::clone(&wide))),
-            (Level::Model, Counter::Shared(narrow)),
+            Some((Level::Key, Counter::Shared(&wide))),
+            None,
+            Some((Level::Model, Counter::Shared(&narrow))),
         ];
         let one = (Unit::Requests, 1.0);
         assert_eq!(take(&counters, one, 0), Ok(()));

@@ -7,7 +7,7 @@ use loom::thread;
 use races::config::types::Rate;
 use races::limits::{Bucket, Quota, Unit};
 use races::state::buckets;
-use races::state::rates::{Counter, Level, Rates, take};
+use races::state::rates::{Level, Limits, Rates, take};
 
 use super::in_every_order;
 
@@ -61,13 +61,15 @@ fn what_a_later_limit_refuses_earlier_ones_have_again() {
         });
         let wide = buckets(&rates, Level::Key, "team", &rpm(10.0));
         let narrow = buckets(&rates, Level::Model, "m", &rpm(1.0));
-        let counters = [
-            (Level::Key, Counter::Shared(Arc::clone(&wide))),
-            (Level::Model, Counter::Shared(narrow)),
-        ];
-        let others = counters.clone();
-        let other = thread::spawn(move || take(&others, (Unit::Requests, 1.0), 0).is_ok());
-        let passed = take(&counters, (Unit::Requests, 1.0), 0).is_ok();
+        let is_let_in = |limits: Limits| take(&limits.own(), (Unit::Requests, 1.0), 0).is_ok();
+        let limits = || Limits {
+            key: Some(Arc::clone(&wide)),
+            model: Some(Arc::clone(&narrow)),
+            ..Limits::default()
+        };
+        let others = limits();
+        let other = thread::spawn(move || is_let_in(others));
+        let passed = is_let_in(limits());
         assert_ne!(passed, other.join().unwrap(), "one of two passes");
         let left = wide
             .standing(Unit::Requests, 0)

@@ -4,18 +4,20 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::mem::replace;
 
+use foldhash::quality::RandomState;
+
 use crate::base::Address;
 use crate::base::hasher::Mixing;
 use crate::config::types::Concurrency;
 use crate::limits::who::{KeyId, Who};
 
-/// Counts of those in service against their bounds. Addresses are anybody's choice, so the maps' hash is std's, keyed
-/// at random; they hold only who is in service or waits.
+/// Counts of those in service against their bounds. Addresses are anybody's choice, so they are hashed by a random key;
+/// the maps hold only who is in service or waits.
 #[derive(Debug)]
 pub(super) struct Seats {
     pub(super) bounds: Concurrency,
     taken: u32,
-    addresses: HashMap<Address, u32>,
+    addresses: HashMap<Address, u32, RandomState>,
     keys: HashMap<KeyId, Share, Mixing>,
 }
 
@@ -33,7 +35,7 @@ impl Seats {
         Self {
             bounds,
             taken: 0,
-            addresses: HashMap::new(),
+            addresses: HashMap::default(),
             keys: HashMap::default(),
         }
     }
