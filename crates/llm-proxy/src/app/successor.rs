@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram as StdDatagram;
 use std::process::{Child, Command};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
@@ -62,23 +63,30 @@ impl Successor {
     }
 
     fn stays(&mut self) -> u32 {
-        let Some(mut child) = self.child.take() else {
+        let Some(child) = self.child.take() else {
             return 0;
         };
         let id = child.id();
-        // Should it end before this program does, nobody else takes note of it.
-        std::thread::spawn(move || child.wait());
+        reap(child);
         id
     }
 }
 
 impl Drop for Successor {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
+        if let Some(mut child) = self.child.take() {
             let _ = child.kill();
-            let _ = child.wait();
+            reap(child);
         }
     }
+}
+
+/// Takes note of its end, whenever that comes: nobody waits for it here. Without a thread, that is left to whoever comes
+/// after this program.
+fn reap(mut child: Child) {
+    let _ = thread::Builder::new()
+        .name("successor".to_owned())
+        .spawn(move || child.wait());
 }
 
 /// The new program, and where it says that it serves.

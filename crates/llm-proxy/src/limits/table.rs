@@ -4,12 +4,12 @@ use std::hash::Hash;
 use std::time::Duration;
 use std::{iter, slice};
 
-use foldhash::quality::RandomState;
 use indexmap::IndexMap;
 
 use super::Nanos;
 use super::gcra::{Quota, Standing};
 use super::rates::{Quotas, Unit};
+use crate::base::hasher::{self, Drawn};
 
 /// How many are looked at for one that may be forgotten when there is no room.
 const SAMPLE: usize = 16;
@@ -60,7 +60,7 @@ impl Cells {
 #[derive(Debug)]
 pub struct Table<K> {
     /// Hashed by a random key: clients choose their addresses.
-    cells: IndexMap<K, Cells, RandomState>,
+    cells: IndexMap<K, Cells, Drawn>,
     most: usize,
     /// How many may still come before full ones are swept out: so that sweeping costs each of them little.
     until_sweep: usize,
@@ -72,7 +72,7 @@ impl<K: Copy + Eq + Hash> Table<K> {
     /// An empty one that holds `most` addresses.
     pub fn new(most: usize) -> Self {
         Self {
-            cells: IndexMap::default(),
+            cells: IndexMap::with_hasher(hasher::drawn()),
             most: most.max(1),
             until_sweep: SMALL,
             hand: 0,

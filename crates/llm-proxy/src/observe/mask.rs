@@ -221,11 +221,14 @@ mod tests {
             "hunter2hunter2",
             "hunter2hunter2-longer",
             "quo\"ted-key",
+            "backend-key-0123456789",
             "none",
         ]
         .map(Secret::new);
         let mask = Mask::new(&secrets, false).unwrap();
         for (text, expected) in [
+            ("key backend-key-0123456789", "key ***"),
+            ("key backend-key-012345678", "key backend-key-012345678"),
             ("key hunter2hunter2 is", "key *** is"),
             ("key sk-own-key is", "key sk-*** is"),
             ("key hunter2hunter2-longer is", "key *** is"),
@@ -297,13 +300,13 @@ mod tests {
             pieces in prop::collection::vec(
                 prop_oneof![
                     Just("sk-"), Just("sk-own-key"), Just("AIza"), Just("Bearer "), Just("BEARER  "), Just("bearer"),
-                    Just("0123456789abcdefghijkl"), Just("own/\"key"), Just("own/\\\"key"), Just(" "), Just("a"),
+                    Just("0123456789abcdefghijkl"), Just("a-long-own-key-of-25-bytes"), Just("own/\"key"), Just("own/\\\"key"), Just(" "), Just("a"),
                 ],
                 0..8,
             ),
         ) {
             let text = pieces.concat();
-            let secrets = ["sk-own-key", "own/\"key"].map(Secret::new);
+            let secrets = ["sk-own-key", "own/\"key", "a-long-own-key-of-25-bytes"].map(Secret::new);
             let few = Mask::new(&secrets, false).unwrap();
             // So many that nobody looks for signs.
             let more = (0..100).map(|n| Secret::new(&format!("never-said-{n:03}")));

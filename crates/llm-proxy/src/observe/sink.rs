@@ -200,8 +200,8 @@ impl Outlet {
         }
     }
 
-    /// Queues a batch, or loses it if too much is waiting. Its thread knows that there is one: it was stirred by the first
-    /// line.
+    /// Queues a batch, or loses it if too much is waiting. Its thread knows that there is one, or will at once: whoever
+    /// put down the first line stirs it.
     fn take(&self, batch: &Arc<Batch>) {
         let mut queue = self.0.queue.lock();
         if !queue.is_open {

@@ -24,10 +24,10 @@ const AT_ONCE: usize = 256 * 1024;
 
 /// A response body. Boxed: it is large, and passes through every layer with its response.
 #[derive(Debug)]
-pub struct AnswerBody(Box<Content>);
+pub struct AnswerBody(Box<Parcel>);
 
 #[derive(Debug)]
-struct Content {
+struct Parcel {
     kind: Kind,
     /// The request's record; written when this is dropped.
     entry: Option<Box<Entry>>,
@@ -86,7 +86,7 @@ impl AnswerBody {
             // Its window may be shut from the first: then not even the beginning is asked for.
             reader.has(true);
         }
-        Self(Box::new(Content {
+        Self(Box::new(Parcel {
             kind,
             entry: None,
             held: Held::default(),
@@ -115,7 +115,7 @@ impl AnswerBody {
     }
 }
 
-impl Content {
+impl Parcel {
     /// These bytes go to the client.
     fn passes(&mut self, bytes: &[u8]) {
         if let Some(entry) = &mut self.entry {
@@ -185,7 +185,7 @@ impl Body for AnswerBody {
     }
 }
 
-impl Content {
+impl Parcel {
     fn next_frame(&mut self, cx: &mut Task<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let piece = match &mut self.kind {
             Kind::Done => return Poll::Ready(None),
@@ -234,7 +234,7 @@ impl Content {
     }
 }
 
-impl Drop for Content {
+impl Drop for Parcel {
     /// The client left: what it has read is counted; a backend that wants it is read on to its end.
     fn drop(&mut self) {
         if let Kind::Stream(stream) = std::mem::replace(&mut self.kind, Kind::Done) {
@@ -244,7 +244,7 @@ impl Drop for Content {
     }
 }
 
-impl Content {
+impl Parcel {
     fn leave(&mut self, mut stream: Box<Stream>) {
         if stream.is_whole() {
             // Common: clients close at the terminal marker, before the body's own end.

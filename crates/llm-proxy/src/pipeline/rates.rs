@@ -15,7 +15,7 @@ use super::standing::Standings;
 use crate::base::{Address, clock};
 use crate::limits::{Buckets, Nanos, Standing, Unit};
 use crate::observe::Record;
-use crate::state::{self, Addresses, Alias, Context, Counter, Held, Level, Limits, Over, Rated};
+use crate::state::{self, Addresses, Alias, Context, Counted, Counter, Held, Level, Over, Rated};
 
 /// What an answer is taken to be long where nobody says how long it may be.
 pub(super) const USUAL_ANSWER: f64 = 1_000.0;
@@ -91,7 +91,7 @@ pub fn standings(ctx: &Context) -> Option<Standings> {
     // As it stood when the answer began, which is now: the clock has just been read for that.
     let began = ctx.entry.record.first_byte.unwrap_or_default();
     let now = clock::later(rated.arrived, began);
-    let Limits { key, model, .. } = &rated.limits;
+    let Counted { key, model, .. } = &rated.limits;
     let scarcer = |unit| {
         let standing = |buckets: &Option<Arc<Buckets>>| buckets.as_ref()?.standing(unit, now);
         Standing::scarcer(standing(key), standing(model))
@@ -122,7 +122,7 @@ fn of_address(ctx: &Context) -> Option<(&Arc<Addresses>, Address)> {
 }
 
 /// The limits that count for it by now; none where there are none.
-fn limits(ctx: &Context, alias: &Alias) -> Option<Limits> {
+fn limits(ctx: &Context, alias: &Alias) -> Option<Counted> {
     let key = ctx.client.as_ref().and_then(|client| client.rates.as_ref());
     let model = alias.rates.as_ref();
     let address = of_address(ctx).filter(|(all, _)| all.counts(Unit::Tokens));
@@ -131,7 +131,7 @@ fn limits(ctx: &Context, alias: &Alias) -> Option<Limits> {
     if key.is_none() && model.is_none() && address.is_none() && global.is_none() {
         return None;
     }
-    Some(Limits {
+    Some(Counted {
         key: key.cloned(),
         model: model.cloned(),
         address: address.map(|(all, address)| (Arc::clone(all), address)),

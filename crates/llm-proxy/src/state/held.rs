@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::places::Place;
-use super::rates::{self, Limits};
+use super::rates::{self, Counted};
 use super::spending::Reserved;
 use crate::base::clock;
 use crate::limits::{Nanos, Unit};
@@ -24,7 +24,7 @@ pub struct Held {
 /// Tokens are taken ahead by an estimate, and settled once: to what was used, or to nothing when this is dropped.
 pub struct Rated {
     /// The limits that count.
-    pub limits: Limits,
+    pub limits: Counted,
     /// When the request arrived.
     pub arrived: Nanos,
     /// Tokens that were taken ahead.

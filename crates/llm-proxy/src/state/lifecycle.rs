@@ -1,8 +1,8 @@
 //! The program's phases: serving, handed over, draining, ending.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use tokio::sync::watch;
+
+use crate::base::atomic::{AtomicBool, Ordering};
 
 /// Where the program is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -148,7 +148,7 @@ pub type Counting<'a> = Option<(Level, Counter<'a>)>;
 
 /// The limits that count for a request once it is known whose it is.
 #[derive(Debug, Default)]
-pub struct Limits {
+pub struct Counted {
     /// Its key's.
     pub key: Option<Arc<Buckets>>,
     /// Its alias'.
@@ -159,7 +159,7 @@ pub struct Limits {
     pub global: Option<Arc<Buckets>>,
 }
 
-impl Limits {
+impl Counted {
     /// Those of its key and its model.
     pub fn own(&self) -> [Counting<'_>; 2] {
         [

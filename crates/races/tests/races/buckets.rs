@@ -7,7 +7,7 @@ use loom::thread;
 use races::config::types::Rate;
 use races::limits::{Bucket, Quota, Unit};
 use races::state::buckets;
-use races::state::rates::{Level, Limits, Rates, take};
+use races::state::rates::{Counted, Level, Rates, take};
 
 use super::in_every_order;
 
@@ -61,11 +61,11 @@ fn what_a_later_limit_refuses_earlier_ones_have_again() {
         });
         let wide = buckets(&rates, Level::Key, "team", &rpm(10.0));
         let narrow = buckets(&rates, Level::Model, "m", &rpm(1.0));
-        let is_let_in = |limits: Limits| take(&limits.own(), (Unit::Requests, 1.0), 0).is_ok();
-        let limits = || Limits {
+        let is_let_in = |limits: Counted| take(&limits.own(), (Unit::Requests, 1.0), 0).is_ok();
+        let limits = || Counted {
             key: Some(Arc::clone(&wide)),
             model: Some(Arc::clone(&narrow)),
-            ..Limits::default()
+            ..Counted::default()
         };
         let others = limits();
         let other = thread::spawn(move || is_let_in(others));

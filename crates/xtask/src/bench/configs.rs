@@ -136,4 +136,6 @@ fallback:
 pub(super) const LOG: &str = "logging: {format: json, access: true}\n";
 pub(super) const FILED: &str =
     "logging: {format: json, access: true, file: {dir: access-log, max_files: 2}}\n";
+pub(super) const FILED_TWICE: &str =
+    "logging: {format: json, access: true, file: {dir: access-log-twice, max_files: 2}}\n";
 pub(super) const SILENT: &str = "logging: {format: json, access: false}\n";

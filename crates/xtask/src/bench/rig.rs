@@ -57,7 +57,9 @@ impl Yard {
     ) -> Result<(Process, SocketAddr)> {
         let listen = free_address()?;
         let words = vec![path(&self.proxy_binary), "serve".into()];
-        Ok((run(words, &config(listen), name, &self.dir)?, listen))
+        let said = self.dir.join(format!("{name}.log"));
+        let process = run(words, (&config(listen), name), &self.dir, &said)?;
+        Ok((process, listen))
     }
 }
 
@@ -71,6 +73,7 @@ pub(super) struct Rig {
     ledgered: (Process, SocketAddr),
     silent: (Process, SocketAddr),
     filed: (Process, SocketAddr),
+    filed_twice: (Process, SocketAddr),
     traced: (Process, SocketAddr),
 }
 
@@ -85,6 +88,7 @@ impl Rig {
         let ledgered = start(Target::Ledgered, &yard)?;
         let silent = start(Target::Silent, &yard)?;
         let filed = start(Target::Filed, &yard)?;
+        let filed_twice = start(Target::FiledTwice, &yard)?;
         let traced = start(Target::Traced, &yard)?;
         Ok(Self {
             yard,
@@ -95,6 +99,7 @@ impl Rig {
             ledgered,
             silent,
             filed,
+            filed_twice,
             traced,
         })
     }
@@ -110,6 +115,7 @@ impl Rig {
             Target::Ledgered => self.ledgered.1,
             Target::Silent => self.silent.1,
             Target::Filed => self.filed.1,
+            Target::FiledTwice => self.filed_twice.1,
             Target::Traced => self.traced.1,
         }
     }
@@ -125,6 +131,7 @@ impl Rig {
             Target::Ledgered => &self.ledgered.0,
             Target::Silent => &self.silent.0,
             Target::Filed => &self.filed.0,
+            Target::FiledTwice => &self.filed_twice.0,
             Target::Traced => &self.traced.0,
         }
     }
@@ -158,29 +165,34 @@ fn launch(target: Target, yard: &Yard, dir: &Path) -> Result<(Process, SocketAdd
             configs::proxy(listen, backend, configs::LIMITED) + configs::LEDGER,
             ours(),
         ),
-        Target::Silent | Target::Filed => {
-            let log = if target == Target::Silent {
-                configs::SILENT
-            } else {
-                configs::FILED
+        Target::Silent | Target::Filed | Target::FiledTwice => {
+            let logging = match target {
+                Target::Silent => configs::SILENT,
+                Target::Filed => configs::FILED,
+                _ => configs::FILED_TWICE,
             };
             let text = configs::proxy(listen, backend, configs::LIMITED);
-            (text.replace(configs::LOG, log), ours())
+            (text.replace(configs::LOG, logging), ours())
         }
         Target::Traced => (
             configs::proxy(listen, backend, configs::LIMITED) + &configs::telemetry(sink::start()?),
             ours(),
         ),
     };
-    Ok((run(words, &text, target.name(), dir)?, listen))
+    let name = target.name();
+    let process = match target {
+        Target::Filed => run(words, (&text, name), dir, Path::new("/dev/null"))?,
+        _ => run(words, (&text, name), dir, &dir.join(format!("{name}.log")))?,
+    };
+    Ok((process, listen))
 }
 
-/// Starts a server with that config.
-fn run(mut words: Vec<String>, text: &str, name: &str, dir: &Path) -> Result<Process> {
+/// Starts a server with that config; what it says goes to `said`.
+fn run(mut words: Vec<String>, (text, name): (&str, &str), dir: &Path, said: &Path) -> Result<Process> {
     let config = dir.join(format!("{name}.config"));
     fs::write(&config, text)?;
     words.extend(["-c".into(), path(&config)]);
-    Process::start(&words, CORES.1, &dir.join(format!("{name}.log")))
+    Process::start(&words, CORES.1, said)
 }
 
 fn path(path: &Path) -> String {

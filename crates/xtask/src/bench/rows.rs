@@ -23,8 +23,10 @@ pub(super) enum Target {
     Ledgered,
     /// The proxy without an access log.
     Silent,
-    /// The proxy with its access log in a file too.
+    /// The proxy with its access log in a file, and nobody who keeps what it says to standard error.
     Filed,
+    /// The proxy with its access log in a file, and what it says to standard error in another.
+    FiledTwice,
     /// The proxy with telemetry.
     Traced,
 }
@@ -40,6 +42,7 @@ impl Target {
             Self::Ledgered => "llm-proxy-ledger",
             Self::Silent => "llm-proxy-silent",
             Self::Filed => "llm-proxy-filed",
+            Self::FiledTwice => "llm-proxy-filed-twice",
             Self::Traced => "llm-proxy-traced",
         }
     }
@@ -245,9 +248,11 @@ pub(super) fn features(rig: &Rig, options: &Options) -> Result<Vec<Line>> {
     let prompt = "one system prompt, JSON, 1 KB prompt (left: without it)";
     let ledger = "ledger, JSON, 1 KB prompt (left: without it)";
     let log = "access log to a file, JSON, 1 KB prompt (left: without it)";
+    let twice = "access log to a file and standard error to another, JSON, 1 KB prompt (left: without)";
     let traces = "traces of all requests, JSON, 1 KB prompt (left: without them)";
     let all = [
         (log, [Target::Silent, Target::Filed], LOG_BAR, 0.0),
+        (twice, [Target::Silent, Target::FiledTwice], LOG_BAR, 0.0),
         (ledger, [Target::Proxy, Target::Ledgered], LEDGER_BAR, 0.0),
         (limits, [Target::Unlimited, Target::Proxy], LIMITS_BAR, 0.0),
         (prompt, [Target::Proxy, Target::Prompted], 1.0, PROMPT_BAR),

@@ -4,10 +4,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::mem::replace;
 
-use foldhash::quality::RandomState;
-
 use crate::base::Address;
-use crate::base::hasher::Mixing;
+use crate::base::hasher::{self, Drawn, Mixing};
 use crate::config::types::Concurrency;
 use crate::limits::who::{KeyId, Who};
 
@@ -17,7 +15,7 @@ use crate::limits::who::{KeyId, Who};
 pub(super) struct Seats {
     pub(super) bounds: Concurrency,
     taken: u32,
-    addresses: HashMap<Address, u32, RandomState>,
+    addresses: HashMap<Address, u32, Drawn>,
     keys: HashMap<KeyId, Share, Mixing>,
 }
 
@@ -35,7 +33,7 @@ impl Seats {
         Self {
             bounds,
             taken: 0,
-            addresses: HashMap::default(),
+            addresses: HashMap::with_hasher(hasher::drawn()),
             keys: HashMap::default(),
         }
     }

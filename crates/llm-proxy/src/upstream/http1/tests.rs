@@ -12,7 +12,8 @@ use http::{HeaderMap, HeaderValue};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use proptest::prelude::*;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::{Broken, Connection};
 use crate::base::clock;
@@ -387,6 +388,26 @@ fn who_speaks_without_being_asked_is_not_asked() {
             .0
             .is_open()
     );
+}
+
+#[tokio::test]
+async fn who_speaks_over_tcp_without_being_asked_is_not_asked_either() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let here = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (mut there, _) = listener.accept().await.unwrap();
+    let mut io = Io::Tcp(here);
+    assert!(io.is_silent());
+    let heard = async |io: &Io| {
+        let Io::Tcp(here) = io else { panic!("it is no TCP") };
+        here.readable().await.unwrap();
+    };
+    there.write_all(b"H").await.unwrap();
+    heard(&io).await;
+    assert!(!io.is_silent());
+    assert!(io.is_silent(), "what it said is read");
+    drop(there);
+    heard(&io).await;
+    assert!(!io.is_silent());
 }
 
 /// What hyper's client makes of the same bytes: status, content, and whether all of it came. Nothing where it takes

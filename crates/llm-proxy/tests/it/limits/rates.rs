@@ -1,7 +1,9 @@
 //! Rates of requests at each level, as clients meet them.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
-use llm_sim::{Sim, Speaks};
+use llm_sim::{Answer, Sim, Speaks};
 use serde_json::json;
 
 use crate::support::client::{chat, messages, responses};
@@ -46,6 +48,21 @@ fn refused(reply: &Reply, whose: &str) {
     assert!(!reply.header("x-ratelimit-limit-requests").is_empty());
     assert!(reply.header("x-ratelimit-reset-requests").ends_with('s'));
     assert_eq!(reply.header("x-should-retry"), "", "time heals it");
+}
+
+/// Its rate is asked when it has its place: by then the second before it is over.
+#[tokio::test]
+async fn a_request_that_waited_for_its_place_is_measured_when_it_has_it() {
+    let top =
+        "concurrency: {max_requests: 1, queue_timeout: 1m}\nrate_limit: {per_model: {m: {rps: 1, burst: 1}}}";
+    let rig = Rig::top(Tongue::Chat, top).await;
+    rig.a
+        .next(Answer::healthy().head_delay(Duration::from_millis(1_200)));
+    for reply in join_all((0..2).map(|_| rig.ask(false))).await {
+        let reply = reply.expect(200);
+        assert_eq!(reply.header("x-ratelimit-limit-requests"), "1");
+    }
+    rig.finish().await;
 }
 
 #[tokio::test]
@@ -173,7 +190,7 @@ async fn l12_what_the_models_limit_refuses_is_not_taken_from_the_key() {
 async fn l14_answers_say_how_the_key_stands_in_the_names_of_each_dialect() {
     let top = format!("api_keys: [{{name: one, key: {ONE}, rate_limit: {{rpm: 3, tpm: 100000}}}}]");
     let (sim, proxy) = two_of_each(&top).await;
-    sim.always(llm_sim::Answer::healthy().header("x-ratelimit-remaining-requests", "77777"));
+    sim.always(Answer::healthy().header("x-ratelimit-remaining-requests", "77777"));
     let one = keyed(&proxy, ONE);
     let first = one.chat("m", false).await.expect(200);
     assert_eq!(first.header("x-ratelimit-limit-requests"), "3");
