@@ -25,7 +25,7 @@ const MAX_WAITING: usize = 8 * 1024 * 1024;
 const REST: Duration = Duration::from_millis(20);
 /// So much ends a rest, in bytes. Under load one write carries some hundred lines: a thread that takes turns with those that
 /// serve throws out of the processor's caches what they work on.
-const ENOUGH: usize = 512 * 1024;
+const ENOUGH: usize = 256 * 1024;
 
 /// What is blotted out of lines before they are written; none before a config is known.
 pub(super) type SharedMask = Arc<ArcSwapOption<Mask>>;
