@@ -126,6 +126,8 @@ async fn c24_where_both_fail_the_client_is_told_once_and_both_are_recorded() {
         let mut asked = open(tongue, &proxy).await;
         let (mut first, mut second) = (a.take().await, b.take().await);
         first.raw(BROKEN).await;
+        // Heard before the other says a word: whoever fails last decides, and is the last of the record.
+        within("the first is let go", first.gone()).await;
         second.raw(BROKEN).await;
         let reply = within("the end", asked.rest()).await;
         assert!(reply.status >= 500, "{tongue:?}: {}", reply.text());
