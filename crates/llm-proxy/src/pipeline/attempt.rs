@@ -58,6 +58,20 @@ pub(super) struct Lost {
     pub rests: Option<Duration>,
 }
 
+impl Lost {
+    /// One of which the client reads nothing of the backend's, and for which nothing rests yet.
+    #[cold]
+    fn of(verdict: Verdict, status: Option<StatusCode>, detail: String) -> Box<Self> {
+        Box::new(Self {
+            verdict,
+            status,
+            relay: None,
+            detail,
+            rests: None,
+        })
+    }
+}
+
 /// Makes one attempt, from `started` on, which is now, until `deadline` at the latest. What it brings has to keep that
 /// `pace`.
 pub(super) async fn run(
@@ -249,13 +263,7 @@ impl Judge<'_> {
     fn lost(&self, evidence: &Evidence<'_>, status: Option<StatusCode>, detail: String) -> Box<Lost> {
         let detection = &self.ctx.snapshot.config.detection;
         let verdict = classify(evidence, &self.backend.name, detection, clock::wall());
-        Box::new(Lost {
-            verdict,
-            status,
-            relay: None,
-            detail: self.hidden().blotted_in_text(detail),
-            rests: None,
-        })
+        Lost::of(verdict, status, self.hidden().blotted_in_text(detail))
     }
 
     /// An answer that the operator's map calls an error, whatever it looks like.
@@ -280,13 +288,7 @@ impl Judge<'_> {
             None => Ok(spoken),
             Some(verdict) => {
                 let detail = "an answer that `detection.error_map` calls an error".to_owned();
-                Err(Box::new(Lost {
-                    verdict,
-                    status: Some(spoken.status),
-                    relay: None,
-                    detail,
-                    rests: None,
-                }))
+                Err(Lost::of(verdict, Some(spoken.status), detail))
             }
         }
     }
@@ -323,13 +325,7 @@ fn out_of_time() -> Box<Lost> {
         firm: false,
         kind: None,
     };
-    Box::new(Lost {
-        verdict,
-        status: None,
-        relay: None,
-        detail: "the request's time is over".to_owned(),
-        rests: None,
-    })
+    Lost::of(verdict, None, "the request's time is over".to_owned())
 }
 
 /// How long an attempt may take from now: to the commit point, which is a window later for what has yet to show its pace,

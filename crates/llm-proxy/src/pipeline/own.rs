@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::standing::Standings;
+use super::standing::{self, Standings};
 
 /// Which backend answered.
 const BACKEND: &str = "x-llm-proxy-backend";
@@ -93,11 +93,7 @@ impl Own {
 
     /// Puts them into a map.
     pub fn insert_into(&self, headers: &mut HeaderMap) {
-        self.each(|name, text| {
-            if let Ok(value) = HeaderValue::from_bytes(text) {
-                headers.insert(HeaderName::from_static(name), value);
-            }
-        });
+        self.each(standing::insert(headers));
     }
 }
 

@@ -303,9 +303,9 @@ fn add_route(alias: &Arc<Alias>, route: &Arc<Route>, asked: Asked<'_>, all: &mut
     let Some(api) = backend.serves(asked.0) else {
         return;
     };
-    let model_id = match &route.model {
-        Some(model) => model.id(asked.0),
-        None => Route::model_id(asked.1, asked.0),
+    let (model, model_id) = match &route.model {
+        Some(model) => (Arc::clone(&model.name), model.id(asked.0)),
+        None => (Arc::from(asked.1), Route::model_id(asked.1, asked.0)),
     };
     for key in routing::rotate(backend.keys.len(), backend.vitals.turn()) {
         let Some(id) = backend.keys.get(key).map(|key| key.id) else {
@@ -326,10 +326,7 @@ fn add_route(alias: &Arc<Alias>, route: &Arc<Route>, asked: Asked<'_>, all: &mut
             key,
             target,
             api,
-            model: match &route.model {
-                Some(model) => Arc::clone(&model.name),
-                None => Arc::from(asked.1),
-            },
+            model: Arc::clone(&model),
         });
     }
 }

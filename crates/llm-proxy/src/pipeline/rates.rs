@@ -64,7 +64,7 @@ pub(super) fn reserve(ctx: &mut Context, ask: &Ask, alias: &Arc<Alias>) -> Resul
     };
     let taken = input + output;
     if let Err(over) = state::take(&all, (Unit::Tokens, taken), now) {
-        state::settle(&own, Unit::Requests, (1.0, 0.0), || now);
+        state::give_back(&own, ONE, now);
         return Err(refused(ctx, over));
     }
     ctx.held.rated = Some(Rated {

@@ -93,12 +93,8 @@ impl Standings {
     }
 
     /// Puts the headers into a map.
-    pub fn insert_into(&self, headers: &mut HeaderMap) {
-        self.each(|name, text| {
-            if let Ok(value) = HeaderValue::from_bytes(text) {
-                headers.insert(HeaderName::from_static(name), value);
-            }
-        });
+    pub(super) fn insert_into(&self, headers: &mut HeaderMap) {
+        self.each(insert(headers));
     }
 
     fn is_for_anthropic(&self) -> bool {
@@ -113,6 +109,15 @@ impl Standings {
         ];
         let known = |(standing, openai, anthropic): (Option<_>, _, _)| Some((standing?, openai, anthropic));
         units.into_iter().filter_map(known)
+    }
+}
+
+/// Puts each header that it is shown into a map.
+pub(super) fn insert(headers: &mut HeaderMap) -> impl FnMut(&'static str, &[u8]) {
+    |name, text| {
+        if let Ok(value) = HeaderValue::from_bytes(text) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
     }
 }
 

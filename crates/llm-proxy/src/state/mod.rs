@@ -36,7 +36,7 @@ pub use lifecycle::{Lifecycle, Phase};
 pub use live::Live;
 pub use pins::{Origin, Pin, Pins};
 pub use places::{Place, Places, PlacesView};
-pub use rates::{Addresses, Counted, Counter, Counting, Level, Over, Rates, settle, take};
+pub use rates::{Addresses, Counted, Counter, Counting, Level, Over, Rates, give_back, take};
 pub use signals::{Follower, Signals};
 pub use spending::{Budget, Reserved, Spendings, Wanted};
 pub use told::Told;

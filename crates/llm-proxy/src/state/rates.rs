@@ -216,14 +216,14 @@ pub fn take(counters: &[Counting<'_>], (unit, amount): (Unit, f64), now: Nanos) 
     Ok(())
 }
 
-/// Gives back what limits gave to a request that another one refused.
+/// Gives back the `amount` of that unit that these limits gave to a request, which another one refused.
 #[cold]
-fn give_back(counters: &[Counting<'_>], (unit, amount): (Unit, f64), now: Nanos) {
+pub fn give_back(counters: &[Counting<'_>], (unit, amount): (Unit, f64), now: Nanos) {
     settle(counters, unit, (amount, 0.0), || now);
 }
 
 /// Corrects what was taken to what was used. Only the limits of addresses ask for the time.
-pub fn settle(counters: &[Counting<'_>], unit: Unit, taken_used: (f64, f64), now: impl Fn() -> Nanos) {
+pub(super) fn settle(counters: &[Counting<'_>], unit: Unit, taken_used: (f64, f64), now: impl Fn() -> Nanos) {
     for (_, counter) in counters.iter().flatten() {
         counter.settle(unit, taken_used, &now);
     }
